@@ -1,0 +1,82 @@
+"""Files of ours: numbers and text only, so that reading one can never run code.
+
+A stored object is one ``.npz`` archive: plain numpy arrays, plus one JSON text under ``meta``.
+Every file is written beside its final place and then moved, so a reader sees all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from adverscarial.errors import StorageError
+
+FORMAT = 1
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> Path:
+    """Call `write` with a temporary file beside `path`, then move it there in one step."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Write `text` as UTF-8, atomically."""
+    return write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def save(path: str | os.PathLike[str], kind: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Path:
+    """Store `meta` (JSON values) and `arrays` (no object arrays) under the name `kind`."""
+    text = json.dumps({"kind": kind, "format": FORMAT, **meta}, ensure_ascii=False)
+    content = {"meta": np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
+    for name, array in content.items():
+        if array.dtype.hasobject:
+            raise TypeError(f"array '{name}' holds Python objects; store plain numbers or text")
+    return write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **content))
+
+
+def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read what :func:`save` wrote.
+
+    Raises
+    ------
+    StorageError
+        If the file is absent, damaged, or holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StorageError(f"There is no file '{path}'.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            content = {name: archive[name] for name in archive.files}
+        meta = json.loads(content.pop("meta").tobytes().decode())
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise StorageError(
+            f"'{path}' cannot be read as a stored {kind} ({type(error).__name__}: {error}). "
+            "It is damaged, or was not written by adverscarial; write it again."
+        ) from error
+    if not isinstance(meta, dict) or meta.get("kind") != kind:
+        found = meta.get("kind") if isinstance(meta, dict) else type(meta).__name__
+        raise StorageError(f"'{path}' holds '{found}', expected '{kind}'.")
+    if meta.get("format") != FORMAT:
+        raise StorageError(f"'{path}' has format {meta.get('format')}, this version reads format {FORMAT}.")
+    return meta, content

@@ -1,0 +1,79 @@
+"""Everything the package raises on purpose.
+
+::
+
+    AdverscarialError
+    ├── DataError               the AnnData object or the file is not what was expected
+    │   └── GeneMismatchError   its genes are not the classifier's genes
+    ├── ParameterError          a setting has an impossible value
+    ├── ClassifierError         the classifier failed, or answered nonsense
+    │   └── InputRejected       the classifier refused this input, on purpose (outcome "rejected")
+    ├── StorageError            a result, model or run folder cannot be read or written
+    └── MissingDependencyError  an optional package is not installed
+
+Every message says what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class AdverscarialError(Exception):
+    """Root of every error that the package raises for bad input."""
+
+
+class DataError(AdverscarialError, ValueError):
+    """The AnnData object, or the file it was to come from, is not what was expected."""
+
+
+class GeneMismatchError(DataError):
+    """Genes that the classifier needs are not in the data."""
+
+
+class ParameterError(AdverscarialError, ValueError):
+    """A setting has a value that makes no sense."""
+
+
+class ClassifierError(AdverscarialError, RuntimeError):
+    """The classifier raised, or returned the wrong shape, NaN or labels it does not have."""
+
+
+class InputRejected(ClassifierError):
+    """The classifier refused an input by its own rules. Attacks count it as the outcome *rejected*."""
+
+
+class StorageError(AdverscarialError, OSError):
+    """A result, a model or a run folder cannot be read, or belongs to something else."""
+
+
+class MissingDependencyError(AdverscarialError, ImportError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed. "
+            f"Install it with: pip install 'adverscarial[{extra}]'"
+        )
+
+
+def some(values: Iterable[object], n: int = 5) -> str:
+    """Show the first `n` values, quoted, and how many were left out.
+
+    >>> some(["B", "NK", "T"], n=2)
+    "'B', 'NK' and 1 more"
+    """
+    shown = [str(value) for value in values]
+    text = ", ".join(f"'{value}'" for value in shown[:n])
+    return f"{text} and {len(shown) - n:,} more" if len(shown) > n else text
+
+
+def did_you_mean(found: object, allowed: Sequence[object]) -> str:
+    """Return ``" Did you mean 'x'?"`` when something similar is allowed, else an empty text.
+
+    >>> did_you_mean("cell_typ", ["cell_type", "batch"])
+    " Did you mean 'cell_type'?"
+    """
+    close = difflib.get_close_matches(str(found), [str(a) for a in allowed], n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""
