@@ -1,0 +1,297 @@
+"""Tree ensembles as plain arrays, and the exact incremental scorer over them.
+
+A changed gene can matter only at the nodes, on a cell's own path through a tree, that test this gene, and there only
+if the comparison turns out differently. So a question about one gene re-walks a few subtrees of a few cells, and one
+sweep over all paths answers the question for thousands of genes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numba import njit
+
+from adverscarial.classifiers.base import Answer, Answers, Ballot, Scorer
+from adverscarial.errors import DataError
+
+
+@dataclass(frozen=True)
+class TreeEnsemble:
+    """Trees laid end to end.
+
+    Attributes
+    ----------
+    roots
+        Position of each tree's root, shape (trees,).
+    feature
+        Gene tested at each node; -1 at a leaf.
+    threshold
+        A value at or below it goes left, float64.
+    left, right
+        Positions of the children.
+    value
+        What each leaf adds to each score, shape (nodes, scores); rows of inner nodes are not used.
+    bias
+        What the sum starts from, shape (scores,).
+    single
+        Values are rounded to float32 before they are compared, as scikit-learn and XGBoost do.
+    """
+
+    roots: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    value: np.ndarray
+    bias: np.ndarray
+    single: bool = True
+
+    def __post_init__(self) -> None:
+        n = len(self.feature)
+        inner = self.feature >= 0
+        children = np.concatenate([self.left[inner], self.right[inner]])
+        parents = np.tile(np.flatnonzero(inner), 2)
+        # children stand behind their parents in every tree, so a walk always ends
+        ok = len({n, len(self.threshold), len(self.left), len(self.right), len(self.value)}) == 1
+        ok = ok and bool(np.all(children > parents)) and bool(np.all(children < n))
+        ok = ok and bool(np.all((self.roots >= 0) & (self.roots < n))) and len(self.roots) > 0
+        if not ok or not (np.isfinite(self.threshold[inner]).all() and np.isfinite(self.value).all()):
+            raise DataError("The trees are damaged: nodes must point forward, inside the table, with finite numbers.")
+
+    def rounded(self, X: np.ndarray) -> np.ndarray:
+        """Return values as the trees compare them, float64."""
+        if not self.single:
+            return np.asarray(X, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            return np.asarray(X, dtype=np.float32).astype(np.float64)
+
+    def sums(self, X: np.ndarray) -> np.ndarray:
+        """Return the summed leaf values of each cell, shape (cells, scores): every tree walked from its root."""
+        X = np.ascontiguousarray(self.rounded(X))
+        total = np.tile(self.bias, (len(X), 1))
+        for root in self.roots:
+            node = np.full(len(X), root)
+            while True:
+                walking = np.flatnonzero(self.feature[node] >= 0)
+                if not len(walking):
+                    break
+                at = node[walking]
+                goes_left = X[walking, self.feature[at]] <= self.threshold[at]
+                node[walking] = np.where(goes_left, self.left[at], self.right[at])
+            total += self.value[node]
+        return total
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the arrays to store."""
+        return {name: getattr(self, name) for name in ("roots", "feature", "threshold", "left", "right", "value", "bias")}
+
+
+class TreeScorer(Scorer):
+    """State: each cell's values, and the leaf it reaches in each tree.
+
+    Parameters
+    ----------
+    trees
+        The ensemble.
+    X
+        The cluster's values of the model's genes, shape (cells, genes).
+    columns
+        Where each of the model's genes stands in the data set.
+    n_genes
+        Genes in the data set.
+    labels
+        Classes in the order of the scores (for one score column: the label below zero, the label above).
+    link
+        Turns sums into the scores that the classifier reports; must not change their order within a cell.
+    """
+
+    def __init__(
+        self,
+        trees: TreeEnsemble,
+        X: np.ndarray,
+        columns: np.ndarray,
+        n_genes: int,
+        labels: Sequence[str],
+        *,
+        link: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self._trees = trees
+        self._nodes = (trees.feature, trees.threshold, trees.left, trees.right)
+        self._link = link
+        self._ballot = Ballot(labels)
+        self._binary = trees.value.shape[1] == 1
+        self._place = np.full(n_genes, -1, dtype=np.int64)
+        self._place[columns] = np.arange(len(columns))
+        self._n_features = len(columns)
+        self._index_trees()
+        self._X = np.ascontiguousarray(trees.rounded(X))
+        self._leaf = _walk_all(*self._nodes, trees.roots, self._X)
+        self._settle()
+
+    def _index_trees(self) -> None:
+        """Note which trees test which gene."""
+        trees = self._trees
+        inner = np.flatnonzero(trees.feature >= 0)
+        order = np.argsort(trees.roots, kind="stable")
+        tree = order[np.searchsorted(trees.roots[order], inner, side="right") - 1]
+        pairs = np.unique(np.stack([trees.feature[inner], tree]), axis=1)
+        self._uses = np.searchsorted(pairs[0], np.arange(self._n_features + 1)), pairs[1]
+
+    def _settle(self) -> None:
+        """Sum the leaves anew, so that no rounding piles up over accepted changes."""
+        self._sums = _sum_leaves(self._trees.value, self._trees.bias, self._leaf)
+        self._codes = self._decide(self._sums)
+        self._counts = self._ballot.count(self._codes)
+        self._baseline = self._ballot.answer(self._codes, self._report(self._sums))
+
+    def _decide(self, sums: np.ndarray) -> np.ndarray:
+        return (sums[:, 0] > 0).astype(np.int64) if self._binary else np.argmax(sums, axis=1)
+
+    def _report(self, sums: np.ndarray) -> np.ndarray:
+        return sums if self._link is None else self._link(sums)
+
+    @property
+    def baseline(self) -> Answer:  # noqa: D102
+        return self._baseline
+
+    def reads(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        places = self._place[genes]
+        starts = self._uses[0]
+        return (places >= 0) & (starts[places + 1] > starts[places])
+
+    def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which genes are read, where they stand in the model, and their values per cell as compared."""
+        known = np.flatnonzero(self.reads(genes))
+        new = np.broadcast_to(self._trees.rounded(values[:, known]), (len(self._X), len(known)))
+        return known, self._place[genes[known]], np.ascontiguousarray(new)
+
+    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
+        known, places, new = self._known(genes, values)
+        column = np.full(self._n_features, -1, dtype=np.int64)
+        column[places] = np.arange(len(places))
+        counts = np.tile(self._counts, (len(genes), 1))
+        counts[known] += _count_each(
+            *self._nodes, self._trees.roots, self._trees.value, self._X, self._leaf, self._sums, self._codes,
+            column, new, len(self._ballot.labels), self._binary,
+        )  # fmt: skip
+        label, share = self._ballot.winners(counts)
+        return Answers(label, share, np.zeros(len(genes), dtype=bool))
+
+    def _moved(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the changed values, the trees that must be walked again, and the leaves reached in them."""
+        _, places, new = self._known(genes, values)
+        X = self._X.copy()
+        X[:, places] = new
+        starts, users = self._uses
+        again = np.unique(np.concatenate([users[starts[p] : starts[p + 1]] for p in places] or [users[:0]]))
+        return X, again, _walk_all(*self._nodes, self._trees.roots[again], X)
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        _, again, reached = self._moved(genes, values)
+        leaf = self._leaf
+        if len(again):
+            leaf = leaf.copy()
+            leaf[:, again] = reached
+        sums = _sum_leaves(self._trees.value, self._trees.bias, leaf)
+        return self._ballot.answer(self._decide(sums), self._report(sums))
+
+    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
+        self._X, again, reached = self._moved(genes, values)
+        self._leaf = self._leaf.copy()
+        self._leaf[:, again] = reached
+        self._settle()
+
+    def fork(self) -> Self:  # noqa: D102
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+
+@njit(cache=True, nogil=True)
+def _walk_all(
+    feature: np.ndarray, threshold: np.ndarray, left: np.ndarray, right: np.ndarray, roots: np.ndarray, X: np.ndarray
+) -> np.ndarray:
+    """Return the leaf that each cell reaches in each tree, shape (cells, trees)."""
+    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
+    for c in range(len(X)):
+        for t in range(len(roots)):
+            node = roots[t]
+            while feature[node] >= 0:
+                node = left[node] if X[c, feature[node]] <= threshold[node] else right[node]
+            leaf[c, t] = node
+    return leaf
+
+
+@njit(cache=True, nogil=True)
+def _sum_leaves(value: np.ndarray, bias: np.ndarray, leaf: np.ndarray) -> np.ndarray:
+    n_cells, n_trees = leaf.shape
+    sums = np.empty((n_cells, len(bias)))
+    for c in range(n_cells):
+        sums[c] = bias
+        for t in range(n_trees):
+            for k in range(len(bias)):
+                sums[c, k] += value[leaf[c, t], k]
+    return sums
+
+
+@njit(cache=True, nogil=True)
+def _best(sums: np.ndarray, binary: bool) -> int:
+    return (1 if sums[0] > 0 else 0) if binary else int(np.argmax(sums))
+
+
+@njit(cache=True, nogil=True)
+def _count_each(
+    feature: np.ndarray, threshold: np.ndarray, left: np.ndarray, right: np.ndarray, roots: np.ndarray,
+    value: np.ndarray, X: np.ndarray, leaf: np.ndarray, sums: np.ndarray, codes: np.ndarray,
+    column: np.ndarray, new: np.ndarray, n_labels: int, binary: bool,
+) -> np.ndarray:  # fmt: skip
+    """Return how the votes change when each gene is changed alone, shape (genes, labels).
+
+    `column` gives a gene's place in `new`, or -1. Every path is walked once; where a tested gene would send the cell
+    the other way, the walk goes on from there with the gene's new value, and the difference of the two leaves is
+    noted for that gene.
+    """
+    n_genes = new.shape[1]
+    n_scores = value.shape[1]
+    change = np.zeros((n_genes, n_labels), dtype=np.int64)
+    delta = np.zeros((n_genes, n_scores))
+    touched = np.empty(n_genes, dtype=np.int64)
+    is_touched = np.zeros(n_genes, dtype=np.bool_)
+    turned = np.full(n_genes, -1, dtype=np.int64)  # tree in which the gene has turned this cell's path already
+    row = np.empty(n_scores)
+    for c in range(len(X)):
+        n_touched = 0
+        for t in range(len(roots)):
+            node = roots[t]
+            mark = c * len(roots) + t
+            while feature[node] >= 0:
+                gene = feature[node]
+                goes_left = X[c, gene] <= threshold[node]
+                j = column[gene]
+                if j >= 0 and turned[j] != mark and (new[c, j] <= threshold[node]) != goes_left:
+                    turned[j] = mark
+                    other = right[node] if goes_left else left[node]
+                    while feature[other] >= 0:
+                        x = new[c, j] if feature[other] == gene else X[c, feature[other]]
+                        other = left[other] if x <= threshold[other] else right[other]
+                    if not is_touched[j]:
+                        is_touched[j] = True
+                        touched[n_touched] = j
+                        n_touched += 1
+                    for k in range(n_scores):
+                        delta[j, k] += value[other, k] - value[leaf[c, t], k]
+                node = left[node] if goes_left else right[node]
+        for i in range(n_touched):
+            j = touched[i]
+            for k in range(n_scores):
+                row[k] = sums[c, k] + delta[j, k]
+                delta[j, k] = 0.0
+            is_touched[j] = False
+            best = _best(row, binary)
+            if best != codes[c]:
+                change[j, codes[c]] -= 1
+                change[j, best] += 1
+    return change
