@@ -181,6 +181,10 @@ class Classifier(ABC):
             raise GeneMismatchError(mismatch_message(self.name, self.genes, genes))
         return positions
 
+    def bind(self, genes: pd.Index) -> Classifier:
+        """Return the classifier as it works on data with these genes; most are the same on all data."""
+        return self
+
     def predict(self, adata: AnnData, *, layer: str | None = None) -> pd.Series:
         """Return the label of each cell, a Series with index ``obs_names``."""
         labels = self._decide_all(adata, layer).labels
@@ -197,18 +201,21 @@ class Classifier(ABC):
         scores = self._decide_all(adata, layer).scores if self.gives_scores else None
         if scores is None:
             raise ClassifierError(f"{self.name} gives labels only, no scores.")
-        return pd.DataFrame(scores, index=adata.obs_names, columns=list(self.classes))
+        classes = self.bind(pd.Index(adata.var_names.astype(str))).classes
+        return pd.DataFrame(scores, index=adata.obs_names, columns=list(classes))
 
     def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
         check_genes(adata)
         matrix = CellMatrix(layer_of(adata, layer))
-        columns = self.align(pd.Index(adata.var_names.astype(str)))
+        genes = pd.Index(adata.var_names.astype(str))
+        model = self.bind(genes)
+        columns = model.align(genes)
         parts = []
         for start in range(0, matrix.shape[0], _CELLS):
             rows = matrix.rows(np.arange(start, min(start + _CELLS, matrix.shape[0])))
-            parts.append(self.decide(rows[:, columns]))
+            parts.append(model.decide(rows[:, columns]))
         if not parts:
-            return Decision(np.empty(0, dtype=object), np.empty((0, len(self.classes))))
+            return Decision(np.empty(0, dtype=object), np.empty((0, len(model.classes))))
         labels = np.concatenate([np.asarray(part.labels, dtype=object) for part in parts])
         scores = [part.scores for part in parts if part.scores is not None]
         return Decision(labels, np.concatenate(scores) if scores else None)

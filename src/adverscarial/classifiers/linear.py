@@ -10,12 +10,51 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from numba import njit
 
-from adverscarial.classifiers.base import Answer, Answers, Ballot, Scorer
+from adverscarial.classifiers.base import Answer, Answers, Ballot, Classifier, Decision, Scorer, argmax_labels
+from adverscarial.cluster import Cluster
 
 #: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class LinearModel(Classifier):
+    """Weights and biases: the best weighted sum wins, the first on a tie.
+
+    Parameters
+    ----------
+    name
+        Shown in tables.
+    genes
+        Names, length g.
+    classes
+        Names, length k.
+    weights, bias
+        Shapes (g, k) and (k,).
+    """
+
+    def __init__(
+        self, name: str, genes: pd.Index, classes: Sequence[str], weights: np.ndarray, bias: np.ndarray | None = None
+    ) -> None:
+        self._name, self.genes, self.classes = name, genes, tuple(classes)
+        self.weights = np.asarray(weights, dtype=np.float64)
+        self.bias = np.zeros(len(self.classes)) if bias is None else np.asarray(bias, dtype=np.float64)
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        return self._name
+
+    def decide(self, X: np.ndarray) -> Decision:  # noqa: D102
+        scores = X.astype(np.float64) @ self.weights + self.bias
+        return Decision(argmax_labels(self.classes, scores), scores)
+
+    def scorer(self, cluster: Cluster, transform: Transform | None = None) -> LinearScorer:  # noqa: D102
+        columns = self.align(cluster.genes)
+        return LinearScorer(
+            cluster.X[:, columns], columns, len(cluster.genes), self.weights, self.bias, self.classes, transform=transform
+        )
 
 
 class LinearScorer(Scorer):

@@ -1,0 +1,115 @@
+"""Reading marker tables: which genes speak for, and against, each cell type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import as_file, files
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from adverscarial.errors import DataError, MissingDependencyError, ParameterError, did_you_mean, some
+
+
+class MarkerSets(NamedTuple):
+    """Markers of one cell type, upper case."""
+
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+
+
+MarkerTable = dict[str, MarkerSets]
+
+# columns by their names here and in scType's own workbook; corrected symbols come first
+_COLUMNS = {
+    "cell_type": ("cell_type", "cellName", "cell type", "celltype"),
+    "tissue": ("tissue", "tissueType"),
+    "positive": ("positive_hgnc", "positive", "geneSymbolmore1", "markers", "genes"),
+    "negative": ("negative_hgnc", "negative", "geneSymbolmore2"),
+}
+
+
+def read_markers(markers: Any, tissue: str | None = None) -> MarkerTable:
+    """Return marker sets from a file, a DataFrame, a dict, or (None) the table that ships with the package.
+
+    Raises
+    ------
+    DataError
+        If the file or its columns are not a marker table.
+    ParameterError
+        If the table covers several tissues and none, or an unknown one, was chosen.
+    """
+    if isinstance(markers, Mapping):
+        return {str(name): _sets(entry) for name, entry in markers.items()}
+    if markers is None:
+        with as_file(files("adverscarial.classifiers") / "pbmc_markers.tsv") as path:
+            table = _read_table(path)
+    elif isinstance(markers, pd.DataFrame):
+        table = markers
+    else:
+        table = _read_table(Path(markers))
+    return _from_table(table, tissue)
+
+
+def _sets(entry: Any) -> MarkerSets:
+    if isinstance(entry, Mapping):
+        return MarkerSets(_upper(entry.get("positive", ())), _upper(entry.get("negative", ())))
+    return MarkerSets(_upper(entry), ())
+
+
+def _upper(genes: Iterable[str] | str) -> tuple[str, ...]:
+    listed = genes.split(",") if isinstance(genes, str) else genes
+    return tuple(str(gene).strip().upper() for gene in listed if str(gene).strip())
+
+
+def _read_table(path: str | PathLike[str]) -> pd.DataFrame:
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"There is no marker table '{path}'.")
+    kind = path.suffix.lower()
+    try:
+        if kind in (".tsv", ".txt"):
+            return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        if kind == ".csv":
+            return pd.read_csv(path, dtype=str, keep_default_na=False)
+        if kind in (".xlsx", ".xlsm"):
+            return pd.read_excel(path, dtype=str, keep_default_na=False)
+    except ImportError as error:
+        raise MissingDependencyError("openpyxl", "excel", "Reading an Excel marker table") from error
+    except Exception as error:  # noqa: BLE001  readers raise whatever a damaged file makes them
+        raise DataError(f"'{path}' cannot be read as a {kind} table ({type(error).__name__}: {error}).") from error
+    raise DataError(f"'{path}' ends in '{kind}'; marker tables end in .tsv, .csv or .xlsx.")
+
+
+def _from_table(table: pd.DataFrame, tissue: str | None) -> MarkerTable:
+    found = {role: next((name for name in names if name in table), None) for role, names in _COLUMNS.items()}
+    if found["cell_type"] is None or found["positive"] is None:
+        raise DataError(
+            f"The marker table has the columns {some(table.columns, 8)}; it needs 'cell_type' and 'positive' "
+            "(genes separated by commas), and may have 'negative' and 'tissue'."
+        )
+    if found["tissue"] is not None:
+        tissues = list(dict.fromkeys(table[found["tissue"]].astype(str)))
+        if tissue is None and len(tissues) > 1:
+            raise ParameterError(f"The marker table covers {len(tissues)} tissues; choose one with tissue=: {some(tissues, 20)}.")
+        if tissue is not None and tissue not in tissues:
+            raise ParameterError(f"There is no tissue '{tissue}' in the table.{did_you_mean(tissue, tissues)} {some(tissues, 20)}.")
+        table = table if tissue is None else table[table[found["tissue"]] == tissue]
+    markers: MarkerTable = {}
+    for _, row in table.iterrows():
+        lists = [_split(row[found[role]], found[role]) if found[role] else () for role in ("positive", "negative")]
+        name = str(row[found["cell_type"]])
+        if name in markers:
+            raise DataError(f"The marker table names '{name}' twice; give each cell type one row.")
+        markers[name] = MarkerSets(*lists)
+    if not any(sets.positive for sets in markers.values()):
+        raise DataError("The marker table lists no positive marker.")
+    return markers
+
+
+def _split(cell: Any, column: str | None) -> tuple[str, ...]:
+    """Return the symbols of one table cell, sorted; corrected columns keep their repeats, which scType counts."""
+    genes = sorted(gene for gene in _upper(str(cell).replace(" ", "")) if gene not in ("NA", "NAN"))
+    return tuple(genes) if column and column.endswith("_hgnc") else tuple(dict.fromkeys(genes))
