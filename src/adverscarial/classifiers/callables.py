@@ -1,0 +1,208 @@
+"""Any function as a classifier: of cells, or of a whole cluster (the form that the R package uses)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial.classifiers.base import Answer, Classifier, Decision, Scorer, argmax_labels
+from adverscarial.cluster import Cluster
+from adverscarial.errors import ClassifierError, InputRejected, some
+
+
+class CellFunction(Classifier):
+    """A function ``X -> labels`` or ``X -> scores`` of cells x genes.
+
+    Parameters
+    ----------
+    function
+        Given float values, shape (cells, genes), it returns one label per cell, or scores of shape (cells, classes).
+        A ``ValueError`` on modified input counts as the outcome *rejected*; any other error stops the attack.
+    classes
+        Names of the score columns; for labels, all labels that are allowed (any, when left out).
+    genes
+        Columns that the function wants, in its order; all genes of the data when left out.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[np.ndarray], Any],
+        *,
+        classes: Sequence[str] | None = None,
+        genes: Sequence[str] | None = None,
+    ) -> None:
+        self.function = function
+        self._given_classes = None if classes is None else tuple(str(name) for name in classes)
+        self.classes = self._given_classes or ()
+        self.genes = None if genes is None else pd.Index([str(gene) for gene in genes])
+        self.gives_scores = classes is not None  # until the first answer tells
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    def decide(self, X: np.ndarray) -> Decision:  # noqa: D102
+        answer = call(self.name, self.function, X)
+        values = np.asarray(answer)
+        if values.ndim == 2 and values.shape[1] == 1 and values.dtype.kind not in "fiu":
+            values = values[:, 0]
+        if values.ndim == 1 and len(values) == len(X):
+            self.gives_scores = False
+            return Decision(self._checked_labels(values), None)
+        if values.ndim != 2 or len(values) != len(X):
+            raise ClassifierError(
+                f"{self.name} returned shape {values.shape} for {len(X)} cells; expected ({len(X)},) labels "
+                f"or ({len(X)}, classes) scores."
+            )
+        self.gives_scores = True
+        if not self.classes:
+            names = [str(c) for c in answer.columns] if isinstance(answer, pd.DataFrame) else None
+            if names is None:
+                raise ClassifierError(
+                    f"{self.name} returned {values.shape[1]} score columns; name them with wrap(f, classes=[...])."
+                )
+            self.classes = tuple(names)
+        if values.shape[1] != len(self.classes):
+            raise ClassifierError(
+                f"{self.name} returned {values.shape[1]} score columns for {len(self.classes)} classes "
+                f"({some(self.classes)})."
+            )
+        return Decision(argmax_labels(self.classes, check_scores(self.name, values)), values.astype(np.float64))
+
+    def _checked_labels(self, labels: np.ndarray) -> np.ndarray:
+        labels = np.array([str(label) for label in labels], dtype=object)
+        if self._given_classes is not None:
+            strange = sorted(set(labels) - set(self._given_classes))
+            if strange:
+                raise ClassifierError(
+                    f"{self.name} answered {some(strange)}, which is not among its classes ({some(self._given_classes)})."
+                )
+        return labels
+
+
+def call(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a user's function; a ValueError becomes InputRejected, every other error a ClassifierError."""
+    try:
+        return function(*arguments)
+    except (ClassifierError, KeyboardInterrupt):
+        raise
+    except ValueError as error:
+        raise InputRejected(f"{name} refused the input: {error}") from error
+    except Exception as error:
+        raise ClassifierError(f"{name} failed with {type(error).__name__}: {error}") from error
+
+
+def check_scores(name: str, scores: np.ndarray) -> np.ndarray:
+    """Return `scores`; raise a ClassifierError when they are not numbers."""
+    if scores.dtype.kind not in "fiub":
+        raise ClassifierError(f"{name} returned scores of type {scores.dtype}; expected numbers.")
+    bad = int(np.isnan(scores).sum())
+    if bad:
+        raise ClassifierError(f"{name} returned NaN for {bad:,} of {scores.size:,} scores.")
+    return scores
+
+
+class ClusterFunction(Classifier):
+    """A function of the R package's form: ``f(expression, clusters, target) -> (label, share)``.
+
+    Parameters
+    ----------
+    function
+        It gets the whole data set as a DataFrame (cells x genes), a Series with each cell's cluster, and the target's
+        name; it returns a label, a pair (label, share), or a mapping with ``prediction`` and, if any, ``odd``.
+
+    Notes
+    -----
+    Every question makes the whole data set dense and asks about all of it: slow, and without scores. Prefer a function
+    of cells.
+    """
+
+    gives_scores = False
+    needs_all_cells = True
+    classes = ()
+    genes = None
+
+    def __init__(self, function: Callable[[pd.DataFrame, pd.Series, str], Any]) -> None:
+        self.function = function
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    def ask(self, expression: pd.DataFrame, clusters: pd.Series, target: str) -> Answer:
+        """Call the function, and read its answer."""
+        answer = call(self.name, self.function, expression, clusters, target)
+        share = 1.0
+        if isinstance(answer, dict):
+            if "prediction" not in answer:
+                raise ClassifierError(f"{self.name} returned the keys {some(answer)}; expected 'prediction' and 'odd'.")
+            answer, share = answer["prediction"], answer.get("odd", 1.0)
+        elif isinstance(answer, tuple | list):
+            if len(answer) != 2:
+                raise ClassifierError(f"{self.name} returned {len(answer)} values; expected (label, share).")
+            answer, share = answer
+        if answer is None or (isinstance(answer, float) and np.isnan(answer)):
+            answer = "NaN"
+        if not isinstance(answer, str | np.str_):
+            raise ClassifierError(f"{self.name} returned a {type(answer).__name__}; expected a label or (label, share).")
+        share = float(share)
+        return Answer(str(answer), share)
+
+    def decide(self, X: np.ndarray) -> Decision:
+        """Not to be called: the function labels clusters, not cells."""
+        raise ClassifierError(f"{self.name} labels whole clusters; use adverscarial.predict(adata, ..., target=...).")
+
+    def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
+        return self.decide(np.empty((0, 0)))
+
+    def predict_cluster(self, adata: AnnData, rows: np.ndarray, cluster: str, labels: np.ndarray, layer: str | None) -> Answer:  # noqa: D102
+        matrix = CellMatrix(layer_of(adata, layer))
+        frame = pd.DataFrame(matrix.rows(np.arange(adata.n_obs)), index=adata.obs_names, columns=adata.var_names)
+        return self.ask(frame, pd.Series(labels, index=adata.obs_names), cluster)
+
+    def scorer(self, cluster: Cluster) -> ClusterFunctionScorer:  # noqa: D102
+        return ClusterFunctionScorer(self, cluster)
+
+
+class ClusterFunctionScorer(Scorer):
+    """Asks the function about the whole data set, one question at a time."""
+
+    incremental = False
+
+    def __init__(self, classifier: ClusterFunction, cluster: Cluster) -> None:
+        self._classifier, self._cluster = classifier, cluster
+        whole = cluster.statistics.matrix.rows(np.arange(len(cluster.labels)))
+        self._clusters = pd.Series(cluster.labels)
+        self._frame = pd.DataFrame(whole, columns=cluster.genes)
+        self._baseline = classifier.ask(self._frame.copy(), self._clusters, cluster.target)
+
+    @property
+    def baseline(self) -> Answer:  # noqa: D102
+        return self._baseline
+
+    def _changed(self, genes: np.ndarray, values: np.ndarray) -> pd.DataFrame:
+        X = self._frame.to_numpy(copy=True)
+        X[np.ix_(self._cluster.rows, genes)] = values
+        return pd.DataFrame(X, columns=self._frame.columns)
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        try:
+            return self._classifier.ask(self._changed(genes, values), self._clusters, self._cluster.target)
+        except InputRejected as refusal:
+            return Answer(self._baseline.label, 0.0, rejected=True, reason=str(refusal))
+
+    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
+        self._frame = self._changed(genes, values)
+        self._baseline = self._classifier.ask(self._frame.copy(), self._clusters, self._cluster.target)
+
+    def fork(self) -> Self:  # noqa: D102
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+

@@ -1,0 +1,60 @@
+"""``wrap``: whatever labels cells, as a classifier that attacks understand."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.callables import CellFunction, ClusterFunction
+from adverscarial.classifiers.estimators import Estimator
+from adverscarial.errors import ParameterError
+
+
+def wrap(obj: Any, *, classes: Sequence[str] | None = None, genes: Sequence[str] | None = None) -> Classifier:
+    """Return `obj` as a classifier.
+
+    Parameters
+    ----------
+    obj
+        A fitted scikit-learn estimator or pipeline; or a function: ``X -> labels``, ``X -> scores`` (cells x
+        classes), or the R package's form ``f(expression, clusters, target) -> (label, share)``.
+    classes
+        Names of the score columns, where the object does not know them.
+    genes
+        Names of its input columns, in order, where it does not know them; the data's own genes otherwise.
+
+    Raises
+    ------
+    ParameterError
+        If `obj` is nothing that can label cells.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> model = wrap(lambda X: np.where(X[:, 0] > 1, "B", "T"), classes=["B", "T"])
+    >>> model.decide(np.array([[0.0], [2.0]])).labels.tolist()
+    ['T', 'B']
+    """
+    if isinstance(obj, Classifier):
+        return obj
+    if isinstance(obj, type):
+        raise ParameterError(f"wrap got the class {obj.__name__} itself; pass a fitted object of it.")
+    if hasattr(obj, "predict") and hasattr(obj, "get_params"):
+        return Estimator(obj, classes=classes, genes=genes)
+    if callable(obj):
+        return ClusterFunction(obj) if _wants_three(obj) else CellFunction(obj, classes=classes, genes=genes)
+    raise ParameterError(
+        f"wrap cannot use a {type(obj).__name__}: pass a fitted scikit-learn estimator, or a function of cells x genes."
+    )
+
+
+def _wants_three(function: Any) -> bool:
+    """Return whether a function has the R form, with three arguments that must be given."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in positional and p.default is p.empty for p in parameters) == 3
