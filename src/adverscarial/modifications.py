@@ -41,10 +41,10 @@ class Modification(ABC):
         """
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({_settings(self)})"
+        return f"{type(self).__name__}({settings_text(self)})"
 
 
-def _settings(obj: object) -> str:
+def settings_text(obj: object) -> str:
     """Return a dataclass's settings as they would be typed: the first bare, the others only if not the default."""
     shown = []
     for i, field in enumerate(fields(obj)):  # type: ignore[arg-type]

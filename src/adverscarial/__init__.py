@@ -1,0 +1,37 @@
+"""How easily can a cell-type label be flipped? Exact, fast attacks on single-cell classifiers, for AnnData."""
+
+from importlib.metadata import version as _version
+
+from adverscarial import attacks, classifiers, datasets, errors
+from adverscarial.classifiers.prediction import ClusterPrediction, predict
+from adverscarial.modifications import (
+    Aberrant,
+    Custom,
+    Decile,
+    Dropout,
+    Fixed,
+    Modification,
+    Percentile,
+    Random,
+    modify,
+)
+
+__version__ = _version("adverscarial")
+
+__all__ = [
+    "Aberrant",
+    "ClusterPrediction",
+    "Custom",
+    "Decile",
+    "Dropout",
+    "Fixed",
+    "Modification",
+    "Percentile",
+    "Random",
+    "attacks",
+    "classifiers",
+    "datasets",
+    "errors",
+    "modify",
+    "predict",
+]

@@ -1,0 +1,130 @@
+"""What all attacks share: checking, counting, timing. An attack is its settings; the data come in the call."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+from adverscarial.attacks.session import Meter, Session, check_baseline, progress_bar
+from adverscarial.classifiers.wrap import wrap
+from adverscarial.cluster import Cluster
+from adverscarial.errors import ClassifierError, InputRejected, ParameterError
+from adverscarial.modifications import Modification, settings_text
+from adverscarial.statistics import GeneStatistics
+
+
+class Attack(ABC):
+    """Base of all attacks; subclasses are frozen dataclasses that hold settings only."""
+
+    #: one line for ``adverscarial list``: the question it answers, and what it costs
+    question: str
+    cost: str
+
+    modification: Modification | str
+    change_type: str
+
+    @abstractmethod
+    def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
+        """Ask the questions; return the type of result and the fields that only this attack has."""
+
+    @abstractmethod
+    def _steps(self, session: Session) -> float:
+        """Return the length of the progress bar."""
+
+    def __call__(
+        self,
+        adata: AnnData,
+        classifier: Any,
+        *,
+        groupby: str,
+        target: str,
+        layer: str | None = None,
+        seed: int = 0,
+        budget: int | None = None,
+        progress: bool | None = None,
+        statistics: GeneStatistics | None = None,
+    ) -> Any:
+        """Attack one cluster.
+
+        Parameters
+        ----------
+        adata
+            Cells x genes; not changed.
+        classifier
+            A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands.
+        groupby, target
+            Column of ``adata.obs``, and the cluster in it.
+        layer
+            Layer to attack; ``X`` when left out.
+        seed
+            Of every random draw; the same seed gives the same result.
+        budget
+            Most questions to ask; the result says whether it was enough.
+        progress
+            Progress bar; left out, on a terminal only.
+        statistics
+            Statistics of the same layer, to share between several attacks on one data set.
+
+        Returns
+        -------
+        A :class:`~adverscarial.attacks.result.Result`.
+
+        Raises
+        ------
+        DataError, ParameterError, ClassifierError
+        """
+        start = time.perf_counter()
+        if budget is not None and budget < 1:
+            raise ParameterError(f"budget must be at least 1 question, got {budget}.")
+        if seed < 0:
+            raise ParameterError(f"seed must not be negative, got {seed}.")
+        model = wrap(classifier)
+        cluster = Cluster(adata, groupby, target, layer=layer, seed=seed, statistics=statistics)
+        try:
+            scorer = model.scorer(cluster)
+        except InputRejected as refusal:
+            raise ClassifierError(f"{model.name} refuses even the unmodified cells of '{target}': {refusal}") from refusal
+        check_baseline(scorer.baseline, cluster, model.name)
+        meter = Meter(budget)
+        session = Session(cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter)  # type: ignore[arg-type]
+        with progress_bar(meter, f"{type(self).__name__} · {target}", self._steps(session), progress):
+            kind, found = self._search(session)
+        shared = {
+            "attack": self, "classifier": model.name, "groupby": groupby, "target": cluster.target, "layer": layer,
+            "seed": seed, "baseline": session.baseline.label, "baseline_share": session.baseline.share,
+            "n_cells": cluster.n_cells, "queries": meter.queries, "proven": meter.proven,
+            "cells_rescored": meter.cells, "seconds": time.perf_counter() - start,
+        }  # fmt: skip
+        return kind(**shared, **found)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({settings_text(self)})"
+
+
+def candidates(cluster: Cluster, genes: Sequence[str] | None, exclude: Sequence[str]) -> np.ndarray:
+    """Return the positions to attack: `genes` (all, when None), without `exclude`, in the data's order.
+
+    Raises
+    ------
+    DataError
+        If a name is not in the data.
+    ParameterError
+        If nothing is left.
+    """
+    chosen = np.arange(len(cluster.genes)) if genes is None else np.sort(cluster.positions(genes))
+    if len(exclude):
+        chosen = np.setdiff1d(chosen, cluster.positions(exclude))
+    if not len(chosen):
+        raise ParameterError("No gene is left to attack: genes= is empty, or exclude= names all of them.")
+    return chosen
+
+
+def check_change_type(change_type: str) -> None:
+    """Raise a ParameterError for an unknown change type."""
+    if change_type not in ("any", "named"):
+        raise ParameterError(f"change_type must be 'any' or 'named' (only real cell types count), got '{change_type}'.")

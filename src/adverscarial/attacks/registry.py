@@ -1,0 +1,56 @@
+"""All attacks by name: for the command line, and to store an attack's settings as plain text."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from adverscarial.attacks.base import Attack
+from adverscarial.attacks.max_change import MaxChange
+from adverscarial.attacks.single_gene import SingleGene
+from adverscarial.errors import ParameterError, StorageError, did_you_mean
+from adverscarial.modifications import Custom, Modification, parse
+
+ATTACKS: dict[str, type[Attack]] = {"single-gene": SingleGene, "max-change": MaxChange}
+
+
+def attack_named(name: str) -> type[Attack]:
+    """Return the attack with this command-line name.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    if name not in ATTACKS:
+        raise ParameterError(f"There is no attack '{name}'.{did_you_mean(name, list(ATTACKS))} There are: {', '.join(ATTACKS)}.")
+    return ATTACKS[name]
+
+
+def describe(attack: Attack) -> dict[str, Any]:
+    """Return an attack's type and settings as JSON values."""
+    settings = {}
+    for f in fields(attack):  # type: ignore[arg-type]
+        value = getattr(attack, f.name)
+        settings[f.name] = str(value) if isinstance(value, Modification) else value
+    return {"type": type(attack).__name__, "settings": settings}
+
+
+def rebuild(description: dict[str, Any]) -> Attack:
+    """Return the attack that :func:`describe` described."""
+    kinds = {kind.__name__: kind for kind in ATTACKS.values()}
+    settings = dict(description["settings"])
+    if str(settings.get("modification", "")).startswith("custom:"):
+        settings["modification"] = _lost(settings["modification"])
+    elif "modification" in settings:
+        settings["modification"] = parse(settings["modification"])
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    return kinds[description["type"]](**settings)
+
+
+def _lost(name: str) -> Custom:
+    def function(*_: Any) -> Any:
+        raise StorageError(f"The modification '{name}' is a function and was not stored; run the attack again to apply it.")
+
+    function.__name__ = name.removeprefix("custom:")
+    return Custom(function)
