@@ -4,6 +4,7 @@ from importlib.metadata import version as _version
 
 from adverscarial import attacks, classifiers, datasets, errors
 from adverscarial.classifiers.prediction import ClusterPrediction, predict
+from adverscarial.evaluation import Survey, survey
 from adverscarial.modifications import (
     Aberrant,
     Custom,
@@ -28,10 +29,12 @@ __all__ = [
     "Modification",
     "Percentile",
     "Random",
+    "Survey",
     "attacks",
     "classifiers",
     "datasets",
     "errors",
     "modify",
     "predict",
+    "survey",
 ]

@@ -82,6 +82,7 @@ class Cluster:
         if not np.isfinite(self.X).all():
             raise DataError(f"Cluster '{target}' holds NaN or infinite values. Attacks need numbers: fill or drop them.")
         self.genes = pd.Index(adata.var_names.astype(str))
+        self.gene_names = np.asarray(self.genes, dtype=str)
         self.cells = pd.Index(adata.obs_names[self.rows].astype(str))
         self._draw_order = np.argsort(np.asarray(self.cells), kind="stable")
 

@@ -11,6 +11,7 @@ import numpy as np
 from anndata import AnnData
 
 from adverscarial.attacks.session import Meter, Session, check_baseline, progress_bar
+from adverscarial.classifiers.base import Classifier, Scorer
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError, InputRejected, ParameterError
@@ -78,32 +79,56 @@ class Attack(ABC):
         ------
         DataError, ParameterError, ClassifierError
         """
-        start = time.perf_counter()
-        if budget is not None and budget < 1:
-            raise ParameterError(f"budget must be at least 1 question, got {budget}.")
-        if seed < 0:
-            raise ParameterError(f"seed must not be negative, got {seed}.")
+        check_run(budget, seed)
         model = wrap(classifier)
         cluster = Cluster(adata, groupby, target, layer=layer, seed=seed, statistics=statistics)
-        try:
-            scorer = model.scorer(cluster)
-        except InputRejected as refusal:
-            raise ClassifierError(f"{model.name} refuses even the unmodified cells of '{target}': {refusal}") from refusal
-        check_baseline(scorer.baseline, cluster, model.name)
+        return self.run(cluster, model, scorer_for(model, cluster), budget=budget, progress=progress)
+
+    def run(
+        self, cluster: Cluster, model: Classifier, scorer: Scorer, *, budget: int | None = None, progress: bool | None = None
+    ) -> Any:
+        """Attack a cluster whose scorer is at hand; the scorer's state is left as it was."""
+        start = time.perf_counter()
         meter = Meter(budget)
-        session = Session(cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter)  # type: ignore[arg-type]
-        with progress_bar(meter, f"{type(self).__name__} · {target}", self._steps(session), progress):
+        session = Session(
+            cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter
+        )
+        with progress_bar(meter, f"{type(self).__name__} · {cluster.target}", self._steps(session), progress):
             kind, found = self._search(session)
         shared = {
-            "attack": self, "classifier": model.name, "groupby": groupby, "target": cluster.target, "layer": layer,
-            "seed": seed, "baseline": session.baseline.label, "baseline_share": session.baseline.share,
-            "n_cells": cluster.n_cells, "queries": meter.queries, "proven": meter.proven,
-            "cells_rescored": meter.cells, "seconds": time.perf_counter() - start,
+            "attack": self, "classifier": model.name, "groupby": cluster.groupby, "target": cluster.target,
+            "layer": cluster.layer, "seed": cluster.seed, "baseline": session.baseline.label,
+            "baseline_share": session.baseline.share, "n_cells": cluster.n_cells, "queries": meter.queries,
+            "proven": meter.proven, "cells_rescored": meter.cells, "seconds": time.perf_counter() - start,
         }  # fmt: skip
         return kind(**shared, **found)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({settings_text(self)})"
+
+
+def check_run(budget: int | None, seed: int) -> None:
+    """Raise a ParameterError for an impossible budget or seed."""
+    if budget is not None and budget < 1:
+        raise ParameterError(f"budget must be at least 1 question, got {budget}.")
+    if seed < 0:
+        raise ParameterError(f"seed must not be negative, got {seed}.")
+
+
+def scorer_for(model: Classifier, cluster: Cluster) -> Scorer:
+    """Return the scorer of a model for a cluster, once it has shown that it can label the unmodified cells.
+
+    Raises
+    ------
+    ClassifierError
+        If the classifier refuses them, or answers nonsense.
+    """
+    try:
+        scorer = model.scorer(cluster)
+    except InputRejected as refusal:
+        raise ClassifierError(f"{model.name} refuses even the unmodified cells of '{cluster.target}': {refusal}") from refusal
+    check_baseline(scorer.baseline, cluster, model.name)
+    return scorer
 
 
 def candidates(cluster: Cluster, genes: Sequence[str] | None, exclude: Sequence[str]) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -220,6 +220,10 @@ class MaxChangeResult(Result):
     def _arrays(self) -> dict[str, np.ndarray]:
         return {"modifiable": self.modifiable, "protected": self.protected}
 
-    @classmethod
-    def _from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        return dict(arrays)
+    def row(self) -> dict[str, Any]:  # noqa: D102
+        return {
+            **super().row(),
+            "modifiable": len(self.modifiable),
+            "signature": len(self.protected),
+            "maximal": self.maximal,
+        }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from os import PathLike
@@ -148,9 +147,20 @@ class Result:
         """Return the fields that are arrays, to be stored."""
         return {}
 
-    @classmethod
-    def _from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        return dict(arrays)
+    def row(self) -> dict[str, Any]:
+        """Return one row of a survey's table; nothing in it depends on when, where or how fast it was made."""
+        return {
+            "attack": type(self.attack).__name__,
+            "modification": str(getattr(self.attack, "modification", "")),
+            "n_cells": self.n_cells,
+            "baseline": self.baseline,
+            "baseline_share": self.baseline_share,
+            "label": self.label,
+            "share": self.share,
+            "queries": self.queries,
+            "proven": self.proven,
+            "complete": self.complete,
+        }
 
     def save(self, path: str | PathLike[str]) -> None:
         """Store the result in one file of plain arrays and text; read it with :meth:`load`."""
@@ -176,7 +186,7 @@ class Result:
         if kind is None or not issubclass(kind, cls):
             raise StorageError(f"'{path}' holds a '{meta.get('type')}', expected a {cls.__name__}.")
         try:
-            return kind(attack=rebuild(meta["attack"]), **meta["fields"], **kind._from_arrays(arrays))  # type: ignore[return-value]
+            return kind(attack=rebuild(meta["attack"]), **meta["fields"], **arrays)  # type: ignore[return-value]
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise StorageError(f"'{path}' is damaged: {type(error).__name__}: {error}. Run the attack again.") from error
 

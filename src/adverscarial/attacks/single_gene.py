@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -177,7 +177,9 @@ class _Found:
         self, search: str, n_genes: int, complete: bool, missed: list[str] | None, bisect_queries: int
     ) -> dict[str, Any]:
         tested = np.flatnonzero(self._outcome >= 0)
-        names = np.asarray(self._session.cluster.genes[tested], dtype=str)
+        names = self._session.cluster.gene_names  # one array for all results of a cluster
+        names = names if len(tested) == len(names) else names[tested]
+        labels, codes = np.unique(self._label[tested].astype(str), return_inverse=True)
         hits = np.flatnonzero(self.flipped)
         strongest = hits[np.argmax(self._share[hits])] if len(hits) else None
         group_of = np.full(len(self._outcome), -1, dtype=np.int32)
@@ -188,7 +190,7 @@ class _Found:
             "share": float(self._session.baseline.share if strongest is None else self._share[strongest]),
             "complete": complete, "search": search, "n_genes": n_genes, "bisect_queries": bisect_queries,
             "missed_by_bisect": missed, "gene": names, "outcome": self._outcome[tested],
-            "new_label": self._label[tested].astype(str), "new_share": self._share[tested].astype(float),
+            "labels": labels, "code": codes.astype(np.int16), "new_share": self._share[tested].astype(float),
             "alone": self._alone[tested], "group": group_of[tested],
         }  # fmt: skip
 
@@ -207,8 +209,9 @@ class SingleGeneResult(Result):
         Flipping genes that the bisection did not find; None unless both searches ran.
     bisect_queries
         Questions that the bisection asked.
-    gene, outcome, new_label, new_share
-        Arrays with one entry per tested gene: name; 0 flipped, 1 held, 2 rejected; label; its share.
+    gene, outcome, code, new_share
+        Arrays with one entry per tested gene: name; 0 flipped, 1 held, 2 rejected; label as a place in `labels`; its
+        share.
     alone
         False where the gene was only tested together with others (bisect).
     group
@@ -221,7 +224,8 @@ class SingleGeneResult(Result):
     missed_by_bisect: list[str] | None
     gene: np.ndarray
     outcome: np.ndarray
-    new_label: np.ndarray
+    labels: np.ndarray
+    code: np.ndarray
     new_share: np.ndarray
     alone: np.ndarray
     group: np.ndarray
@@ -256,7 +260,7 @@ class SingleGeneResult(Result):
         within = np.where(self.outcome == FLIPPED, -self.new_share, self.new_share)
         order = np.lexsort((np.arange(len(rank)), within, rank))
         columns = {
-            "gene": self.gene, "outcome": OUTCOMES[self.outcome], "label": self.new_label,
+            "gene": self.gene, "outcome": OUTCOMES[self.outcome], "label": self.labels[self.code],
             "share": self.new_share, "alone": self.alone,
         }  # fmt: skip
         return pd.DataFrame(columns).iloc[order].reset_index(drop=True)
@@ -314,19 +318,14 @@ class SingleGeneResult(Result):
         rows = []
         for name in self.genes if genes is None else genes:
             answer = judge.ask(judge.cluster.positions([name]))
-            claimed = str(self.new_label[place[name]])
+            claimed = str(self.labels[self.code[place[name]]])
             rows.append((name, claimed, answer.label, answer.share, answer.label == claimed))
         return Verification(pd.DataFrame(rows, columns=["gene", "claimed", "found", "share", "confirmed"]))
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        labels, codes = np.unique(self.new_label, return_inverse=True)
-        return {
-            "gene": self.gene, "outcome": self.outcome, "labels": labels, "new_label": codes.astype(np.int32),
-            "new_share": self.new_share, "alone": self.alone, "group": self.group,
-        }  # fmt: skip
+        names = ("gene", "outcome", "labels", "code", "new_share", "alone", "group")
+        return {name: getattr(self, name) for name in names}
 
-    @classmethod
-    def _from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        fields = dict(arrays)
-        fields["new_label"] = fields.pop("labels")[fields["new_label"]]
-        return fields
+    def row(self) -> dict[str, Any]:  # noqa: D102
+        groups = {"groups": len(self.groups)} if self.groups else {}
+        return {**super().row(), "tested": len(self.gene), **self.counts, **groups}

@@ -1,0 +1,184 @@
+"""The folder of a survey: its plan, one file per finished attack, and the table at the end.
+
+::
+
+    out/
+      run.json            what was asked for; a folder with another plan is refused
+      results/00042.npz   one finished attack, written in one step
+      table.csv           the whole table, when all is done
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from adverscarial import _store
+from adverscarial._matrix import layer_of
+from adverscarial.attacks.base import Attack
+from adverscarial.attacks.registry import describe, rebuild
+from adverscarial.attacks.result import Result, versions
+from adverscarial.classifiers.base import Classifier
+from adverscarial.cluster import cluster_labels
+from adverscarial.errors import AdverscarialError, StorageError
+
+if TYPE_CHECKING:
+    from adverscarial.evaluation.survey import Task
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1
+
+
+def plan_of(
+    adata: AnnData,
+    models: Mapping[str, Classifier],
+    attacks: Sequence[Attack],
+    clusters: Sequence[str],
+    *,
+    groupby: str,
+    layer: str | None,
+    seed: int,
+    budget: int | None,
+) -> dict[str, Any]:
+    """Return what a survey is, as JSON values: two surveys with equal plans give the same table."""
+    return {
+        "format": _FORMAT,
+        "data": {
+            "cells": adata.n_obs,
+            "genes": adata.n_vars,
+            "layer": layer,
+            "groupby": groupby,
+            "fingerprint": fingerprint(adata, groupby, layer),
+        },
+        "classifiers": {name: classifier_fingerprint(model) for name, model in models.items()},
+        "clusters": list(clusters),
+        "attacks": [describe(attack) for attack in attacks],
+        "seed": seed,
+        "budget": budget,
+        "versions": versions(),
+    }
+
+
+def fingerprint(adata: AnnData, groupby: str, layer: str | None) -> str:
+    """Return a hash of the matrix, the names and the clusters; of a backed file, its size and time instead of values."""
+    digest = hashlib.blake2b(digest_size=16)
+    for names in (adata.obs_names, adata.var_names, cluster_labels(adata, groupby)):
+        digest.update("\0".join(map(str, names)).encode())
+    X = layer_of(adata, layer)
+    if sp.issparse(X):
+        parts = (X.data, X.indices, X.indptr)
+    elif isinstance(X, np.ndarray):
+        parts = (X,)
+    else:
+        where = getattr(adata, "filename", None)
+        status = Path(where).stat() if where else None
+        digest.update(repr((where and Path(where).name, status and (status.st_size, status.st_mtime_ns))).encode())
+        parts = ()
+    for part in parts:
+        digest.update(str((part.dtype, part.shape)).encode())
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
+
+
+def classifier_fingerprint(model: Classifier) -> str:
+    """Return a hash of what a classifier would store; of one that cannot be stored, its name and genes."""
+    try:
+        meta, arrays = model.state()
+    except AdverscarialError:
+        text = re.sub(r" at 0x[0-9a-f]+", "", f"{model.name} {model.classes} {model.genes}")
+        return f"by name: {hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+    digest = hashlib.blake2b(json.dumps(meta, sort_keys=True, default=str).encode(), digest_size=16)
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()
+
+
+class RunFolder:
+    """Reads and writes the folder of a survey."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def _file(self, number: int) -> Path:
+        return self.path / "results" / f"{number:05d}.npz"
+
+    def open(self, plan: dict[str, Any], tasks: Sequence[Task]) -> dict[int, Result]:
+        """Begin, or go on with, a survey; return the results that are there already.
+
+        Raises
+        ------
+        StorageError
+            If the folder holds another survey, or other files.
+        """
+        plan = json.loads(json.dumps(plan))
+        if (self.path / "run.json").exists():
+            self._check_same(self._plan(), plan)
+        else:
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise StorageError(f"'{self.path}' holds other things than a survey; choose an empty or a new folder.")
+            _store.write_text(self.path / "run.json", json.dumps(plan, indent=1, ensure_ascii=False) + "\n")
+        done = {}
+        for task in tasks:
+            if self._file(task.number).exists():
+                try:
+                    done[task.number] = Result.load(self._file(task.number))
+                except StorageError as error:
+                    logger.warning("%s It is computed again.", error)
+        return done
+
+    def _plan(self) -> dict[str, Any]:
+        try:
+            plan = json.loads((self.path / "run.json").read_text())
+            if plan["format"] != _FORMAT:
+                raise ValueError(f"format {plan['format']}, expected {_FORMAT}")
+            return plan
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StorageError(f"'{self.path}' holds no readable survey (run.json: {error}).") from error
+
+    def _check_same(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+        differs = [key for key in wanted if found.get(key) != wanted[key]]
+        if differs:
+            details = "; ".join(f"{key}: there {_short(found.get(key))}, here {_short(wanted[key])}" for key in differs)
+            raise StorageError(
+                f"The folder '{self.path}' belongs to another survey, which differs in {', '.join(differs)}. "
+                f"Choose another folder, or remove this one to start over. ({details})"
+            )
+
+    def write(self, task: Task, result: Result) -> None:
+        """Store one finished attack."""
+        result.save(self._file(task.number))
+
+    def finish(self, table: pd.DataFrame, errors: Mapping[int, str]) -> None:
+        """Write the table, which marks the survey as finished."""
+        _store.write_text(self.path / "errors.json", json.dumps({str(k): errors[k] for k in sorted(errors)}, indent=1) + "\n")
+        _store.write_text(self.path / "table.csv", table.to_csv(index=False, lineterminator="\n"))
+
+    def read(self, task_type: type[Task]) -> tuple[dict[str, Any], tuple[Task, ...], tuple[Result | None, ...], dict[int, str]]:
+        """Return plan, tasks, results and errors of a finished survey."""
+        plan = self._plan()
+        if not (self.path / "table.csv").exists():
+            raise StorageError(f"The survey in '{self.path}' is not finished; run it again with the same settings to continue.")
+        attacks = [rebuild(description) for description in plan["attacks"]]
+        grid = [(m, c, a) for m in plan["classifiers"] for c in plan["clusters"] for a in attacks]
+        tasks = tuple(task_type(number, *cell) for number, cell in enumerate(grid))
+        errors = {int(k): v for k, v in json.loads((self.path / "errors.json").read_text()).items()}
+        results = tuple(None if task.number in errors else Result.load(self._file(task.number)) for task in tasks)
+        return plan, tasks, results, errors
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 120 else text[:117] + "..."

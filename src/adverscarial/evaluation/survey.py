@@ -1,0 +1,308 @@
+"""Classifiers x clusters x attacks, in one table; interrupted and started again, it goes on where it was."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from anndata import AnnData
+
+from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial.attacks.base import Attack, check_run, scorer_for
+from adverscarial.attacks.result import Result
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.wrap import wrap
+from adverscarial.cluster import Cluster, check_genes, cluster_labels, cluster_names
+from adverscarial.errors import AdverscarialError, DataError, ParameterError, did_you_mean, some
+from adverscarial.evaluation.folder import RunFolder, plan_of
+from adverscarial.statistics import GeneStatistics
+
+logger = logging.getLogger(__name__)
+
+#: columns of the table, in order; a survey shows those that its attacks fill
+COLUMNS = (
+    "classifier", "cluster", "n_cells", "attack", "modification", "baseline", "baseline_share", "label", "share",
+    "tested", "flipped", "held", "rejected", "groups", "modifiable", "signature", "maximal",
+    "queries", "proven", "complete", "error",
+)  # fmt: skip
+
+
+class Task(NamedTuple):
+    """One cell of the table."""
+
+    number: int
+    classifier: str
+    target: str
+    attack: Attack
+
+
+@dataclass(frozen=True, repr=False)
+class Survey:
+    """The outcome of a survey.
+
+    Attributes
+    ----------
+    plan
+        What was asked for, as JSON values: data, classifiers, clusters, attacks, seed, versions.
+    tasks
+        One per row of the table.
+    results
+        One per task; None where the classifier failed.
+    errors
+        Message of each failed task, by its number.
+    """
+
+    plan: dict[str, Any]
+    tasks: tuple[Task, ...]
+    results: tuple[Result | None, ...]
+    errors: dict[int, str]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table, one row per classifier, cluster and attack; times are left out so that it can be compared."""
+        rows = []
+        for task, result in zip(self.tasks, self.results, strict=True):
+            row: dict[str, Any] = {"classifier": task.classifier, "cluster": task.target}
+            if result is None:
+                attack = type(task.attack).__name__
+                row |= {"attack": attack, "modification": str(getattr(task.attack, "modification", ""))}
+                row |= {"complete": False, "error": self.errors[task.number]}
+            else:
+                row |= result.row()
+            rows.append(row)
+        frame = pd.DataFrame(rows)
+        whole = ["n_cells", "tested", "flipped", "held", "rejected", "groups", "modifiable", "signature", "queries", "proven"]
+        kinds = {name: "Int64" for name in whole if name in frame} | ({"maximal": "boolean"} if "maximal" in frame else {})
+        return frame[[name for name in COLUMNS if name in frame]].astype(kinds)
+
+    @property
+    def seconds(self) -> float:
+        """Time that the attacks took, added up over processes."""
+        return sum(result.seconds for result in self.results if result is not None)
+
+    def flipping(self) -> pd.DataFrame:
+        """Return every single gene that flips a label: ``classifier, cluster, modification, gene, label, share``."""
+        parts = []
+        for task, result in zip(self.tasks, self.results, strict=True):
+            if result is None or "flipped" not in result.row():
+                continue
+            hits = result.to_frame().query("outcome == 'flipped'")[["gene", "label", "share"]]
+            modification = str(getattr(task.attack, "modification", ""))
+            parts.append(hits.assign(classifier=task.classifier, cluster=task.target, modification=modification))
+        columns = ["classifier", "cluster", "modification", "gene", "label", "share"]
+        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+    def __repr__(self) -> str:
+        return f"<Survey of {len(self.tasks)} attacks, {len(self.errors)} failed>"
+
+    def __str__(self) -> str:
+        frame = self.to_frame()
+        shown = [c for c in ("classifier", "cluster", "modification", "baseline", "flipped", "signature", "error") if c in frame]
+        return frame[shown].to_string(index=False, na_rep="")
+
+    def report(self, path: str | PathLike[str]) -> Path:
+        """Write the survey as one HTML file that opens without a network."""
+        from adverscarial.report import write_report  # a door up, for convenience; see docs/architecture.md
+
+        return write_report(self, path)
+
+    @classmethod
+    def load(cls, out: str | PathLike[str]) -> Survey:
+        """Read a finished survey from its folder.
+
+        Raises
+        ------
+        StorageError
+            If the folder holds none, or it is not finished.
+        """
+        return cls(*RunFolder(out).read(Task))
+
+
+def survey(
+    adata: AnnData,
+    classifiers: Any,
+    *,
+    attacks: Sequence[Attack] | Attack,
+    groupby: str,
+    targets: Sequence[str] | None = None,
+    layer: str | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+    backend: str | None = None,
+    out: str | PathLike[str] | None = None,
+    budget: int | None = None,
+    progress: bool | None = None,
+) -> Survey:
+    """Attack every cluster of every classifier with every attack (R: ``singleGeneOverview``, ``maxChangeOverview``).
+
+    Parameters
+    ----------
+    adata
+        Cells x genes; not changed.
+    classifiers
+        One classifier or several, or a dict of name -> classifier; anything that
+        :func:`adverscarial.classifiers.wrap` understands.
+    attacks
+        One attack or several.
+    groupby, targets
+        Column of ``adata.obs``, and the clusters in it to attack (all, when left out).
+    layer
+        Layer to attack; ``X`` when left out.
+    seed
+        Of every random draw; the same seed gives the same table for any `n_jobs`.
+    n_jobs
+        Processes; -1 uses all cores.
+    backend
+        Of joblib: ``"loky"`` (processes, the default) or ``"threading"``.
+    out
+        Folder to write to as it goes. The same survey started again on the same folder continues there.
+    budget
+        Most questions per attack.
+    progress
+        Progress bar; left out, on a terminal only.
+
+    Returns
+    -------
+    A :class:`Survey`. Where a classifier fails, its row says so and the others are complete.
+
+    Raises
+    ------
+    DataError, ParameterError
+    StorageError
+        If `out` belongs to another survey.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> model = adv.classifiers.ScType(scaled=False)
+    >>> attack = adv.attacks.SingleGene("perc99")
+    >>> result = survey(adv.datasets.embedded(), model, attacks=attack, groupby="cell_type", targets=["Dendritic"])
+    >>> result.to_frame()[["cluster", "baseline", "flipped"]].values.tolist()
+    [['Dendritic', 'Dendritic cell', 0]]
+    """
+    check_run(budget, seed)
+    models = named_classifiers(classifiers)
+    chosen = [attacks] if isinstance(attacks, Attack) else list(attacks)
+    if not chosen or not all(isinstance(attack, Attack) for attack in chosen):
+        raise ParameterError("attacks= must name at least one attack, for example [adv.attacks.SingleGene('perc99')].")
+    check_genes(adata)
+    names = cluster_names(cluster_labels(adata, groupby))
+    clusters = names if targets is None else [str(target) for target in targets]
+    if strange := [name for name in clusters if name not in names]:
+        raise DataError(
+            f"There is no cluster '{strange[0]}' in obs['{groupby}'].{did_you_mean(strange[0], names)} There are: {some(names, 12)}."
+        )
+    if len(names) < 2:
+        raise DataError(f"obs['{groupby}'] has {len(names)} cluster(s); a survey needs at least two.")
+    grid = [(model, target, attack) for model in models for target in clusters for attack in chosen]
+    tasks = tuple(Task(number, *cell) for number, cell in enumerate(grid))
+    layer_of(adata, layer)
+    plan = plan_of(adata, models, chosen, clusters, groupby=groupby, layer=layer, seed=seed, budget=budget)
+    folder = None if out is None else RunFolder(out)
+    done: dict[int, Result] = {} if folder is None else folder.open(plan, tasks)
+    groups = [
+        [task for task in tasks if (task.classifier, task.target) == place and task.number not in done]
+        for place in dict.fromkeys((task.classifier, task.target) for task in tasks)
+    ]
+    work = _Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder)
+    errors: dict[int, str] = {}
+    for outcomes in _run_all(work, [(models[group[0].classifier], group) for group in groups if group], n_jobs, backend, progress):
+        for number, outcome in outcomes:
+            if isinstance(outcome, Result):
+                done[number] = outcome
+            else:
+                errors[number] = outcome
+    result = Survey(plan, tasks, tuple(done.get(task.number) for task in tasks), errors)
+    if folder is not None:
+        folder.finish(result.to_frame(), errors)
+    return result
+
+
+def named_classifiers(classifiers: Any) -> dict[str, Classifier]:
+    """Return classifiers by name; names that repeat are numbered."""
+    if isinstance(classifiers, Mapping):
+        given = [(str(name), wrap(obj)) for name, obj in classifiers.items()]
+    else:
+        several = classifiers if isinstance(classifiers, list | tuple) else [classifiers]
+        given = [(model.name, model) for model in map(wrap, several)]
+    models: dict[str, Classifier] = {}
+    for name, model in given:
+        same = sum(known.split(" #")[0] == name for known in models)
+        models[name if not same else f"{name} #{same + 1}"] = model
+    if not models:
+        raise ParameterError("A survey needs at least one classifier.")
+    return models
+
+
+class _Work(NamedTuple):
+    """What every group of tasks needs; sent to each process."""
+
+    key: str
+    adata: AnnData
+    groupby: str
+    layer: str | None
+    seed: int
+    budget: int | None
+    folder: RunFolder | None
+
+
+# statistics of the data set that this process works on; one entry, so that a process computes them once per survey
+_statistics: dict[str, GeneStatistics] = {}
+
+
+def _run_group(work: _Work, model: Classifier, tasks: Sequence[Task]) -> list[tuple[int, Result | str]]:
+    """Run all attacks on one cluster of one classifier: they share its rows and its scorer."""
+    if work.key not in _statistics:
+        matrix = CellMatrix(layer_of(work.adata, work.layer))
+        matrix.check_finite()
+        _statistics.clear()
+        _statistics[work.key] = GeneStatistics(matrix)
+    outcomes: list[tuple[int, Result | str]] = []
+    try:
+        cluster = Cluster(
+            work.adata, work.groupby, tasks[0].target, layer=work.layer, seed=work.seed, statistics=_statistics[work.key]
+        )
+        scorer = scorer_for(model, cluster)
+    except AdverscarialError as error:
+        return [(task.number, f"{type(error).__name__}: {error}") for task in tasks]
+    for task in tasks:
+        try:
+            result = task.attack.run(cluster, model, scorer, budget=work.budget, progress=False)
+        except AdverscarialError as error:
+            logger.warning("%s on %s, cluster %s: %s", task.attack, task.classifier, task.target, error)
+            outcomes.append((task.number, f"{type(error).__name__}: {error}"))
+            continue
+        if work.folder is not None:
+            work.folder.write(task, result)
+        outcomes.append((task.number, result))
+    return outcomes
+
+
+def _run_all(
+    work: _Work, groups: list[tuple[Classifier, list[Task]]], n_jobs: int, backend: str | None, progress: bool | None
+) -> Iterator[list[tuple[int, Result | str]]]:
+    """Run the groups here or in several processes, and yield each group's outcomes as they come."""
+    from joblib import Parallel, cpu_count, delayed
+    from rich.console import Console
+    from rich.progress import track
+
+    jobs = cpu_count() if n_jobs == -1 else n_jobs
+    if jobs < 1:
+        raise ParameterError(f"n_jobs must be at least 1, or -1 for all cores, got {n_jobs}.")
+    finished: Iterator[list[tuple[int, Result | str]]]
+    if jobs == 1 or len(groups) < 2:
+        finished = (_run_group(work, model, tasks) for model, tasks in groups)
+    else:  # loky keeps each process to its share of the cores; big arrays are mapped, not copied
+        parallel = Parallel(n_jobs=jobs, backend=backend or "loky", return_as="generator_unordered", max_nbytes="1M")
+        finished = parallel(delayed(_run_group)(work, model, tasks) for model, tasks in groups)
+    show = sys.stderr.isatty() if progress is None else progress
+    yield from track(
+        finished, "Survey", total=len(groups), disable=not show, transient=True, console=Console(stderr=True)
+    )
+    _statistics.clear()
