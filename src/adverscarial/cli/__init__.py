@@ -1,0 +1,34 @@
+"""The command line: one small file per command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from adverscarial.cli.app import app
+from adverscarial.cli.attack import attack
+from adverscarial.cli.demo import demo
+from adverscarial.cli.listing import list_
+from adverscarial.cli.survey import survey
+from adverscarial.errors import AdverscarialError
+
+app.command()(demo)
+app.command()(attack)
+app.command()(survey)
+app.command("list")(list_)
+
+
+def main() -> None:
+    """Run the command line. Bad input ends with one clear message and exit code 2."""
+    try:
+        app()
+    except AdverscarialError as error:
+        typer.echo(f"adverscarial: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("adverscarial: interrupted; a survey started again on its folder goes on where it was.", err=True)
+        sys.exit(130)
+
+
+__all__ = ["app", "main"]

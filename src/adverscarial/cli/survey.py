@@ -1,0 +1,116 @@
+"""``adverscarial survey``: every cluster, several modifications, a table and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.table import Table
+
+from adverscarial.attacks import Attack, MaxChange, SingleGene
+from adverscarial.attacks.registry import attack_named
+from adverscarial.cli.app import (
+    AsJson,
+    ClassifierSpec,
+    DataFile,
+    FailOver,
+    Groupby,
+    Layer,
+    Prepare,
+    Preprocess,
+    Seed,
+    Tissue,
+    TrainFile,
+    console,
+    fail_over,
+    notes,
+    print_json,
+    read,
+    setting,
+)
+from adverscarial.evaluation import Survey
+from adverscarial.evaluation import survey as run_survey
+
+MODIFICATIONS = ["perc1", "perc99", "decile+5", "positive_aberrant", "negative_aberrant"]
+
+
+def survey(
+    data: DataFile,
+    groupby: Groupby,
+    classifier: Annotated[list[str], ClassifierSpec.__metadata__[0]] = ["random-forest"],  # noqa: B006
+    attack: Annotated[list[str], typer.Option(help="single-gene, max-change; repeat for several.")] = ["single-gene"],  # noqa: B006
+    modification: Annotated[list[str], typer.Option(help="Repeat for several; see: adverscarial list.")] = MODIFICATIONS,
+    target: Annotated[list[str] | None, typer.Option(help="Cluster to attack; repeat for several, all when left out.")] = None,
+    train: TrainFile = None,
+    tissue: Tissue = None,
+    preprocess: Prepare = Preprocess.none,
+    layer: Layer = None,
+    seed: Seed = 0,
+    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
+    budget: Annotated[int | None, typer.Option(help="Most questions per attack.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results, the table and the report; run again to continue.")] = Path(
+        "adverscarial-survey"
+    ),
+    json: AsJson = False,
+    fail_over_: FailOver = None,
+) -> None:
+    """Attack every cluster, and write a table and a report.
+
+    Example:  adverscarial survey pbmc3k.h5ad --preprocess counts --groupby cell_type --classifier sctype --out run/
+    """
+    attacks: list[Attack] = [attack_named(name)(change) for name in attack for change in modification]  # type: ignore[call-arg]
+    adata = read(data, preprocess)
+    cells, models = setting(
+        classifier, adata, train, preprocess, groupby=groupby, layer=layer, seed=seed, tissue=tissue
+    )
+    result = run_survey(
+        cells, models, attacks=attacks, groupby=groupby, targets=target, layer=layer, seed=seed, n_jobs=jobs,
+        budget=budget, out=out,
+    )  # fmt: skip
+    report = result.report(out / "report.html")
+    if json:
+        print_json({"report": str(report), "rows": rows(result)})
+    else:
+        show(result)
+        notes.print(f"Table: {out / 'table.csv'}   Report: {report}")
+    frame = result.to_frame()
+    if "flipped" in frame and len(frame):
+        worst = frame.loc[frame["flipped"].fillna(0).astype(int).idxmax()]
+        fail_over(fail_over_, int(worst["flipped"]) if pd.notna(worst["flipped"]) else 0, f"cluster '{worst['cluster']}'")
+
+
+def rows(result: Survey) -> list[dict[str, Any]]:
+    """Return the table as JSON values; what does not apply to an attack is left out."""
+    return [
+        {key: value for key, value in row.items() if pd.notna(value)}
+        for row in result.to_frame().astype(object).to_dict(orient="records")
+    ]
+
+
+def show(result: Survey) -> None:
+    """Print one table per classifier and kind of attack: clusters down, modifications across."""
+    frame = result.to_frame()
+    kinds = (
+        (SingleGene.__name__, "flipped", "single genes that flip the label"),
+        (MaxChange.__name__, "signature", "signature: genes that must not change"),
+    )
+    for classifier, part in frame.groupby("classifier", sort=False):
+        for kind, column, title in kinds:
+            chosen = part[part["attack"] == kind]
+            if chosen.empty:
+                continue
+            table = Table(title=f"{classifier} · {title}", title_justify="left")
+            table.add_column("cluster")
+            table.add_column("called")
+            modifications = list(dict.fromkeys(chosen["modification"]))
+            for name in modifications:
+                table.add_column(name, justify="right")
+            for cluster, cells in chosen.groupby("cluster", sort=False):
+                of = cells.set_index("modification")
+                numbers = [of[column].get(name) for name in modifications]
+                shown = ["failed" if pd.isna(n) else f"{n:,}" for n in numbers]
+                baseline = of["baseline"].dropna() if "baseline" in of else []
+                table.add_row(str(cluster), str(baseline.iloc[0]) if len(baseline) else "-", *shown)
+            console.print(table)
