@@ -1,0 +1,436 @@
+"""scAnnotatR: one linear SVM per cell type, on z-scores of about twenty marker genes.
+
+A cell's z-scores depend on all cells of the data set: an aberrant value in a few cells also moves all the others.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.special import expit
+
+from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial.classifiers._svm import (
+    LinearSVM,
+    TypeModel,
+    ancestors,
+    checked_parents,
+    deal_folds,
+    descendants,
+    down_sample,
+    fit_svm,
+    rank_markers,
+    type_model,
+    zscore,
+)
+from adverscarial.classifiers.base import Answer, Answers, Ballot, Classifier, Decision, Scorer, mismatch_message
+from adverscarial.cluster import Cluster, check_genes, cluster_labels
+from adverscarial.errors import ClassifierError, DataError, GeneMismatchError, ParameterError, did_you_mean, some
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN = "unknown"
+#: parts of a label that make scAnnotatR leave its cells out of the training
+AMBIGUOUS = ("/", ",", " -", " +", ".", " and ", " or ", "_or_", "-or-", "(", ")", "ambiguous")
+_GENES = 64  # whole genes made dense at a time
+
+
+class ScAnnotatR(Classifier):
+    """One linear SVM per cell type (Nguyen and Griss 2022), trained as in the adverSCarial article.
+
+    A type is predicted where its probability reaches the threshold; among several the most probable one is the label
+    (the first on ties), with none the label is ``"unknown"``. Underscores in labels become blanks, as in the original.
+
+    Parameters
+    ----------
+    n_markers
+        Marker genes per type, when ranked from the data (see :func:`~adverscarial.classifiers._svm.rank_markers`).
+    threshold
+        Probability from which a type is predicted.
+    markers
+        Marker genes of some types, ``{type: genes}``; the other types' are ranked.
+    parents
+        ``{type: parent type}``. The child is considered only in cells where its parent was predicted, and
+        trained on the cells of its parent; the parent is trained to recognise its descendants too.
+    keep_ambiguous
+        Train also on labels with a part such as "/", "," or "(" (see :data:`AMBIGUOUS`), which the original leaves out.
+    seed
+        Of the down-sampling and of the folds behind the probabilities.
+
+    Attributes
+    ----------
+    models
+        One :class:`TypeModel` per type, in the order of first appearance in the training data.
+
+    Notes
+    -----
+    The article trains on log-normalised and predicts on scaled values; both are z-scored first. scAnnotatR itself skips
+    a type whose markers are missing, and the article's adapter then fails; here it is a GeneMismatchError. The 10-fold
+    cross-validation that only reports its own accuracy is left out.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> train, test = adv.datasets.split(adv.datasets.embedded(), "cell_type", seed=0)
+    >>> model = ScAnnotatR(keep_ambiguous=True).fit(train, "cell_type")
+    >>> model.predict(test).shape == (test.n_obs,)
+    True
+    """
+
+    family: ClassVar[str] = "scannotatr"
+    needs_all_cells = True
+
+    def __init__(
+        self,
+        n_markers: int = 20,
+        *,
+        threshold: float = 0.5,
+        markers: Mapping[str, Sequence[str]] | None = None,
+        parents: Mapping[str, str] | None = None,
+        keep_ambiguous: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if n_markers < 1:
+            raise ParameterError(f"ScAnnotatR: n_markers must be at least 1, got {n_markers}.")
+        if not 0 <= threshold <= 1:
+            raise ParameterError(f"ScAnnotatR: threshold is a probability, from 0 to 1, got {threshold}.")
+        self.n_markers, self.threshold, self.keep_ambiguous, self.seed = n_markers, threshold, keep_ambiguous, seed
+        self.markers = None if markers is None else {str(t): [str(g) for g in genes] for t, genes in markers.items()}
+        self.parents = None if parents is None else {str(child): str(parent) for child, parent in parents.items()}
+        self.models: tuple[TypeModel, ...] = ()
+
+    def _settings(self) -> dict[str, Any]:
+        names = ("n_markers", "threshold", "markers", "parents", "keep_ambiguous", "seed")
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        default = type(self)()._settings()
+        shown = [f"{name}={value!r}" for name, value in self._settings().items() if value != default[name]]
+        return f"ScAnnotatR({', '.join(shown)})"
+
+    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None, markers_layer: str | None = None) -> Self:
+        """Train on labelled cells (cells without a label are left out; cells labelled "unknown" are of no type).
+
+        Parameters
+        ----------
+        adata
+            Cells x genes.
+        groupby
+            Column of ``adata.obs`` that holds the cell types.
+        layer
+            Layer to train on; ``X`` when left out. The article: log-normalised values.
+        markers_layer
+            Layer to rank marker genes on; `layer` when left out, and ``"X"`` means ``adata.X``. The article: scaled
+            values, whose means the ranking compares with a fixed 0.5.
+
+        Raises
+        ------
+        DataError
+            If a type, or its contrary, has fewer than two cells, or no gene marks it.
+        GeneMismatchError
+            If given markers are not in the data.
+        ParameterError
+            If `markers` or `parents` name a type that is not trained.
+        """
+        check_genes(adata)
+        labels = cluster_labels(adata, groupby)
+        clusters = list(dict.fromkeys(label for label in labels if label is not None))
+        types = [name for name in clusters if name != UNKNOWN and (self.keep_ambiguous or not _left_out(name))]
+        used = np.isin(labels, [*types, UNKNOWN])
+        if dropped := sorted(set(clusters) - {*types, UNKNOWN}):
+            logger.warning("scAnnotatR trains on no cells labelled %s; keep_ambiguous=True does", some(dropped))
+        if any("_" in name for name in types):
+            logger.warning(
+                "scAnnotatR answers with blanks for the underscores in %s", some(n for n in types if "_" in n)
+            )
+        parents = checked_parents(self.parents or {}, types)
+        members = {name: np.isin(labels, [name, *descendants(name, parents)]) for name in types}
+        scopes = {name: members[parents[name]] if name in parents else labels != None for name in types}  # noqa: E711
+        for name in types:
+            n_yes, n_no = (int((used & scopes[name] & side).sum()) for side in (members[name], ~members[name]))
+            if min(n_yes, n_no) < 2:
+                raise DataError(
+                    f"ScAnnotatR: type '{name}' of obs['{groupby}'] has {n_yes} cells to train on, "
+                    f"and {n_no} others to tell it from; it needs two of each. Drop the type or join it with another."
+                )
+        if not types:
+            raise DataError(f"ScAnnotatR: obs['{groupby}'] holds no label to train on (found: {some(clusters)}).")
+
+        matrix = CellMatrix(layer_of(adata, layer))
+        matrix.check_finite()
+        ranking = matrix
+        if markers_layer is not None and markers_layer != layer:
+            by_name = None if markers_layer == "X" and "X" not in adata.layers else markers_layer
+            ranking = CellMatrix(layer_of(adata, by_name))
+            ranking.check_finite()
+        genes = pd.Index(adata.var_names.astype(str))
+        codes = {name: _codes(labels, clusters, members[name], scopes[name]) for name in types}
+        positions = self._markers(ranking, genes, codes)
+        models = []
+        for name in types:
+            Z = zscore(matrix.columns(positions[name])[used])[scopes[name][used]]
+            yes = members[name][used & scopes[name]]
+            generator = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
+            kept = down_sample(yes, generator)
+            svm = fit_svm(Z[kept], yes[kept], deal_folds(yes[kept], generator))
+            models.append(TypeModel(name, tuple(genes[positions[name]]), svm, self.threshold, parents.get(name)))
+        self._set_models(models)
+        return self
+
+    def _markers(self, matrix: CellMatrix, genes: pd.Index, codes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the positions of each type's marker genes: those given, else ranked."""
+        given = self.markers or {}
+        if strange := [name for name in given if name not in codes]:
+            raise ParameterError(
+                f"ScAnnotatR: markers= names {some(strange)}, which is no type of the training data."
+                f"{did_you_mean(strange[0], list(codes))} Types: {some(codes, 20)}."
+            )
+        positions = {}
+        for name, markers in given.items():
+            wanted = pd.Index(dict.fromkeys(markers))
+            positions[name] = genes.get_indexer(wanted)
+            if (positions[name] < 0).any() or len(wanted) == 0:
+                raise GeneMismatchError(mismatch_message(f"ScAnnotatR: type '{name}'", wanted, genes))
+        ranked = [name for name in codes if name not in given]
+        if ranked:
+            found = rank_markers(matrix, [codes[name] for name in ranked], self.n_markers)
+            positions.update(zip(ranked, found, strict=True))
+        for name, markers_found in positions.items():
+            if len(markers_found) == 0:
+                raise DataError(
+                    f"ScAnnotatR: no gene marks type '{name}': no mean differs by more than 0.5 from that of the other "
+                    "cells. Rank on scaled values (markers_layer=), or name genes with markers=."
+                )
+            if len(markers_found) < self.n_markers and name not in given:
+                logger.warning("scAnnotatR: type '%s' has %d marker genes only", name, len(markers_found))
+        return positions
+
+    @classmethod
+    def from_models(cls, models: Iterable[Mapping[str, Any]]) -> Self:
+        """Build a trained classifier from models of the R package.
+
+        Parameters
+        ----------
+        models
+            One mapping per type: ``cell_type, feature_order`` (genes), ``center, scale, w`` (one number per gene),
+            ``b, platt_A, platt_B``; optional ``p_thres`` (0.5) and ``parent``.
+
+        Raises
+        ------
+        DataError
+            If a model lacks a part, or its parts do not fit together.
+        """
+        classifier = cls()
+        classifier._set_models([type_model(model) for model in models])
+        return classifier
+
+    def _set_models(self, models: Sequence[TypeModel]) -> None:
+        """Take over models, and lay their machines side by side: ``f = Z @ weights + offset``, (cells, types)."""
+        if not models:
+            raise DataError("ScAnnotatR: there are no models; it needs one per cell type.")
+        types = [model.cell_type for model in models]
+        parents = checked_parents({m.cell_type: m.parent for m in models if m.parent is not None}, types)
+        self.classes = tuple(name.replace("_", " ") for name in types)
+        if len(set(self.classes)) < len(self.classes):
+            raise DataError(f"ScAnnotatR: types are the same once '_' is read as a blank: {some(sorted(types), 20)}.")
+        self.models = tuple(models)
+        self.genes = pd.Index(list(dict.fromkeys(gene for model in models for gene in model.markers)), dtype=object)
+        self.weights = np.zeros((len(self.genes), len(models)))
+        for t, model in enumerate(models):
+            self.weights[self.genes.get_indexer(pd.Index(model.markers)), t] = model.svm.w / model.svm.scale
+        self.offset = np.array([-m.svm.b - m.svm.w @ (m.svm.center / m.svm.scale) for m in models])
+        self._platt = np.array([[m.svm.platt_a, m.svm.platt_b] for m in models])
+        self._thresholds = np.array([m.threshold for m in models])
+        self._above = {types.index(name): [types.index(n) for n in ancestors(name, parents)] for name in parents}
+        self.labels = self.classes if UNKNOWN in self.classes else (*self.classes, UNKNOWN)
+
+    def align(self, genes: pd.Index) -> np.ndarray:  # noqa: D102
+        if not self.models:
+            raise ClassifierError("This ScAnnotatR is not trained yet: call fit(adata, groupby) first.")
+        assert self.genes is not None
+        positions = genes.get_indexer(self.genes)
+        if (positions < 0).any():
+            missing = set(self.genes[positions < 0])
+            affected = [model.cell_type for model in self.models if missing.intersection(model.markers)]
+            message = mismatch_message(self.name, self.genes, genes)
+            raise GeneMismatchError(f"{message} They mark the types {some(affected, 20)}.")
+        return positions
+
+    def judge(self, f: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return codes into :attr:`labels`, shape (cells,), and probabilities, given decision values (cells, types)."""
+        if not np.isfinite(f).all():
+            raise DataError("ScAnnotatR: marker genes hold NaN, infinite or too large values. Fill or drop them.")
+        p = expit(f * self._platt[:, 0] + self._platt[:, 1])
+        said = p >= self._thresholds
+        predicted = said.copy()
+        for child, above in self._above.items():
+            predicted[:, child] &= said[:, above].all(axis=1)
+        best = np.argmax(np.where(predicted, p, -1.0), axis=1)
+        return np.where(predicted.any(axis=1), best, self.labels.index(UNKNOWN)), p
+
+    def decide(self, X: np.ndarray) -> Decision:
+        """Label the cells of `X` (cells, classifier's genes), taken as the whole data set; scores are probabilities."""
+        if not self.models:
+            raise ClassifierError("This ScAnnotatR is not trained yet: call fit(adata, groupby) first.")
+        return self._decision(zscore(X) @ self.weights + self.offset)
+
+    def _decision(self, f: np.ndarray) -> Decision:
+        codes, p = self.judge(f)
+        return Decision(np.array(self.labels, dtype=object)[codes], p)
+
+    def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
+        check_genes(adata)
+        matrix = CellMatrix(layer_of(adata, layer))
+        columns = self.align(pd.Index(adata.var_names.astype(str)))
+        f = np.tile(self.offset, (matrix.shape[0], 1))
+        for start in range(0, len(columns), _GENES):  # whole genes, some at a time: z-scores need all cells
+            part = slice(start, start + _GENES)
+            f += zscore(matrix.columns(columns[part])) @ self.weights[part]
+        return self._decision(f)
+
+    def scorer(self, cluster: Cluster) -> ScAnnotatRScorer:  # noqa: D102
+        return ScAnnotatRScorer(self, cluster)
+
+    def state(self) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:  # noqa: D102
+        if not self.models:
+            raise ClassifierError("This ScAnnotatR is not trained yet: there is nothing to store.")
+        meta = {
+            "settings": self._settings(),
+            "types": [[m.cell_type, list(m.markers), m.parent] for m in self.models],
+        }
+        arrays = {key: np.concatenate([getattr(m.svm, key) for m in self.models]) for key in ("center", "scale", "w")}
+        arrays["numbers"] = np.array([[m.svm.b, m.svm.platt_a, m.svm.platt_b, m.threshold] for m in self.models])
+        return meta, arrays
+
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:  # noqa: D102
+        classifier = cls(**meta["settings"])
+        ends = np.cumsum([len(markers) for _, markers, _ in meta["types"]])[:-1]
+        parts = zip(*(np.split(arrays[key], ends) for key in ("center", "scale", "w")), strict=True)
+        models = []
+        for (name, markers, parent), (center, scale, w), numbers in zip(
+            meta["types"], parts, arrays["numbers"], strict=True
+        ):
+            b, platt_a, platt_b, threshold = map(float, numbers)
+            svm = LinearSVM(center, scale, w, b, platt_a, platt_b)
+            models.append(TypeModel(name, tuple(markers), svm, threshold, parent))
+        classifier._set_models(models)
+        return classifier
+
+
+class ScAnnotatRScorer(Scorer):
+    """State: z-scores of the marker genes in the cluster's cells, and the decision values made of them.
+
+    The other cells enter through three numbers per gene: how many there are, their mean, and their sum of squared
+    deviations. With those a new mean and sd over all cells takes a pass over the cluster's cells alone. Values are
+    kept relative to a pivot, one of the other cells' values: so nothing is lost when large values differ little, and a
+    gene that becomes constant has sd 0 exactly. Every question starts from the stored state; nothing is undone.
+    """
+
+    def __init__(self, classifier: ScAnnotatR, cluster: Cluster) -> None:
+        columns = classifier.align(cluster.genes)
+        self._classifier = classifier
+        self._ballot = Ballot(classifier.labels)
+        self._place = np.full(len(cluster.genes), -1, dtype=np.int64)
+        self._place[columns] = np.arange(len(columns))
+        self._dtype = cluster.X.dtype
+        others = np.ones(cluster.statistics.n_cells, dtype=bool)
+        others[cluster.rows] = False
+        self._n_others = int(others.sum())
+        self._pivot, self._mean, self._squares = np.empty((3, len(columns)))
+        for start in range(0, len(columns), _GENES):
+            part = slice(start, start + _GENES)
+            values = cluster.statistics.columns(columns[part])[others].astype(np.float64)
+            self._pivot[part] = values[0]
+            values -= values[0]
+            self._mean[part] = values.mean(axis=0)
+            self._squares[part] = ((values - self._mean[part]) ** 2).sum(axis=0)
+        self._X = cluster.X[:, columns].astype(np.float64)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Compute the clean state from the cluster's values."""
+        self._Z = self._zscores(np.arange(self._X.shape[1]), self._X)
+        self._f = self._Z @ self._classifier.weights + self._classifier.offset
+        self._baseline = self._answer(self._f)
+
+    def _zscores(self, places: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return z-scores over all cells of the data set, for the cluster's cells, shape (cells, len(places))."""
+        n = self._n_others + len(values)
+        relative = values - self._pivot[places]
+        mean = (self._n_others * self._mean[places] + relative.sum(axis=0)) / n
+        relative -= mean
+        squares = self._squares[places] + self._n_others * (self._mean[places] - mean) ** 2 + (relative**2).sum(axis=0)
+        sd = np.sqrt(squares / (n - 1))
+        return relative / np.where(sd > 0, sd, 1.0)
+
+    def _answer(self, f: np.ndarray) -> Answer:
+        codes, p = self._classifier.judge(f)
+        return self._ballot.answer(codes, p)
+
+    @property
+    def baseline(self) -> Answer:  # noqa: D102
+        return self._baseline
+
+    def reads(self, genes: np.ndarray) -> np.ndarray:
+        """Return which genes mark some type; the others are not looked at."""
+        return self._place[np.asarray(genes, dtype=np.int64)] >= 0
+
+    def _read(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which questions matter, the places of their genes, and new values as the data would hold them."""
+        asked = np.flatnonzero(self.reads(genes))
+        new = np.asarray(values)[:, asked].astype(self._dtype).astype(np.float64)
+        places = self._place[np.asarray(genes, dtype=np.int64)[asked]]
+        return asked, places, np.broadcast_to(new, (len(self._X), len(asked)))
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        asked, places, new = self._read(genes, values)
+        if len(asked) == 0:
+            return self._baseline
+        change = self._zscores(places, new) - self._Z[:, places]
+        return self._answer(self._f + change @ self._classifier.weights[places])
+
+    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
+        label = np.full(len(genes), self._baseline.label, dtype=self._ballot.labels.dtype)
+        share = np.full(len(genes), self._baseline.share)
+        asked, places, new = self._read(genes, values)
+        if len(asked):
+            counts = np.empty((len(asked), len(self._ballot.labels)), dtype=np.int64)
+            for k, place in enumerate(places):
+                change = self._zscores(places[[k]], new[:, [k]]) - self._Z[:, [place]]
+                codes, _ = self._classifier.judge(self._f + change * self._classifier.weights[place])
+                counts[k] = self._ballot.count(codes)
+            label[asked], share[asked] = self._ballot.winners(counts)
+        return Answers(label, share, np.zeros(len(genes), dtype=bool))
+
+    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
+        asked, places, new = self._read(genes, values)
+        if len(asked):
+            self._X = self._X.copy()  # forks may hold the old one
+            self._X[:, places] = new
+            self._settle()
+
+    def fork(self) -> Self:  # noqa: D102
+        return copy.copy(self)  # accept replaces arrays, never writes into them
+
+
+def _left_out(label: str) -> bool:
+    """Return whether scAnnotatR leaves cells with this label out of the training."""
+    return label == "not applicable" or any(part in label for part in AMBIGUOUS)
+
+
+def _codes(labels: np.ndarray, clusters: Sequence[str], own: np.ndarray, scope: np.ndarray) -> np.ndarray:
+    """Return 0 for the type's own cells, 1, 2, ... for the other clusters in scope, -1 for cells out of scope."""
+    code = np.full(len(labels), -1, dtype=np.int64)
+    others = [mask for name in clusters if (mask := (labels == name) & scope & ~own).any()]
+    for k, mask in enumerate(others, start=1):
+        code[mask] = k
+    code[own] = 0
+    return code
