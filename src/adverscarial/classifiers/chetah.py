@@ -1,0 +1,439 @@
+"""CHETAH: a tree of cell types, walked down by rank correlation with the types' profiles.
+
+De Kanter et al. 2019, Nucleic Acids Research 47:e95. At each node a cell is compared with every type of the node over
+the genes that set this type apart from the other branch. A cell that is not sure enough of a branch stays where it is:
+``Unassigned`` at the first node, ``Node1``, ``Node2``, ... further down. Those are labels like any other in a vote.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.cluster.hierarchy import cut_tree, linkage
+from scipy.spatial.distance import squareform
+
+from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial.classifiers import _ranks
+from adverscarial.classifiers._ranks import Model
+from adverscarial.classifiers.base import Answer, Answers, Ballot, Classifier, Decision, Scorer
+from adverscarial.cluster import Cluster, check_genes, cluster_labels
+from adverscarial.errors import ClassifierError, DataError, ParameterError, some
+
+log = logging.getLogger(__name__)
+
+_CELLS = 512  # reference cells made dense at a time
+
+
+class Chetah(Classifier):
+    """CHETAH, trained once instead of at every call.
+
+    Ranks make a cell's own scaling irrelevant; the profiles, means over the reference cells, do depend on it. The
+    article trains and predicts on raw counts.
+
+    Parameters
+    ----------
+    n_genes
+        Genes in the list of each type at each node.
+    threshold
+        Confidence, -2 to 2, below which a cell stays at a node. The article uses 0.01, CHETAH's own default is 0.1.
+    cap_genes
+        Use all genes when the reference has fewer than `n_genes`, instead of raising.
+
+    Attributes
+    ----------
+    classes
+        The cell types, in order of first appearance. Predictions may also be ``Unassigned`` and ``NodeK``.
+    genes
+        The genes in any list, in the reference's order. No other gene can change an answer.
+    nodes
+        One row per type at a node: ``node, label, type, branch``; `label` is what a cell stuck there is called.
+
+    Raises
+    ------
+    ParameterError
+        If a setting makes no sense.
+
+    Examples
+    --------
+    >>> counts = np.random.default_rng(0).poisson(np.repeat([[1, 5, 1, 5], [5, 1, 5, 1]], 10, axis=0))
+    >>> adata = AnnData(counts.astype(float), obs=pd.DataFrame({"type": list("A" * 10 + "B" * 10)}))
+    >>> model = Chetah(n_genes=4).fit(adata, "type")
+    >>> model.predict(adata).value_counts().to_dict()
+    {'A': 10, 'B': 10}
+    """
+
+    gives_scores = False
+    family: ClassVar[str | None] = "chetah"
+
+    def __init__(self, n_genes: int = 200, *, threshold: float = 0.01, cap_genes: bool = False) -> None:
+        if isinstance(n_genes, bool) or not isinstance(n_genes, int | np.integer) or n_genes < 2:
+            raise ParameterError(
+                f"Chetah: n_genes must be a whole number from 2 up (a rank correlation), got {n_genes!r}."
+            )
+        self.n_genes, self.threshold, self.cap_genes = int(n_genes), _checked_threshold(threshold), bool(cap_genes)
+        self.classes = ()
+        self.genes = None
+        self._model: Model | None = None
+
+    def __repr__(self) -> str:
+        shown = [f"n_genes={self.n_genes}"] if self.n_genes != 200 else []
+        shown += [f"threshold={self.threshold!r}"] if self.threshold != 0.01 else []
+        shown += ["cap_genes=True"] if self.cap_genes else []
+        return f"Chetah({', '.join(shown)})"
+
+    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+        """Build the tree, the gene lists and the two correlation distributions of each type at each node.
+
+        Parameters
+        ----------
+        adata
+            Reference, cells x genes, raw counts in the article.
+        groupby
+            Column of ``adata.obs`` with the cell types. Cells without one are left out.
+        layer
+            Layer to read; ``X`` when left out.
+
+        Raises
+        ------
+        DataError
+            If there are fewer than two cell types, fewer genes than `n_genes` (without `cap_genes`), or NaN.
+        ParameterError
+            If a type is called like CHETAH's own labels.
+        """
+        check_genes(adata)
+        labels = cluster_labels(adata, groupby)
+        classes = list(dict.fromkeys(label for label in labels if label is not None))
+        _check_types(classes, groupby)
+        matrix = CellMatrix(layer_of(adata, layer))
+        matrix.check_finite()
+        n = self._list_length(matrix.shape[1])
+
+        kinds = np.array([classes.index(label) if label is not None else -1 for label in labels])
+        profiles = np.stack([_mean_like_r(matrix, np.flatnonzero(kinds == k)) for k in range(len(classes))])
+        nodes, child = _tree(_distances(profiles))
+        pairs = [pair for branches in nodes for pair in _pairs(branches)]
+        pair_type = np.array([t for t, _ in pairs])
+        differences = [profiles[t] - _mean_like_r(CellMatrix(profiles), np.array(opposite)) for t, opposite in pairs]
+        lists = np.stack([np.argsort(-np.abs(difference), kind="stable")[:n] for difference in differences])
+        read = np.unique(lists)
+        ranks = _ranks.centred_ranks(profiles[pair_type[:, None], lists])
+        node_start = np.cumsum([0, *(len(first) + len(second) for first, second in nodes)])
+        model = Model(
+            lists=np.searchsorted(read, lists),
+            ranks=ranks,
+            power=(ranks**2).sum(axis=1),
+            pair_type=pair_type,
+            node_start=node_start,
+            node_split=node_start[:-1] + np.array([len(first) for first, _ in nodes]),
+            child=child,
+            **_joined("own", [np.empty(0)]),  # filled below: the same routine must correlate reference and input
+            **_joined("other", [np.empty(0)]),
+        )
+        rho = np.full((len(kinds), len(pairs)), np.nan)
+        reference = np.flatnonzero(kinds >= 0)
+        for start in range(0, len(reference), _CELLS):
+            part = reference[start : start + _CELLS]
+            rho[part] = _ranks.correlate(matrix.rows(part)[:, read], np.arange(len(pairs)), model)[0]
+        own = [np.sort(rho[kinds == t, i]) for i, (t, _) in enumerate(pairs)]
+        other = [np.sort(rho[np.isin(kinds, opposite), i]) for i, (_, opposite) in enumerate(pairs)]
+
+        self._model = model._replace(**_joined("own", own), **_joined("other", other))
+        self.classes = tuple(classes)
+        self.genes = pd.Index(adata.var_names.astype(str))[read]
+        log.info(
+            "Chetah: %d types, %d nodes, %d of %d genes read", len(classes), len(nodes), len(read), matrix.shape[1]
+        )
+        return self
+
+    def _list_length(self, available: int) -> int:
+        if available >= self.n_genes:
+            return self.n_genes
+        if self.cap_genes and available >= 2:
+            return available
+        raise DataError(
+            f"Chetah takes {self.n_genes:,} genes for each type at each node; the reference has {available:,}. "
+            "Bring more genes, lower n_genes, or use cap_genes=True to take all there are (two at least)."
+        )
+
+    def _fitted(self) -> Model:
+        if self._model is None:
+            raise ClassifierError("This Chetah is not trained: call fit(adata, groupby) first.")
+        return self._model
+
+    @property
+    def nodes(self) -> pd.DataFrame:
+        """The tree: ``node, label, type, branch``, one row per type at a node."""
+        model = self._fitted()
+        node, types = self._columns(model)
+        branch = np.where(np.arange(len(node)) < model.node_split[node - 1], 1, 2)
+        return pd.DataFrame(
+            {"node": node, "label": self.labels[len(self.classes) + node - 1], "type": types, "branch": branch}
+        )
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Every label that a prediction may give: the classes, ``Unassigned``, ``Node1``, ``Node2``, ..."""
+        stuck = ["Unassigned", *(f"Node{k}" for k in range(1, len(self._fitted().node_split)))]
+        return np.array([*self.classes, *stuck], dtype=object)
+
+    def gene_lists(self) -> pd.DataFrame:
+        """Return the genes of each type at each node, largest difference first: ``node, type, rank, gene``."""
+        model = self._fitted()
+        node, types = self._columns(model)
+        n = model.lists.shape[1]
+        assert self.genes is not None
+        return pd.DataFrame(
+            {
+                "node": np.repeat(node, n),
+                "type": np.repeat(types, n),
+                "rank": np.tile(np.arange(1, n + 1), len(node)),
+                "gene": self.genes[model.lists.ravel()],
+            }
+        )
+
+    def _columns(self, model: Model) -> tuple[np.ndarray, np.ndarray]:
+        """Return the node (from 1) and the type of each pair."""
+        node = np.repeat(np.arange(1, len(model.node_split) + 1), np.diff(model.node_start))
+        return node, np.array(self.classes, dtype=object)[model.pair_type]
+
+    def _scores(self, X: np.ndarray) -> np.ndarray:
+        model = self._fitted()
+        assert self.genes is not None
+        if X.ndim != 2 or X.shape[1] != len(self.genes):
+            raise DataError(f"Chetah got shape {X.shape}, expected (cells, {len(self.genes):,}): its genes, in order.")
+        _check_numbers(X)
+        pairs = np.arange(len(model.power))
+        return _ranks.profile_scores(_ranks.correlate(X, pairs, model)[0], pairs, model)
+
+    def decide(self, X: np.ndarray) -> Decision:
+        """Label cells given dense, shape (cells, genes of the classifier).
+
+        Raises
+        ------
+        DataError
+            If the shape is another, or a value is NaN.
+        ClassifierError
+            Before :meth:`fit`.
+        """
+        codes = _ranks.walk(self._scores(X), self._fitted(), self.threshold, len(self.classes))
+        return Decision(self.labels[codes], None)
+
+    def profile_scores(self, X: np.ndarray) -> pd.DataFrame:
+        """Return F_A(rho) + F_B(rho) - 1, from -1 to 1, for each cell of `X` and each (node, type).
+
+        rho is the Spearman correlation with the type's profile; F_A and F_B say which share of the type's own reference
+        cells, and of those in the opposite branch, correlate at most as well.
+        """
+        return pd.DataFrame(self._scores(X), columns=self._header())
+
+    def confidences(self, X: np.ndarray) -> pd.DataFrame:
+        """Return each profile score minus the mean score of the opposite branch's types, per (node, type)."""
+        return pd.DataFrame(_ranks.confidences(self._scores(X), self._fitted()), columns=self._header())
+
+    def _header(self) -> pd.MultiIndex:
+        return pd.MultiIndex.from_arrays(self._columns(self._fitted()), names=["node", "type"])
+
+    def with_threshold(self, threshold: float) -> Self:
+        """Return the same trained classifier with another threshold."""
+        changed = copy.copy(self)
+        changed.threshold = _checked_threshold(threshold)
+        return changed
+
+    def scorer(self, cluster: Cluster) -> ChetahScorer:
+        """Return the incremental scorer of one cluster."""
+        return ChetahScorer(self, cluster)
+
+    def state(self) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
+        """Return settings and classes, and the trained arrays."""
+        arrays = {"genes": np.array(self.genes, dtype=str), **self._fitted()._asdict()}
+        meta = {"n_genes": self.n_genes, "threshold": self.threshold, "cap_genes": self.cap_genes}
+        return {**meta, "classes": list(self.classes)}, arrays
+
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild from what :meth:`state` returned."""
+        made = cls(meta["n_genes"], threshold=meta["threshold"], cap_genes=meta["cap_genes"])
+        made.classes = tuple(meta["classes"])
+        made.genes = pd.Index(arrays["genes"].astype(object))
+        made._model = Model(*(arrays[field] for field in Model._fields))
+        return made
+
+
+class ChetahScorer(Scorer):
+    """CHETAH's state for one cluster: a question costs the lists that hold the changed genes.
+
+    It keeps the sorted order of every list in every cell, 1 byte per entry for lists of up to 256 genes. A gene that is
+    changed alone moves one value within those orders; several together are sorted again, in their lists only.
+    """
+
+    def __init__(self, classifier: Chetah, cluster: Cluster) -> None:
+        self._model, self._threshold = classifier._fitted(), classifier.threshold
+        self._n_classes = len(classifier.classes)
+        columns = classifier.align(cluster.genes)
+        self._column = np.full(len(cluster.genes), -1)  # of each gene of the data set, among the classifier's
+        self._column[columns] = np.arange(len(columns))
+        self._dtype = cluster.X.dtype
+        self._X = np.ascontiguousarray(cluster.X[:, columns], dtype=np.float64)
+        self._entries = _ranks.entries(self._model.lists, len(columns))
+        self._ballot = Ballot(classifier.labels.tolist())
+        pairs = np.arange(len(self._model.power))
+        rho, self._order = _ranks.correlate(self._X, pairs, self._model)
+        self._scores = _ranks.profile_scores(rho, pairs, self._model)
+        self._codes = self._walk(self._scores)
+
+    @property
+    def baseline(self) -> Answer:  # noqa: D102
+        return self._ballot.answer(self._codes)
+
+    def reads(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        return self._column[genes] >= 0
+
+    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
+        votes = np.tile(self._ballot.count(self._codes), (len(genes), 1))
+        read, columns, new = self._read(genes, values)
+        if len(columns):
+            votes[read] = _ranks.votes_each(
+                self._X,
+                self._order,
+                self._scores,
+                self._codes,
+                self._model,
+                self._entries,
+                columns,
+                new,
+                self._threshold,
+                self._n_classes,
+            )
+        label, share = self._ballot.winners(votes)
+        return Answers(label, share, np.zeros(len(genes), dtype=bool))
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        _, columns, new = self._read(genes, values)
+        X = self._X.copy()
+        X[:, columns] = new
+        pairs, scores, _ = self._again(X, columns)
+        changed = self._scores.copy()
+        changed[:, pairs] = scores
+        return self._ballot.answer(self._walk(changed))
+
+    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
+        _, columns, new = self._read(genes, values)
+        self._X[:, columns] = new
+        pairs, scores, order = self._again(self._X, columns)
+        self._scores[:, pairs], self._order[:, pairs] = scores, order
+        self._codes = self._walk(self._scores)
+
+    def fork(self) -> Self:  # noqa: D102
+        other = copy.copy(self)
+        other._X, other._order, other._scores = self._X.copy(), self._order.copy(), self._scores.copy()
+        return other
+
+    def _read(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which of `genes` are read, their columns, and their values as the data set would hold them."""
+        read = self.reads(genes)
+        # A value that equals another one only after rounding to float32 is a tie in the modified data: round here too.
+        new = np.ascontiguousarray(np.asarray(values)[:, read].astype(self._dtype), dtype=np.float64)
+        _check_numbers(new)
+        return read, self._column[genes[read]], new
+
+    def _again(self, X: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the pairs that read a changed column, with their scores and orders from scratch."""
+        changed = np.zeros(X.shape[1], dtype=bool)
+        changed[columns] = True
+        pairs = np.flatnonzero(changed[self._model.lists].any(axis=1))
+        rho, order = _ranks.correlate(X, pairs, self._model)
+        return pairs, _ranks.profile_scores(rho, pairs, self._model), order
+
+    def _walk(self, scores: np.ndarray) -> np.ndarray:
+        return _ranks.walk(scores, self._model, self._threshold, self._n_classes)
+
+
+def _check_numbers(values: np.ndarray) -> None:
+    if np.isnan(values).any():
+        raise DataError(
+            f"Chetah got {int(np.isnan(values).sum()):,} NaN values, which have no rank. Fill or drop them."
+        )
+
+
+def _checked_threshold(threshold: float) -> float:
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float | np.number) or not np.isfinite(threshold):
+        raise ParameterError(f"Chetah: threshold must be a number (0.01 in the article), got {threshold!r}.")
+    return float(threshold)
+
+
+def _check_types(classes: Sequence[str], groupby: str) -> None:
+    if len(classes) < 2:
+        raise DataError(
+            f"Chetah needs at least two cell types in obs['{groupby}'], found {len(classes)}: {some(classes)}."
+        )
+    bad = [name for name in classes if not name.strip() or "Node" in name or "Unassigned" in name]
+    if bad:
+        raise ParameterError(
+            f"Cell types in obs['{groupby}'] are called {some(bad)}. CHETAH itself answers 'Unassigned' and 'Node1', "
+            "'Node2', ..., so a type's name may not hold 'Node' or 'Unassigned', nor be empty: rename it."
+        )
+
+
+def _mean_like_r(matrix: CellMatrix, rows: np.ndarray) -> np.ndarray:
+    """Return the mean over some rows with R's rounding: extended precision, and a second pass over the residuals.
+
+    Genes whose differences tie in R then tie here, so that the lists come out the same. Where the platform has no
+    extended precision, genes that tie up to rounding may swap places.
+    """
+
+    def total(shift: np.ndarray) -> np.ndarray:
+        parts = (matrix.rows(rows[start : start + _CELLS]) for start in range(0, len(rows), _CELLS))
+        return sum(((part - shift).sum(axis=0) for part in parts), start=np.zeros_like(shift))
+
+    mean = total(np.zeros(matrix.shape[1], dtype=np.longdouble)) / len(rows)
+    return (mean + total(mean) / len(rows)).astype(np.float64)
+
+
+def _distances(profiles: np.ndarray) -> np.ndarray:
+    """Return 1 - |Spearman rho| between the profiles over all genes; a constant profile has rho 0."""
+    ranks = _ranks.centred_ranks(profiles)
+    products = ranks @ ranks.T
+    power = np.diag(products).astype(np.float64)
+    scale = np.sqrt(np.outer(power, power))
+    distances = 1 - np.abs(np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0))
+    np.fill_diagonal(distances, 0)
+    return distances
+
+
+def _tree(distances: np.ndarray) -> tuple[list[tuple[list[int], list[int]]], np.ndarray]:
+    """Return the two branches of each node, numbered depth first, and the node below each branch (-1: none)."""
+    nodes: list[tuple[list[int], list[int]]] = []
+    child: list[list[int]] = []
+
+    def grow(types: list[int]) -> int:
+        within = squareform(distances[np.ix_(types, types)], checks=False)
+        side = cut_tree(linkage(within, method="average"), n_clusters=[2])[:, 0]
+        first = [t for t, s in zip(types, side, strict=True) if s == side[0]]  # branch 1 holds the first type
+        branches = first, [t for t in types if t not in first]
+        number = len(nodes)
+        nodes.append(branches)
+        child.append([-1, -1])
+        for b, branch in enumerate(branches):
+            if len(branch) > 1:
+                child[number][b] = grow(branch)
+        return number
+
+    grow(list(range(len(distances))))
+    return nodes, np.array(child)
+
+
+def _pairs(branches: tuple[list[int], list[int]]) -> list[tuple[int, list[int]]]:
+    """Return each type of a node with the types of its opposite branch, branch 1 first."""
+    first, second = branches
+    return [(t, second) for t in first] + [(t, first) for t in second]
+
+
+def _joined(name: str, samples: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return samples of different lengths end to end, and where each starts."""
+    return {name: np.concatenate(samples), f"{name}_start": np.cumsum([0, *(len(sample) for sample in samples)])}
