@@ -34,6 +34,9 @@ class MaxChange(Attack):
         The union drops pieces of at most this many genes; the completion still tries each of them.
     maximal
         False stops after the union, as the paper does: cheaper for expensive classifiers, longer signatures.
+    reference
+        Search as the R code does: halves before the whole, in the genes' order, each asked alone and then with what is
+        kept. With ``restarts=1, maximal=False`` this is its result.
     genes, exclude
         Attack only these genes, or all but these.
     change_type
@@ -52,6 +55,7 @@ class MaxChange(Attack):
     restarts: int = 10
     max_split_size: int = 1
     maximal: bool = True
+    reference: bool = False
     genes: Sequence[str] | None = None
     exclude: Sequence[str] = ()
     change_type: Literal["any", "named"] = "any"
@@ -102,9 +106,13 @@ class MaxChange(Attack):
         }  # fmt: skip
 
     def _one_try(self, kept: Kept, genes: np.ndarray, rng: np.random.Generator) -> None:
-        if len(genes):
-            shuffled = rng.permutation(genes)
-            recursive_union(shuffled, kept.add, lambda: bool(rng.random() < 0.5), self.max_split_size)
+        def flip() -> bool:
+            return bool(rng.random() < 0.5)
+
+        if self.reference:
+            reference_union(genes, kept.holds_alone, kept.add, flip, self.max_split_size)
+        elif len(genes):
+            recursive_union(rng.permutation(genes), kept.add, flip, self.max_split_size)
         while self.maximal:
             if not kept.add_singly(rng.permutation(np.setdiff1d(genes, kept.genes))):
                 return
@@ -135,6 +143,20 @@ def recursive_union(
         stack += halves[::-1] if flip() else halves
 
 
+def reference_union(
+    genes: np.ndarray,
+    holds_alone: Callable[[np.ndarray], bool],
+    add: Callable[[np.ndarray], bool],
+    flip: Callable[[], bool],
+    max_split_size: int,
+) -> None:
+    """Add genes as the R code does: a half must hold alone, and then together with what is kept."""
+    first, second = genes[0::2], genes[1::2]
+    for half in (second, first) if flip() else (first, second):
+        if len(half) and (not holds_alone(half) or not add(half)) and len(half) > max_split_size:
+            reference_union(half, holds_alone, add, flip, max_split_size)
+
+
 class Kept:
     """The genes changed so far while the label holds."""
 
@@ -144,6 +166,11 @@ class Kept:
         self._joint = session.modification is not None and session.modification.joint
         self.genes: np.ndarray = np.empty(0, dtype=np.int64)
         self.answer = session.baseline
+
+    def holds_alone(self, group: np.ndarray) -> bool:
+        """Return whether the label holds when only `group` is changed."""
+        answer = self._base.together(group)
+        return not (answer.rejected or self._base.changed(answer.label))
 
     def add(self, group: np.ndarray) -> bool:
         """Add `group` if the label holds; return whether it did."""

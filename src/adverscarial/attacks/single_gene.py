@@ -134,13 +134,13 @@ class SingleGene(Attack):
             stack = [group[1::2], group[0::2]] if self.reference else [group]
             while stack:
                 part = stack.pop()
-                if not len(part):
-                    if self.reference:  # the R code asks about nothing, too
-                        session.meter.ask(1, session.cluster.n_cells)
+                if not len(part):  # the second half of a bin of one gene
                     continue
                 answer = session.together(part)
                 outcome = REJECTED if answer.rejected else FLIPPED if session.changed(answer.label) else HELD
-                if outcome != HELD and len(part) > self.max_split_size:
+                # a group that turns "unknown" may hide a gene that alone leads to a named type: any change is followed
+                moved = answer.rejected or answer.label != session.baseline.label
+                if moved and len(part) > self.max_split_size:
                     stack += [part[1::2], part[0::2]]
                     continue
                 found.group(part, outcome, answer)
