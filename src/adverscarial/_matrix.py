@@ -50,6 +50,7 @@ class CellMatrix:
         self.X = X
         self.shape: tuple[int, int] = (int(X.shape[0]), int(X.shape[1]))
         self._csc: sp.csc_array | None = None
+        self._checked = False
 
     @property
     def sparse(self) -> bool:
@@ -80,6 +81,7 @@ class CellMatrix:
             return np.asarray(self.X[:, index], dtype=self.dtype)
         order = np.argsort(index)  # files want increasing positions
         block = self._dense(self.X[:, index[order]])
+        _refuse_not_finite(block)
         out = np.empty_like(block)
         out[:, order] = block
         return out
@@ -89,34 +91,41 @@ class CellMatrix:
         if self._csc is None:
             X = self.X if sp.issparse(self.X) else self.X.to_memory()
             csc = sp.csc_array(X, dtype=self.dtype)
-            csc.sum_duplicates()
+            if X is not self.X:
+                _refuse_not_finite(csc.data)
+            if not csc.has_canonical_format:
+                csc = csc.copy()  # it may share its arrays with the caller's matrix
+                csc.sum_duplicates()
             self._csc = csc
         return self._csc
 
     def check_finite(self) -> None:
-        """Raise a DataError when a value is NaN or infinite (in-memory matrices only; files when read)."""
-        if sp.issparse(self.X):
-            values = self.X.data
-        elif isinstance(self.X, np.ndarray):
-            values = self.X
-        else:
-            return
-        if values.dtype.kind != "f":
-            return
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = np.sum(values, dtype=np.float64)
-        if not np.isfinite(total) and not np.isfinite(values).all():
-            bad = int(values.size - np.isfinite(values).sum())
-            raise DataError(
-                f"The matrix holds {bad:,} NaN or infinite values. Attacks need numbers: "
-                "remove those cells or genes, or fill them (for example numpy.nan_to_num)."
-            )
+        """Raise a DataError when a value is NaN or infinite.
+
+        A matrix in memory is looked through here, once; columns of a file are when they are read.
+        """
+        if not self._checked and (sp.issparse(self.X) or isinstance(self.X, np.ndarray)):
+            _refuse_not_finite(self.X.data if sp.issparse(self.X) else self.X)
+            self._checked = True
+
+
+def _refuse_not_finite(values: np.ndarray) -> None:
+    if values.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.sum(values, dtype=np.float64)
+    if not np.isfinite(total) and not np.isfinite(values).all():
+        bad = int(values.size - np.isfinite(values).sum())
+        raise DataError(
+            f"The matrix holds {bad:,} NaN or infinite values. Attacks need numbers: "
+            "remove those cells or genes, or fill them (for example numpy.nan_to_num)."
+        )
 
 
 def replace(X: Any, rows: np.ndarray, columns: np.ndarray, block: np.ndarray) -> Any:
     """Return a copy of `X` with ``block`` at `rows` x `columns`; sparse stays sparse, files come into memory.
 
-    The numeric type is kept when it can hold every new value exactly, else it grows to float64.
+    Integers stay integers when their type can hold every new value, else they become float64; float32 stays float32.
     """
     if sp.issparse(X) or isinstance(X, CSRDataset | CSCDataset):
         X = X if sp.issparse(X) else X.to_memory()
@@ -137,10 +146,10 @@ def replace(X: Any, rows: np.ndarray, columns: np.ndarray, block: np.ndarray) ->
 
 
 def _wide_enough(dtype: np.dtype, block: np.ndarray) -> np.dtype:
-    if dtype.kind == "f":
+    if block.size == 0 or dtype in (np.float32, np.float64):
         return dtype
-    info = np.iinfo(dtype) if dtype.kind in "iu" else None
-    whole = info is not None and bool(np.all(block == np.rint(block)))
-    if whole and info is not None and block.size and block.min() >= info.min and block.max() <= info.max:
-        return dtype
-    return dtype if block.size == 0 else np.dtype(np.float64)
+    if dtype.kind in "iu" and np.all(block == np.rint(block)):
+        info = np.iinfo(dtype)
+        if block.min() >= info.min and block.max() < float(info.max) + 1:
+            return dtype
+    return np.dtype(np.float64)  # as the values were computed, see CellMatrix.dtype

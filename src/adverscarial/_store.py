@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -23,19 +23,31 @@ FORMAT = 1
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> Path:
-    """Call `write` with a temporary file beside `path`, then move it there in one step."""
+    """Call `write` with a temporary file beside `path`, then move it there in one step.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be written there; nothing is left behind.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.part"
     try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:  # not tempfile: its files are readable by their owner only
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise StorageError(
+            f"'{path}' cannot be written ({type(error).__name__}: {error.strerror or error}). "
+            "Name a file in a folder that you may write to, on a disk with space left."
+        ) from error
     return path
 
 
@@ -69,7 +81,7 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         with np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
         meta = json.loads(content.pop("meta").tobytes().decode())
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise StorageError(
             f"'{path}' cannot be read as a stored {kind} ({type(error).__name__}: {error}). "
             "It is damaged, or was not written by adverscarial; write it again."

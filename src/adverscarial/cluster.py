@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial._matrix import CellMatrix, layer_of
-from adverscarial.errors import DataError, did_you_mean, some
+from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 from adverscarial.statistics import GeneStatistics
 
 
@@ -43,6 +43,8 @@ class Cluster:
     DataError
         If the column, the cluster or the layer is not there, gene names repeat, values are NaN or infinite, or the
         data set has one cluster only.
+    ParameterError
+        If the seed is no whole number, or negative.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Cluster:
         seed: int = 0,
         statistics: GeneStatistics | None = None,
     ) -> None:
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise ParameterError(f"seed must be a whole number and not negative, got {seed!r}.")
         check_genes(adata)
         self.labels = cluster_labels(adata, groupby)
         self.names = cluster_names(self.labels)
@@ -75,12 +79,13 @@ class Cluster:
             )
         self.rows = np.flatnonzero(self.labels == self.target)
         matrix = statistics.matrix if statistics is not None else CellMatrix(layer_of(adata, layer))
-        if statistics is None:
-            matrix.check_finite()
+        matrix.check_finite()
         self.statistics = statistics if statistics is not None else GeneStatistics(matrix)
         self.X = matrix.rows(self.rows)
         if not np.isfinite(self.X).all():
-            raise DataError(f"Cluster '{target}' holds NaN or infinite values. Attacks need numbers: fill or drop them.")
+            raise DataError(
+                f"Cluster '{target}' holds NaN or infinite values. Attacks need numbers: fill or drop them."
+            )
         self.genes = pd.Index(adata.var_names.astype(str))
         self.gene_names = np.asarray(self.genes, dtype=str)
         self.cells = pd.Index(adata.obs_names[self.rows].astype(str))

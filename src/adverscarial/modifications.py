@@ -49,11 +49,24 @@ def settings_text(obj: object) -> str:
     shown = []
     for i, field in enumerate(fields(obj)):  # type: ignore[arg-type]
         value = getattr(obj, field.name)
+        value = value.item() if isinstance(value, np.generic) else value  # numpy writes np.float64(3.0)
         if i == 0 and value != field.default:
             shown.append(repr(value))
         elif value != field.default:
             shown.append(f"{field.name}={value!r}")
     return ", ".join(shown)
+
+
+def _check_number(what: str, value: object, low: float, high: float) -> None:
+    if not isinstance(value, int | float | np.number) or not low <= value <= high:
+        raise ParameterError(f"{what} must be a number from {low:g} to {high:g}, got {value!r}.")
+
+
+def _exact(value: float, sign: str = "") -> str:
+    """Return the shortest text that is read back as the same number."""
+    value = float(value)
+    whole = value.is_integer() and abs(value) < 1e16
+    return f"{int(value):{sign}d}" if whole else f"{'+' if sign and value > 0 else ''}{value!r}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,14 +82,13 @@ class Percentile(Modification):
     q: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.q <= 100:
-            raise ParameterError(f"Percentile: q must be from 0 to 100, got {self.q}.")
+        _check_number("Percentile: q", self.q, 0, 100)
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         return cluster.statistics.quantile(genes, self.q / 100)[None, :]
 
     def __str__(self) -> str:
-        return f"perc{self.q:g}"
+        return f"perc{_exact(self.q)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,15 +107,14 @@ class Decile(Modification):
     reference: bool = False
 
     def __post_init__(self) -> None:
-        if not -10 <= self.n <= 10:
-            raise ParameterError(f"Decile: n must be from -10 to 10, got {self.n}.")
+        _check_number("Decile: n", self.n, -10, 10)
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         steps = int(np.rint(self.n * cluster.statistics.n_cells / 10))
         return cluster.statistics.shifted(genes, cluster.X[:, genes], steps, reference=self.reference)
 
     def __str__(self) -> str:
-        return f"decile{self.n:+g}{':reference' if self.reference else ''}"
+        return f"decile{_exact(self.n, '+')}{':reference' if self.reference else ''}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,8 +163,8 @@ class Aberrant(Modification):
             raise ParameterError(f"Aberrant: sign must be +1 or -1, got {self.sign}.")
         if self.scope not in ("dataset", "gene"):
             raise ParameterError(f"Aberrant: scope must be 'dataset' or 'gene', got '{self.scope}'.")
-        if not np.isfinite(self.factor):
-            raise ParameterError(f"Aberrant: factor must be finite, got {self.factor}.")
+        if not isinstance(self.factor, int | float | np.number) or not np.isfinite(float(self.factor)):
+            raise ParameterError(f"Aberrant: factor must be a finite number, got {self.factor!r}.")
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         statistics = cluster.statistics
@@ -167,7 +178,9 @@ class Aberrant(Modification):
         name = "positive_aberrant" if self.sign > 0 else "negative_aberrant"
         if (self.factor, self.scope) == (1e5, "dataset"):
             return name
-        return f"{name}:reference" if (self.factor, self.scope) == (1e4, "gene") else f"{name}:{self.factor:g}:{self.scope}"
+        if (self.factor, self.scope) == (1e4, "gene"):
+            return f"{name}:reference"
+        return f"{name}:{_exact(self.factor)}:{self.scope}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -177,14 +190,14 @@ class Fixed(Modification):
     v: float
 
     def __post_init__(self) -> None:
-        if not np.isfinite(self.v):
-            raise ParameterError(f"Fixed: the value must be finite, got {self.v}.")
+        if not isinstance(self.v, int | float | np.number) or not np.isfinite(float(self.v)):
+            raise ParameterError(f"Fixed: the value must be a finite number, got {self.v!r}.")
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         return np.full((1, len(genes)), float(self.v))
 
     def __str__(self) -> str:
-        return f"fixed:{self.v:g}"
+        return f"fixed:{_exact(self.v)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -194,15 +207,23 @@ class Dropout(Modification):
     rate: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rate <= 1:
-            raise ParameterError(f"Dropout: rate must be from 0 to 1, got {self.rate}.")
+        _check_number("Dropout: rate", self.rate, 0, 1)
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         kept = np.stack([cluster.uniform(gene) >= self.rate for gene in genes], axis=1) if len(genes) else True
         return np.where(kept, cluster.X[:, genes], 0).astype(np.float64)
 
     def __str__(self) -> str:
-        return f"dropout:{self.rate:g}"
+        return f"dropout:{_exact(self.rate)}"
+
+
+def _as_numbers(answer: object) -> np.ndarray:
+    try:
+        return np.asarray(answer, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"Custom: the function returned a {type(answer).__name__} that is no array of numbers: {error}"
+        ) from error
 
 
 Scope = Literal["gene", "cluster_gene", "block", "cluster_block"]
@@ -245,8 +266,10 @@ class Custom(Modification):
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         inside = cluster.X[:, genes].astype(np.float64)
+        if not len(genes):
+            return inside
         if self.scope == "cluster_block":
-            new = np.asarray(self.function(inside), dtype=np.float64)
+            new = _as_numbers(self.function(inside))
         elif self.scope == "cluster_gene":
             new = self._by_gene([(inside[:, k],) for k in range(len(genes))], inside)
         else:
@@ -254,19 +277,22 @@ class Custom(Modification):
             mask = np.zeros(len(whole), dtype=bool)
             mask[cluster.rows] = True
             if self.scope == "block":
-                new = np.asarray(self.function(whole, mask), dtype=np.float64)
+                new = _as_numbers(self.function(whole, mask))
             else:
                 new = self._by_gene([(whole[:, k], mask) for k in range(len(genes))], inside)
-        if new.shape != inside.shape or not np.isfinite(new).all():
+        if new.shape != inside.shape:
+            raise ParameterError(f"Custom: the function returned shape {new.shape}, expected {inside.shape}.")
+        if not np.isfinite(new).all():
+            bad = int(new.size - np.isfinite(new).sum())
             raise ParameterError(
-                f"Custom: the function returned shape {new.shape}, expected {inside.shape}, with finite values only."
+                f"Custom: {bad:,} of the {new.size:,} returned values are NaN or infinite; return numbers."
             )
         return new
 
     def _by_gene(self, arguments: list[tuple[np.ndarray, ...]], like: np.ndarray) -> np.ndarray:
         new = np.empty_like(like)
         for k, given in enumerate(arguments):
-            answer = np.asarray(self.function(*given), dtype=np.float64)
+            answer = _as_numbers(self.function(*given))
             if answer.shape not in ((like.shape[0],), ()):
                 raise ParameterError(
                     f"Custom: the function returned shape {answer.shape}, expected ({like.shape[0]},): "
