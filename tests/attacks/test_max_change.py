@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
+import golden_classifiers as golden
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,11 +12,6 @@ import adverscarial as adv
 from adverscarial.attacks import MaxChange
 from adverscarial.attacks.max_change import recursive_union, reference_union
 from adverscarial.cluster import Cluster
-
-_spec = importlib.util.spec_from_file_location("golden_classifiers", Path(__file__).parents[1] / "golden_classifiers.py")
-golden = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(golden)
-
 
 @pytest.mark.parametrize("name", ["linear_sim", "tree_sim", "ratio_sim", "MClassifier"])
 def test_reference_union_replays_the_r_code(shared, name):

@@ -1,19 +1,13 @@
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
+import golden_classifiers as golden
 import numpy as np
 import pytest
 
 import adverscarial as adv
 from adverscarial.attacks import SingleGene
-
-_spec = importlib.util.spec_from_file_location("golden_classifiers", Path(__file__).parents[1] / "golden_classifiers.py")
-golden = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(golden)
-
 
 @pytest.fixture(scope="module")
 def model(pbmc_small):

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import adverscarial as adv
+from adverscarial.attacks import MaxChange, SingleGene
+
+ATTACKS = [SingleGene("perc1"), SingleGene("random"), MaxChange("perc99", restarts=1)]
+TARGETS = ["CD19+ B", "Dendritic", "CD4+/CD25 T Reg"]
+
+
+@pytest.fixture(scope="module")
+def models(pbmc_small):
+    forest = adv.classifiers.RandomForest(20, seed=0).fit(pbmc_small, "cell_type")
+    return {"scType": adv.classifiers.ScType(scaled=False), "forest": forest}
+
+
+def run(adata, models, **options):
+    return adv.survey(adata, models, attacks=ATTACKS, groupby="cell_type", targets=TARGETS, seed=1, **options)
+
+
+@pytest.fixture(scope="module")
+def serial(pbmc_small, models):
+    return run(pbmc_small, models)
+
+
+def test_table_has_one_row_per_question(serial):
+    frame = serial.to_frame()
+    assert len(frame) == 2 * len(TARGETS) * len(ATTACKS)
+    assert not frame.duplicated(["classifier", "cluster", "attack", "modification"]).any()
+    assert "seconds" not in frame
+    single = frame[frame["attack"] == "SingleGene"]
+    assert (single["flipped"] + single["held"] + single["rejected"] == single["tested"]).all()
+    most = frame[frame["attack"] == "MaxChange"]
+    assert (most["modifiable"] + most["signature"] == 765).all()
+
+
+def test_rows_are_what_the_attacks_alone_give(serial, pbmc_small, models):
+    for task, result in zip(serial.tasks, serial.results, strict=True):
+        alone = task.attack(pbmc_small, models[task.classifier], groupby="cell_type", target=task.target, seed=1)
+        assert alone.row() == result.row()
+        assert alone.to_frame().equals(result.to_frame())
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_parallel_gives_the_same_table(serial, pbmc_small, models, backend):
+    assert run(pbmc_small, models, n_jobs=2, backend=backend).to_frame().equals(serial.to_frame())
+
+
+def test_flipping_lists_every_flip(serial):
+    flips = serial.flipping()
+    frame = serial.to_frame()
+    assert len(flips) == frame["flipped"].sum()
+    assert {"classifier", "cluster", "modification", "gene", "label", "share"} == set(flips.columns)
+
+
+def test_interrupted_survey_goes_on_to_the_same_bytes(serial, pbmc_small, models, tmp_path):
+    run(pbmc_small, models, out=tmp_path / "whole")
+    whole = (tmp_path / "whole" / "table.csv").read_bytes()
+    assert whole.decode() == serial.to_frame().to_csv(index=False)
+    run(pbmc_small, models, out=tmp_path / "cut")
+    kept = sorted((tmp_path / "cut" / "results").iterdir())
+    for file in kept[::2]:
+        file.unlink()
+    kept[1].write_bytes(kept[1].read_bytes()[:100])  # and one that a crash of the disk cut short
+    (tmp_path / "cut" / "table.csv").unlink()
+    before = {file: file.stat().st_mtime_ns for file in kept[3::2]}
+    run(pbmc_small, models, out=tmp_path / "cut")
+    assert (tmp_path / "cut" / "table.csv").read_bytes() == whole
+    assert before == {file: file.stat().st_mtime_ns for file in before}  # what was done was not done again
+
+
+SCRIPT = """
+import sys
+import adverscarial as adv
+cells = adv.datasets.embedded()
+model = adv.classifiers.RandomForest(60, seed=0).fit(cells, "cell_type")
+print("ready", flush=True)
+attacks = [adv.attacks.SingleGene(m) for m in ("perc1", "perc99", "random")] + [adv.attacks.MaxChange("perc99", restarts=1)]
+adv.survey(cells, model, attacks=attacks, groupby="cell_type", out=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_survey_goes_on(tmp_path, kind):
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    results = tmp_path / "run" / "results"
+    for _ in range(2000):
+        if results.exists() and len(list(results.glob("*.npz"))) >= 3:
+            break
+        time.sleep(0.01)
+    os.kill(process.pid, kind)
+    process.wait()
+    assert process.returncode != 0
+    assert not (tmp_path / "run" / "table.csv").exists()
+    done = list(results.glob("*.npz"))
+    assert len(done) >= 3
+    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run([*command[:-1], str(tmp_path / "other")], check=True, capture_output=True)
+    assert (tmp_path / "run" / "table.csv").read_bytes() == (tmp_path / "other" / "table.csv").read_bytes()
+
+
+def test_folder_comes_back(serial, pbmc_small, models, tmp_path):
+    run(pbmc_small, models, out=tmp_path)
+    back = adv.Survey.load(tmp_path)
+    assert back.to_frame().equals(serial.to_frame())
+    assert back.plan["data"]["cells"] == 700
+    (tmp_path / "table.csv").unlink()
+    with pytest.raises(adv.errors.StorageError, match="not finished"):
+        adv.Survey.load(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["data", "seed", "attacks", "classifier"])
+def test_another_survey_in_the_same_folder_is_refused(pbmc_small, models, tmp_path, change):
+    model = {"scType": models["scType"]}
+    options = {"attacks": [SingleGene("perc1")], "groupby": "cell_type", "targets": TARGETS[:1], "out": tmp_path}
+    adv.survey(pbmc_small, model, **options)
+    before = {path: path.read_bytes() for path in Path(tmp_path).rglob("*") if path.is_file()}
+    adata = pbmc_small
+    if change == "data":
+        adata = pbmc_small.copy()
+        adata.X.data[7] += 1
+    elif change == "seed":
+        options["seed"] = 9
+    elif change == "attacks":
+        options["attacks"] = [SingleGene("perc99")]
+    else:
+        model = {"scType": models["forest"]}
+    with pytest.raises(adv.errors.StorageError, match=f"belongs to another survey, which differs in {change}"):
+        adv.survey(adata, model, **options)
+    assert before == {path: path.read_bytes() for path in Path(tmp_path).rglob("*") if path.is_file()}
+
+
+def test_a_failing_classifier_fails_in_its_rows_only(pbmc_small, models, tmp_path):
+    def moody(X):
+        if len(X) % 2:  # some clusters only
+            raise RuntimeError("no licence")
+        return np.repeat("T", len(X))
+
+    two = {"moody": moody, "scType": models["scType"]}
+    result = adv.survey(pbmc_small, two, attacks=[SingleGene("perc1", bins=3)], groupby="cell_type", out=tmp_path)
+    frame = result.to_frame()
+    sizes = pbmc_small.obs["cell_type"].value_counts()
+    odd = frame["cluster"].map(sizes).astype(int) % 2 == 1
+    failed = frame["error"].notna()
+    assert (failed == (odd & (frame["classifier"] == "moody"))).all()
+    assert failed.any()
+    assert frame.loc[failed, "error"].str.contains("moody failed with RuntimeError: no licence").all()
+    assert frame.loc[~failed, "flipped"].notna().all()
+    assert json.loads((tmp_path / "errors.json").read_text())
+    assert adv.Survey.load(tmp_path).to_frame().equals(frame)
+
+
+def test_repeated_names_are_numbered(pbmc_small):
+    twins = [adv.classifiers.ScType(scaled=False), adv.classifiers.ScType(scaled=False)]
+    result = adv.survey(pbmc_small, twins, attacks=SingleGene("perc1"), groupby="cell_type", targets=["Dendritic"])
+    assert result.to_frame()["classifier"].tolist() == ["ScType", "ScType #2"]
