@@ -2,16 +2,38 @@ from __future__ import annotations
 
 import json
 
-import golden_classifiers as golden
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import adverscarial as adv
+import golden_classifiers as golden
 from adverscarial.attacks import MaxChange
 from adverscarial.attacks.max_change import recursive_union, reference_union
 from adverscarial.cluster import Cluster
+
+
+class Replay:
+    """Answers the union's questions, counts them, and notes what is kept."""
+
+    def __init__(self, adata, model, case):
+        self.cluster = Cluster(adata, "cluster", case["target"])
+        self.scorer = model.scorer(self.cluster)
+        self.modification = adv.modifications.parse(golden.REFERENCE[case["method"]])
+        self.initial = case["initial"]
+        self.kept, self.calls = [], 1  # the baseline
+
+    def holds(self, genes):
+        self.calls += 1
+        return self.scorer.together(genes, self.modification.values(self.cluster, genes)).label == self.initial
+
+    def add(self, group):
+        if self.kept and not self.holds(np.concatenate([*self.kept, group])):
+            return False
+        self.kept.append(group)
+        return True
+
 
 @pytest.mark.parametrize("name", ["linear_sim", "tree_sim", "ratio_sim", "MClassifier"])
 def test_reference_union_replays_the_r_code(shared, name):
@@ -20,38 +42,21 @@ def test_reference_union_replays_the_r_code(shared, name):
     adata, model = golden.setting(shared, name)
     replayed = 0
     for case in reference["cases"]:
-        if case["classifier"] != name:
-            continue
-        cluster = Cluster(adata, "cluster", case["target"])
-        scorer = model.scorer(cluster)
-        modification = adv.modifications.parse(golden.REFERENCE[case["method"]])
         given_options = case["options"] or {}
-        chosen = given_options.get("genes", list(cluster.genes))
+        chosen = given_options.get("genes", list(adata.var_names))
         chosen = [gene for gene in chosen if gene not in given_options.get("exclGenes", [])]
-        if len(chosen) < 2:  # the R code fails on one gene
+        if case["classifier"] != name or len(chosen) < 2:  # the R code fails on one gene
             continue
         for seed, run in case["runs"].items():
-            flips = iter(reference["flips"][seed])
-            kept, calls = [], 1  # the baseline
-
-            def ask(genes):
-                nonlocal calls
-                calls += 1
-                values = modification.values(cluster, genes)
-                return scorer.together(genes, values).label == case["initial"]
-
-            def add(group):
-                if kept and not ask(np.concatenate([*kept, group])):
-                    return False
-                kept.append(group)
-                return True
-
-            reference_union(cluster.positions(chosen), ask, add, lambda: next(flips) == "1", case["maxSplitSize"])
-            order = cluster.genes[np.concatenate(kept)].tolist() if kept else []
+            replay = Replay(adata, model, case)
+            coin = map("1".__eq__, reference["flips"][seed])
+            genes = replay.cluster.positions(chosen)
+            reference_union(genes, replay.holds, replay.add, coin.__next__, case["maxSplitSize"])
+            order = adata.var_names[np.concatenate(replay.kept)].tolist() if replay.kept else []
             if "kept_in_order" in run:
                 assert order == run["kept_in_order"]
-            assert set(cluster.genes) - set(order) == set(run["signature"])
-            assert calls == run["calls"]
+            assert set(adata.var_names) - set(order) == set(run["signature"])
+            assert replay.calls == run["calls"]
             replayed += 1
     assert replayed >= 30
 

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 
-import golden_classifiers as golden
 import numpy as np
 import pytest
 
 import adverscarial as adv
+import golden_classifiers as golden
 from adverscarial.attacks import SingleGene
+
 
 @pytest.fixture(scope="module")
 def model(pbmc_small):
@@ -56,7 +57,11 @@ def test_reference_bisection_asks_and_answers_as_the_r_code(shared, settings, na
         if case["classifier"] != name or "error" in case:
             continue
         attack = SingleGene(
-            golden.REFERENCE[case["method"]], search="bisect", bins=case["firstDichot"], reference=True, **options_of(case)
+            golden.REFERENCE[case["method"]],
+            search="bisect",
+            bins=case["firstDichot"],
+            reference=True,
+            **options_of(case),
         )
         result = attack(adata, classifier, groupby="cluster", target=case["target"])
         groups = result.groups
@@ -102,7 +107,9 @@ def test_plain_bisection_tests_each_bin_once(pbmc_small):
 
 
 def test_every_flip_is_confirmed_by_full_reprediction(pbmc_small, model):
-    result = SingleGene("positive_aberrant")(pbmc_small, model, groupby="cell_type", target="CD4+/CD45RA+/CD25- Naive T")
+    result = SingleGene("positive_aberrant")(
+        pbmc_small, model, groupby="cell_type", target="CD4+/CD45RA+/CD25- Naive T"
+    )
     verification = result.verify(pbmc_small, model)
     assert len(result.genes) > 10
     assert len(verification.table) == len(result.genes)

@@ -85,7 +85,8 @@ import adverscarial as adv
 cells = adv.datasets.embedded()
 model = adv.classifiers.RandomForest(60, seed=0).fit(cells, "cell_type")
 print("ready", flush=True)
-attacks = [adv.attacks.SingleGene(m) for m in ("perc1", "perc99", "random")] + [adv.attacks.MaxChange("perc99", restarts=1)]
+attacks = [adv.attacks.SingleGene(m) for m in ("perc1", "perc99", "random")]
+attacks.append(adv.attacks.MaxChange("perc99", restarts=1))
 adv.survey(cells, model, attacks=attacks, groupby="cell_type", out=sys.argv[1])
 """
 

@@ -85,7 +85,13 @@ class Attack(ABC):
         return self.run(cluster, model, scorer_for(model, cluster), budget=budget, progress=progress)
 
     def run(
-        self, cluster: Cluster, model: Classifier, scorer: Scorer, *, budget: int | None = None, progress: bool | None = None
+        self,
+        cluster: Cluster,
+        model: Classifier,
+        scorer: Scorer,
+        *,
+        budget: int | None = None,
+        progress: bool | None = None,
     ) -> Any:
         """Attack a cluster whose scorer is at hand; the scorer's state is left as it was."""
         start = time.perf_counter()
@@ -126,7 +132,9 @@ def scorer_for(model: Classifier, cluster: Cluster) -> Scorer:
     try:
         scorer = model.scorer(cluster)
     except InputRejected as refusal:
-        raise ClassifierError(f"{model.name} refuses even the unmodified cells of '{cluster.target}': {refusal}") from refusal
+        raise ClassifierError(
+            f"{model.name} refuses even the unmodified cells of '{cluster.target}': {refusal}"
+        ) from refusal
     check_baseline(scorer.baseline, cluster, model.name)
     return scorer
 

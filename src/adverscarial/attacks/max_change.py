@@ -46,7 +46,8 @@ class MaxChange(Attack):
     --------
     >>> import adverscarial as adv
     >>> cells = adv.datasets.embedded()
-    >>> result = MaxChange("perc1")(cells, adv.classifiers.ScType(scaled=False), groupby="cell_type", target="Dendritic")
+    >>> model = adv.classifiers.ScType(scaled=False)
+    >>> result = MaxChange("perc1")(cells, model, groupby="cell_type", target="Dendritic")
     >>> len(result.genes) + len(result.signature), result.maximal
     (765, True)
     """
@@ -238,7 +239,8 @@ class MaxChangeResult(Result):
         return "\n".join(
             [
                 self._headline(),
-                f"  can change {len(self.modifiable):,} of {n:,} genes at once ({kind}); label stays {self.label} ({self.share:.0%})",
+                f"  can change {len(self.modifiable):,} of {n:,} genes at once ({kind})",
+                f"  label then {self.label} ({self.share:.0%} of the cells)",
                 f"  signature {len(self.protected):,} genes{': ' + shown if shown else ''}",
                 self._footer(),
             ]

@@ -23,7 +23,9 @@ def attack_named(name: str) -> type[Attack]:
         If there is none.
     """
     if name not in ATTACKS:
-        raise ParameterError(f"There is no attack '{name}'.{did_you_mean(name, list(ATTACKS))} There are: {', '.join(ATTACKS)}.")
+        raise ParameterError(
+            f"There is no attack '{name}'.{did_you_mean(name, list(ATTACKS))} There are: {', '.join(ATTACKS)}."
+        )
     return ATTACKS[name]
 
 
@@ -50,7 +52,9 @@ def rebuild(description: dict[str, Any]) -> Attack:
 
 def _lost(name: str) -> Custom:
     def function(*_: Any) -> Any:
-        raise StorageError(f"The modification '{name}' is a function and was not stored; run the attack again to apply it.")
+        raise StorageError(
+            f"The modification '{name}' is a function and was not stored; run the attack again to apply it."
+        )
 
     function.__name__ = name.removeprefix("custom:")
     return Custom(function)

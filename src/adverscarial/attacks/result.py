@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from os import PathLike
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -168,7 +168,9 @@ class Result:
 
         arrays = self._arrays()
         meta = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in arrays and f.name != "attack"}
-        _store.save(path, "result", {"type": type(self).__name__, "attack": describe(self.attack), "fields": meta}, arrays)
+        _store.save(
+            path, "result", {"type": type(self).__name__, "attack": describe(self.attack), "fields": meta}, arrays
+        )
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -186,9 +188,12 @@ class Result:
         if kind is None or not issubclass(kind, cls):
             raise StorageError(f"'{path}' holds a '{meta.get('type')}', expected a {cls.__name__}.")
         try:
-            return kind(attack=rebuild(meta["attack"]), **meta["fields"], **arrays)  # type: ignore[return-value]
+            found: dict[str, Any] = {**meta["fields"], **arrays}
+            return kind(attack=rebuild(meta["attack"]), **found)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise StorageError(f"'{path}' is damaged: {type(error).__name__}: {error}. Run the attack again.") from error
+            raise StorageError(
+                f"'{path}' is damaged: {type(error).__name__}: {error}. Run the attack again."
+            ) from error
 
     def _headline(self) -> str:
         where = f"{self.classifier}, cluster '{self.target}' ({self.n_cells:,} cells)"

@@ -19,7 +19,7 @@ from adverscarial.modifications import Modification
 logger = logging.getLogger(__name__)
 
 
-class BudgetSpent(Exception):  # noqa: N818  not an error: a spent budget is a normal end
+class BudgetSpent(Exception):
     """Raised inside a search when no question is left."""
 
 
@@ -145,8 +145,8 @@ def check_baseline(answer: Answer, cluster: Cluster, name: str) -> None:
     """Raise a ClassifierError when the classifier cannot even label the unmodified cluster."""
     if answer.scores is not None and np.isnan(answer.scores).any():
         raise ClassifierError(
-            f"{name} gives NaN for {int(np.isnan(answer.scores).any(axis=1).sum()):,} of {cluster.n_cells:,} unmodified "
-            f"cells of '{cluster.target}'. Attack the kind of values it was trained on."
+            f"{name} gives NaN for {int(np.isnan(answer.scores).any(axis=1).sum()):,} of {cluster.n_cells:,} "
+            f"unmodified cells of '{cluster.target}'. Attack the kind of values it was trained on."
         )
     if answer.labels is not None and len(answer.labels) != cluster.n_cells:
         raise ClassifierError(f"{name} labelled {len(answer.labels):,} cells of {cluster.n_cells:,}.")
@@ -162,7 +162,9 @@ def progress_bar(meter: Meter, what: str, total: float, wanted: bool | None) -> 
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
         meter.bar, meter.task = bar, bar.add_task(what, total=total)
         try:
             yield

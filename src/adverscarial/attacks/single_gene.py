@@ -52,7 +52,8 @@ class SingleGene(Attack):
     --------
     >>> import adverscarial as adv
     >>> cells = adv.datasets.embedded()
-    >>> result = SingleGene("perc99")(cells, adv.classifiers.ScType(scaled=False), groupby="cell_type", target="Dendritic")
+    >>> model = adv.classifiers.ScType(scaled=False)
+    >>> result = SingleGene("perc99")(cells, model, groupby="cell_type", target="Dendritic")
     >>> result.baseline, len(result.to_frame())
     ('Dendritic cell', 765)
     """
@@ -76,7 +77,9 @@ class SingleGene(Attack):
         if self.search not in ("auto", "exact", "bisect", "both"):
             raise ParameterError(f"search must be 'auto', 'exact', 'bisect' or 'both', got '{self.search}'.")
         if self.bins < 1 or self.max_split_size < 1:
-            raise ParameterError(f"bins and max_split_size must be at least 1, got {self.bins} and {self.max_split_size}.")
+            raise ParameterError(
+                f"bins and max_split_size must be at least 1, got {self.bins} and {self.max_split_size}."
+            )
 
     def _steps(self, session: Session) -> float:
         return float(len(candidates(session.cluster, self.genes, self.exclude)))
@@ -270,12 +273,14 @@ class SingleGeneResult(Result):
         lines = [self._headline()]
         lines.append(f"  tested    {len(self.gene):,} of {self.n_genes:,} genes, search {self.search}")
         lines.append(f"  flipped   {counts['flipped']:,}   held {counts['held']:,}   rejected {counts['rejected']:,}")
-        for row in self.to_frame().head(min(5, counts["flipped"])).itertuples():
-            lines.append(f"            {row.gene} -> {row.label} ({row.share:.0%})")
+        strongest = self.to_frame().head(min(5, counts["flipped"])).itertuples()
+        lines += [f"            {row.gene} -> {row.label} ({row.share:.0%})" for row in strongest]
         if counts["flipped"] > 5:
             lines.append(f"            and {counts['flipped'] - 5:,} more: see to_frame()")
         if self.search == "bisect":
-            lines.append(f"  note      bisection saved {self.queries_saved:,} questions; genes that cancel each other can hide")
+            lines.append(
+                f"  note      bisection saved {self.queries_saved:,} questions; genes that cancel each other can hide"
+            )
         if self.missed_by_bisect is not None:
             lines.append(f"  bisection would have missed {len(self.missed_by_bisect):,} of them")
         return "\n".join([*lines, self._footer()])
@@ -294,14 +299,21 @@ class SingleGeneResult(Result):
         """
         if gene is None:
             if not self.genes:
-                raise ParameterError("No single gene flips the label, so there is nothing to apply. Name one with gene=.")
+                raise ParameterError(
+                    "No single gene flips the label, so there is nothing to apply. Name one with gene=."
+                )
             return super().apply(adata)
         from adverscarial.modifications import modify
 
-        changed = modify(
-            adata, [gene], self.attack.modification, groupby=self.groupby, target=self.target, layer=self.layer, seed=self.seed
+        return modify(
+            adata,
+            [gene],
+            self.attack.modification,
+            groupby=self.groupby,
+            target=self.target,
+            layer=self.layer,
+            seed=self.seed,
         )
-        return changed
 
     def verify(self, adata: AnnData, classifier: Any, *, genes: Sequence[str] | None = None) -> Verification:
         """Check genes by classifying the changed cells from scratch, one gene at a time.

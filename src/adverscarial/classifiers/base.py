@@ -220,7 +220,9 @@ class Classifier(ABC):
         scores = [part.scores for part in parts if part.scores is not None]
         return Decision(labels, np.concatenate(scores) if scores else None)
 
-    def predict_cluster(self, adata: AnnData, rows: np.ndarray, cluster: str, labels: np.ndarray, layer: str | None) -> Answer:
+    def predict_cluster(
+        self, adata: AnnData, rows: np.ndarray, cluster: str, labels: np.ndarray, layer: str | None
+    ) -> Answer:
         """Return the label of the cells at `rows` from scratch: no scorer, nothing remembered."""
         if self.needs_all_cells:
             decision = self._decide_all(adata, layer)
@@ -262,7 +264,9 @@ class Classifier(ABC):
         for cell_type, answers in said.groupby(truth.to_numpy()):
             correct = int((answers == cell_type).sum())
             wrong = answers[answers != cell_type]
-            rows.append((cell_type, len(answers), correct, correct / len(answers), vote(wrong)[0] if len(wrong) else ""))
+            rows.append(
+                (cell_type, len(answers), correct, correct / len(answers), vote(wrong)[0] if len(wrong) else "")
+            )
         return pd.DataFrame(rows, columns=["cell_type", "cells", "correct", "accuracy", "most_confused_with"])
 
 
@@ -279,10 +283,13 @@ def mismatch_message(name: str, needed: pd.Index, have: pd.Index) -> str:
     have_lower = {gene.lower() for gene in have}
     if len(missing) and all(gene.lower() in have_lower for gene in missing):
         return f"{text} They differ in upper and lower case only: human and mouse symbols are written differently."
-    if len(missing) and sum(gene.replace(".", "-") in have or gene.replace("-", ".") in have for gene in missing) > len(missing) / 2:
+    if (
+        len(missing)
+        and sum(gene.replace(".", "-") in have or gene.replace("-", ".") in have for gene in missing) > len(missing) / 2
+    ):
         return f"{text} They differ in '-' and '.' only, as R's table reader writes them: rename var_names."
     ensembl = [sum(str(gene).upper().startswith("ENS") for gene in genes) > len(genes) / 2 for genes in (needed, have)]
     if ensembl[0] != ensembl[1]:
         which = "the data's" if ensembl[1] else "the classifier's"
         return f"{text} {which.capitalize()} names look like Ensembl ids: use datasets.gene_symbols()."
-    return f"{text} Was the classifier trained on another set of genes? Train it on these, or bring the missing genes back."
+    return f"{text} Was the classifier trained on other genes? Train it on these, or bring the missing genes back."

@@ -80,7 +80,8 @@ class CellFunction(Classifier):
             strange = sorted(set(labels) - set(self._given_classes))
             if strange:
                 raise ClassifierError(
-                    f"{self.name} answered {some(strange)}, which is not among its classes ({some(self._given_classes)})."
+                    f"{self.name} answered {some(strange)}, which is not among its classes "
+                    f"({some(self._given_classes)})."
                 )
         return labels
 
@@ -149,7 +150,9 @@ class ClusterFunction(Classifier):
         if answer is None or (isinstance(answer, float) and np.isnan(answer)):
             answer = "NaN"
         if not isinstance(answer, str | np.str_):
-            raise ClassifierError(f"{self.name} returned a {type(answer).__name__}; expected a label or (label, share).")
+            raise ClassifierError(
+                f"{self.name} returned a {type(answer).__name__}; expected a label or (label, share)."
+            )
         share = float(share)
         return Answer(str(answer), share)
 
@@ -160,7 +163,9 @@ class ClusterFunction(Classifier):
     def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
         return self.decide(np.empty((0, 0)))
 
-    def predict_cluster(self, adata: AnnData, rows: np.ndarray, cluster: str, labels: np.ndarray, layer: str | None) -> Answer:  # noqa: D102
+    def predict_cluster(  # noqa: D102
+        self, adata: AnnData, rows: np.ndarray, cluster: str, labels: np.ndarray, layer: str | None
+    ) -> Answer:
         matrix = CellMatrix(layer_of(adata, layer))
         frame = pd.DataFrame(matrix.rows(np.arange(adata.n_obs)), index=adata.obs_names, columns=adata.var_names)
         return self.ask(frame, pd.Series(labels, index=adata.obs_names), cluster)
@@ -204,5 +209,3 @@ class ClusterFunctionScorer(Scorer):
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         return other
-
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,14 @@ class Estimator(Classifier):
         otherwise.
     """
 
-    def __init__(self, estimator: Any, *, classes: Sequence[str] | None = None, genes: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, estimator: Any, *, classes: Sequence[str] | None = None, genes: Sequence[str] | None = None
+    ) -> None:
         own = getattr(estimator, "classes_", None)
         if own is None:
-            raise ParameterError(f"{type(estimator).__name__} has no classes_: it is not a fitted classifier. Call fit first.")
+            raise ParameterError(
+                f"{type(estimator).__name__} has no classes_: it is not a fitted classifier. Call fit first."
+            )
         if classes is not None and len(classes) != len(own):
             raise ParameterError(f"classes= names {len(classes)} classes, the estimator has {len(own)}: {some(own)}.")
         self.estimator = estimator
@@ -53,7 +58,9 @@ class Estimator(Classifier):
         self.genes = None if chosen is None else pd.Index([str(gene) for gene in chosen])
         self._n_features = getattr(estimator, "n_features_in_", None)
         if self.genes is not None and self._n_features not in (None, len(self.genes)):
-            raise ParameterError(f"genes= names {len(self.genes):,} genes, the estimator was fitted on {self._n_features:,}.")
+            raise ParameterError(
+                f"genes= names {len(self.genes):,} genes, the estimator was fitted on {self._n_features:,}."
+            )
         self._frame = named is not None
         self._method = next((m for m in ("predict_proba", "decision_function") if hasattr(estimator, m)), None)
         self.gives_scores = self._method is not None
@@ -74,19 +81,23 @@ class Estimator(Classifier):
         given = pd.DataFrame(X, columns=self.genes) if self._frame else X
         labels = np.asarray(call(self.name, self.estimator.predict, given))
         if labels.shape != (len(X),):
-            raise ClassifierError(f"{self.name} returned shape {labels.shape} for {len(X)} cells; expected ({len(X)},).")
+            raise ClassifierError(
+                f"{self.name} returned shape {labels.shape} for {len(X)} cells; expected ({len(X)},)."
+            )
         codes = {own: name for own, name in zip(self._own_classes.tolist(), self.classes, strict=True)}
         try:
             names = np.array([codes[label] for label in labels.tolist()], dtype=object)
         except KeyError as error:
-            raise ClassifierError(f"{self.name} answered {error}, which is not among its classes {some(codes)}.") from error
+            raise ClassifierError(
+                f"{self.name} answered {error}, which is not among its classes {some(codes)}."
+            ) from error
         if self._method is None:
             return Decision(names, None)
         scores = np.asarray(call(self.name, getattr(self.estimator, self._method), given), dtype=np.float64)
         return Decision(names, check_scores(self.name, two_columns(scores)))
 
     def scorer(self, cluster: Cluster) -> Scorer:
-        """Return the exact incremental scorer where there is one, checked on the cluster's own cells; else the general one."""
+        """Return the exact scorer where there is one, checked on the cluster's own cells; else the general one."""
         general = GeneralScorer(self, cluster)
         exact = self._exact_scorer(cluster)
         if exact is None:
@@ -211,7 +222,9 @@ def _affine(step: Any, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
     return None
 
 
-def _link(model: Any, method: str | None, trees: TreeEnsemble | None = None) -> Callable[[np.ndarray], np.ndarray] | None:
+def _link(
+    model: Any, method: str | None, trees: TreeEnsemble | None = None
+) -> Callable[[np.ndarray], np.ndarray] | None:
     """Return how sums become the reported scores."""
     from scipy.special import expit, softmax
 
@@ -251,5 +264,5 @@ def tree_ensemble(model: Any) -> TreeEnsemble | None:
         value[np.arange(len(value)), tree % n_scores] = model.learning_rate * flat.value[:, 0]
         nothing = np.zeros((1, model.n_features_in_), dtype=np.float32)
         start = model._raw_predict_init(nothing)[0]
-        return TreeEnsemble(**{**flat.arrays(), "value": value, "bias": np.asarray(start, dtype=np.float64)})
+        return replace(flat, value=value, bias=np.asarray(start, dtype=np.float64))
     return None

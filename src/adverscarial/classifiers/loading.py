@@ -6,13 +6,15 @@ from os import PathLike
 
 from adverscarial import _store
 from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.chetah import Chetah
 from adverscarial.classifiers.markers import Markers
 from adverscarial.classifiers.random_forest import RandomForest
+from adverscarial.classifiers.scannotatr import ScAnnotatR
 from adverscarial.classifiers.sctype import ScType
 from adverscarial.errors import AdverscarialError, StorageError, some
 
 FAMILIES: dict[str, type[Classifier]] = {
-    str(family.family): family for family in (Markers, RandomForest, ScType)
+    str(family.family): family for family in (Chetah, Markers, RandomForest, ScAnnotatR, ScType)
 }
 
 
@@ -38,4 +40,6 @@ def load(path: str | PathLike[str], *, trust: bool = False) -> Classifier:
     try:
         return family.from_state(meta, arrays)
     except (AdverscarialError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise StorageError(f"'{path}' is damaged: {type(error).__name__}: {error}. Save the classifier again.") from error
+        raise StorageError(
+            f"'{path}' is damaged: {type(error).__name__}: {error}. Save the classifier again."
+        ) from error

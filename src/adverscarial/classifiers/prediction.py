@@ -15,7 +15,7 @@ from adverscarial.cluster import Cluster
 
 @dataclass(frozen=True)
 class ClusterPrediction:
-    """Label of a cluster, the share of its cells that carry it, and all votes (empty where only the cluster is labelled)."""
+    """Label of a cluster, the share of its cells that carry it, and all votes (none where only clusters are labelled)."""
 
     label: str
     share: float

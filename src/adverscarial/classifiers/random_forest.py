@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -38,7 +39,7 @@ class RandomForest(Classifier):
     >>> train, test = adv.datasets.split(adv.datasets.embedded(), "cell_type", seed=0)
     >>> model = RandomForest(n_estimators=50, seed=0).fit(train, "cell_type")
     >>> model.predict(test).shape
-    (350,)
+    (347,)
 
     Notes
     -----
@@ -184,4 +185,4 @@ def hard_votes(trees: TreeEnsemble) -> TreeEnsemble:
     """Return the same trees with each leaf voting 1 for its majority class (the first on a tie)."""
     value = np.zeros_like(trees.value)
     value[np.arange(len(value)), np.argmax(trees.value, axis=1)] = 1
-    return TreeEnsemble(**{**trees.arrays(), "value": value}, single=trees.single)
+    return replace(trees, value=value)

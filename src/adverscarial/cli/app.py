@@ -45,7 +45,9 @@ Seed = Annotated[int, typer.Option(help="Of every random draw; the same seed giv
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 FailOver = Annotated[
     int | None,
-    typer.Option("--fail-over", help="Exit with code 1 if more than this many single genes flip one cluster.", metavar="N"),
+    typer.Option(
+        "--fail-over", help="Exit with code 1 if more than this many single genes flip one cluster.", metavar="N"
+    ),
 ]
 ClassifierSpec = Annotated[
     str,
@@ -61,7 +63,7 @@ Prepare = Annotated[
     Preprocess,
     typer.Option(
         "--preprocess",
-        help="counts: log-normalise and z-score raw counts; scale: z-score log-normalised values; none: use as they are.",
+        help="counts: log-normalise and z-score raw counts; scale: z-score log-normalised values; none: leave them.",
     ),
 ]
 
@@ -87,7 +89,9 @@ def setting(
     labelled = adata if train is None else read(train, prepare)
     if train is None and any(spec in TRAINED for spec in specs):
         labelled, adata = datasets.split(adata, groupby, seed=seed)
-        notes.print(f"Trained on one half of the cells ({labelled.n_obs:,}); the other half ({adata.n_obs:,}) is attacked.")
+        notes.print(
+            f"Trained on one half of the cells ({labelled.n_obs:,}); the other half ({adata.n_obs:,}) is attacked."
+        )
     models: dict[str, Classifier] = {}
     for spec in specs:
         kind, _, argument = spec.partition(":")
@@ -101,7 +105,8 @@ def setting(
         else:
             known = [*TRAINED, "sctype"]
             raise ParameterError(
-                f"'{spec}' is neither a classifier nor a file.{did_you_mean(kind, known)} Classifiers: {', '.join(known)}."
+                f"'{spec}' is neither a classifier nor a file.{did_you_mean(kind, known)} "
+                f"Classifiers: {', '.join(known)}."
             )
     return adata, models
 

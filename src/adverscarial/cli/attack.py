@@ -44,7 +44,9 @@ def attack(
     layer: Layer = None,
     seed: Seed = 0,
     budget: Annotated[int | None, typer.Option(help="Most questions to ask the classifier.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the result: .csv (table), .npz (whole), .h5ad (attacked cells).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the result: .csv (table), .npz (whole), .h5ad (attacked cells).")
+    ] = None,
     json: AsJson = False,
     fail_over_: FailOver = None,
 ) -> None:
@@ -59,7 +61,9 @@ def attack(
     adata, models = setting(
         [classifier], adata, train, preprocess, groupby=groupby, layer=layer, seed=seed, tissue=tissue
     )
-    result: Result = chosen(adata, models[classifier], groupby=groupby, target=target, layer=layer, seed=seed, budget=budget)
+    result: Result = chosen(
+        adata, models[classifier], groupby=groupby, target=target, layer=layer, seed=seed, budget=budget
+    )
     if json:
         print_json({"classifier": result.classifier, "cluster": result.target, **result.row(), "genes": result.genes})
     else:

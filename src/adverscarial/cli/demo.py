@@ -17,7 +17,9 @@ from adverscarial.evaluation import survey as run_survey
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the results, the table and the report.")] = Path("adverscarial-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the results, the table and the report.")] = Path(
+        "adverscarial-demo"
+    ),
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
     seed: Seed = 0,
     json: AsJson = False,
@@ -30,8 +32,8 @@ def demo(
     cells = datasets.preprocess(datasets.embedded(), target_sum=None)
     train, test = datasets.split(cells, "cell_type", seed=seed)
     notes.print(
-        f"Real cells: 68k PBMC, reduced (10x Genomics, shipped with scanpy): {cells.n_obs} cells x {cells.n_vars} genes, "
-        f"{cells.obs['cell_type'].nunique()} clusters; {train.n_obs} to train on, {test.n_obs} to attack."
+        f"Real cells: 68k PBMC, reduced (10x Genomics, shipped with scanpy): {cells.n_obs} cells x {cells.n_vars} "
+        f"genes, {cells.obs['cell_type'].nunique()} clusters; {train.n_obs} to train on, {test.n_obs} to attack."
     )
     models = [ScType(), RandomForest(seed=seed).fit(train, "cell_type"), Markers().fit(train, "cell_type")]
     modifications = ("perc1", "perc99", "decile+5", "positive_aberrant", "negative_aberrant")

@@ -41,8 +41,12 @@ def survey(
     groupby: Groupby,
     classifier: Annotated[list[str], ClassifierSpec.__metadata__[0]] = ["random-forest"],  # noqa: B006
     attack: Annotated[list[str], typer.Option(help="single-gene, max-change; repeat for several.")] = ["single-gene"],  # noqa: B006
-    modification: Annotated[list[str], typer.Option(help="Repeat for several; see: adverscarial list.")] = MODIFICATIONS,
-    target: Annotated[list[str] | None, typer.Option(help="Cluster to attack; repeat for several, all when left out.")] = None,
+    modification: Annotated[
+        list[str], typer.Option(help="Repeat for several; see: adverscarial list.")
+    ] = MODIFICATIONS,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Cluster to attack; repeat for several, all when left out.")
+    ] = None,
     train: TrainFile = None,
     tissue: Tissue = None,
     preprocess: Prepare = Preprocess.none,
@@ -50,9 +54,9 @@ def survey(
     seed: Seed = 0,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
     budget: Annotated[int | None, typer.Option(help="Most questions per attack.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results, the table and the report; run again to continue.")] = Path(
-        "adverscarial-survey"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the results, the table and the report; run again to continue.")
+    ] = Path("adverscarial-survey"),
     json: AsJson = False,
     fail_over_: FailOver = None,
 ) -> None:
@@ -78,7 +82,9 @@ def survey(
     frame = result.to_frame()
     if "flipped" in frame and len(frame):
         worst = frame.loc[frame["flipped"].fillna(0).astype(int).idxmax()]
-        fail_over(fail_over_, int(worst["flipped"]) if pd.notna(worst["flipped"]) else 0, f"cluster '{worst['cluster']}'")
+        fail_over(
+            fail_over_, int(worst["flipped"]) if pd.notna(worst["flipped"]) else 0, f"cluster '{worst['cluster']}'"
+        )
 
 
 def rows(result: Survey) -> list[dict[str, Any]]:
@@ -111,6 +117,6 @@ def show(result: Survey) -> None:
                 of = cells.set_index("modification")
                 numbers = [of[column].get(name) for name in modifications]
                 shown = ["failed" if pd.isna(n) else f"{n:,}" for n in numbers]
-                baseline = of["baseline"].dropna() if "baseline" in of else []
-                table.add_row(str(cluster), str(baseline.iloc[0]) if len(baseline) else "-", *shown)
+                baseline = of["baseline"].dropna().tolist() if "baseline" in of else []
+                table.add_row(str(cluster), baseline[0] if baseline else "-", *shown)
             console.print(table)

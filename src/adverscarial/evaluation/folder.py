@@ -72,11 +72,12 @@ def plan_of(
 
 
 def fingerprint(adata: AnnData, groupby: str, layer: str | None) -> str:
-    """Return a hash of the matrix, the names and the clusters; of a backed file, its size and time instead of values."""
+    """Return a hash of values, names and clusters; of a backed file, its size and time instead of values."""
     digest = hashlib.blake2b(digest_size=16)
     for names in (adata.obs_names, adata.var_names, cluster_labels(adata, groupby)):
         digest.update("\0".join(map(str, names)).encode())
     X = layer_of(adata, layer)
+    parts: tuple[np.ndarray, ...] = ()
     if sp.issparse(X):
         parts = (X.data, X.indices, X.indptr)
     elif isinstance(X, np.ndarray):
@@ -85,7 +86,6 @@ def fingerprint(adata: AnnData, groupby: str, layer: str | None) -> str:
         where = getattr(adata, "filename", None)
         status = Path(where).stat() if where else None
         digest.update(repr((where and Path(where).name, status and (status.st_size, status.st_mtime_ns))).encode())
-        parts = ()
     for part in parts:
         digest.update(str((part.dtype, part.shape)).encode())
         digest.update(np.ascontiguousarray(part).data)
@@ -163,14 +163,20 @@ class RunFolder:
 
     def finish(self, table: pd.DataFrame, errors: Mapping[int, str]) -> None:
         """Write the table, which marks the survey as finished."""
-        _store.write_text(self.path / "errors.json", json.dumps({str(k): errors[k] for k in sorted(errors)}, indent=1) + "\n")
+        _store.write_text(
+            self.path / "errors.json", json.dumps({str(k): errors[k] for k in sorted(errors)}, indent=1) + "\n"
+        )
         _store.write_text(self.path / "table.csv", table.to_csv(index=False, lineterminator="\n"))
 
-    def read(self, task_type: type[Task]) -> tuple[dict[str, Any], tuple[Task, ...], tuple[Result | None, ...], dict[int, str]]:
+    def read(
+        self, task_type: type[Task]
+    ) -> tuple[dict[str, Any], tuple[Task, ...], tuple[Result | None, ...], dict[int, str]]:
         """Return plan, tasks, results and errors of a finished survey."""
         plan = self._plan()
         if not (self.path / "table.csv").exists():
-            raise StorageError(f"The survey in '{self.path}' is not finished; run it again with the same settings to continue.")
+            raise StorageError(
+                f"The survey in '{self.path}' is not finished; run it again with the same settings to continue."
+            )
         attacks = [rebuild(description) for description in plan["attacks"]]
         grid = [(m, c, a) for m in plan["classifiers"] for c in plan["clusters"] for a in attacks]
         tasks = tuple(task_type(number, *cell) for number, cell in enumerate(grid))

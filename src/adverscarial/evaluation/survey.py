@@ -65,7 +65,7 @@ class Survey:
     errors: dict[int, str]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the table, one row per classifier, cluster and attack; times are left out so that it can be compared."""
+        """Return the table, one row per classifier, cluster and attack; without times, so that it can be compared."""
         rows = []
         for task, result in zip(self.tasks, self.results, strict=True):
             row: dict[str, Any] = {"classifier": task.classifier, "cluster": task.target}
@@ -77,8 +77,21 @@ class Survey:
                 row |= result.row()
             rows.append(row)
         frame = pd.DataFrame(rows)
-        whole = ["n_cells", "tested", "flipped", "held", "rejected", "groups", "modifiable", "signature", "queries", "proven"]
-        kinds = {name: "Int64" for name in whole if name in frame} | ({"maximal": "boolean"} if "maximal" in frame else {})
+        whole = [
+            "n_cells",
+            "tested",
+            "flipped",
+            "held",
+            "rejected",
+            "groups",
+            "modifiable",
+            "signature",
+            "queries",
+            "proven",
+        ]
+        kinds = {name: "Int64" for name in whole if name in frame} | (
+            {"maximal": "boolean"} if "maximal" in frame else {}
+        )
         return frame[[name for name in COLUMNS if name in frame]].astype(kinds)
 
     @property
@@ -103,7 +116,11 @@ class Survey:
 
     def __str__(self) -> str:
         frame = self.to_frame()
-        shown = [c for c in ("classifier", "cluster", "modification", "baseline", "flipped", "signature", "error") if c in frame]
+        shown = [
+            c
+            for c in ("classifier", "cluster", "modification", "baseline", "flipped", "signature", "error")
+            if c in frame
+        ]
         return frame[shown].to_string(index=False, na_rep="")
 
     def report(self, path: str | PathLike[str]) -> Path:
@@ -196,7 +213,8 @@ def survey(
     clusters = names if targets is None else [str(target) for target in targets]
     if strange := [name for name in clusters if name not in names]:
         raise DataError(
-            f"There is no cluster '{strange[0]}' in obs['{groupby}'].{did_you_mean(strange[0], names)} There are: {some(names, 12)}."
+            f"There is no cluster '{strange[0]}' in obs['{groupby}'].{did_you_mean(strange[0], names)} "
+            f"There are: {some(names, 12)}."
         )
     if len(names) < 2:
         raise DataError(f"obs['{groupby}'] has {len(names)} cluster(s); a survey needs at least two.")
@@ -212,7 +230,9 @@ def survey(
     ]
     work = _Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder)
     errors: dict[int, str] = {}
-    for outcomes in _run_all(work, [(models[group[0].classifier], group) for group in groups if group], n_jobs, backend, progress):
+    for outcomes in _run_all(
+        work, [(models[group[0].classifier], group) for group in groups if group], n_jobs, backend, progress
+    ):
         for number, outcome in outcomes:
             if isinstance(outcome, Result):
                 done[number] = outcome
@@ -266,7 +286,12 @@ def _run_group(work: _Work, model: Classifier, tasks: Sequence[Task]) -> list[tu
     outcomes: list[tuple[int, Result | str]] = []
     try:
         cluster = Cluster(
-            work.adata, work.groupby, tasks[0].target, layer=work.layer, seed=work.seed, statistics=_statistics[work.key]
+            work.adata,
+            work.groupby,
+            tasks[0].target,
+            layer=work.layer,
+            seed=work.seed,
+            statistics=_statistics[work.key],
         )
         scorer = scorer_for(model, cluster)
     except AdverscarialError as error:
