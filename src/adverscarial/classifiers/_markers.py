@@ -78,7 +78,7 @@ def _read_table(path: str | PathLike[str]) -> pd.DataFrame:
             return pd.read_excel(path, dtype=str, keep_default_na=False)
     except ImportError as error:
         raise MissingDependencyError("openpyxl", "excel", "Reading an Excel marker table") from error
-    except Exception as error:  # noqa: BLE001  readers raise whatever a damaged file makes them
+    except Exception as error:
         raise DataError(f"'{path}' cannot be read as a {kind} table ({type(error).__name__}: {error}).") from error
     raise DataError(f"'{path}' ends in '{kind}'; marker tables end in .tsv, .csv or .xlsx.")
 
@@ -93,9 +93,13 @@ def _from_table(table: pd.DataFrame, tissue: str | None) -> MarkerTable:
     if found["tissue"] is not None:
         tissues = list(dict.fromkeys(table[found["tissue"]].astype(str)))
         if tissue is None and len(tissues) > 1:
-            raise ParameterError(f"The marker table covers {len(tissues)} tissues; choose one with tissue=: {some(tissues, 20)}.")
+            raise ParameterError(
+                f"The marker table covers {len(tissues)} tissues; choose one with tissue=: {some(tissues, 20)}."
+            )
         if tissue is not None and tissue not in tissues:
-            raise ParameterError(f"There is no tissue '{tissue}' in the table.{did_you_mean(tissue, tissues)} {some(tissues, 20)}.")
+            raise ParameterError(
+                f"There is no tissue '{tissue}' in the table.{did_you_mean(tissue, tissues)} {some(tissues, 20)}."
+            )
         table = table if tissue is None else table[table[found["tissue"]] == tissue]
     markers: MarkerTable = {}
     for _, row in table.iterrows():

@@ -53,7 +53,13 @@ class LinearModel(Classifier):
     def scorer(self, cluster: Cluster, transform: Transform | None = None) -> LinearScorer:  # noqa: D102
         columns = self.align(cluster.genes)
         return LinearScorer(
-            cluster.X[:, columns], columns, len(cluster.genes), self.weights, self.bias, self.classes, transform=transform
+            cluster.X[:, columns],
+            columns,
+            len(cluster.genes),
+            self.weights,
+            self.bias,
+            self.classes,
+            transform=transform,
         )
 
 

@@ -15,7 +15,7 @@ from adverscarial.cluster import Cluster
 
 @dataclass(frozen=True)
 class ClusterPrediction:
-    """Label of a cluster, the share of its cells that carry it, and all votes (none where only clusters are labelled)."""
+    """Label of a cluster, the share of its cells that carry it, and all votes (none from a classifier of clusters)."""
 
     label: str
     share: float

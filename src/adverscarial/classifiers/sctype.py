@@ -105,8 +105,8 @@ class ScType(Classifier):
         if not columns:
             wanted = list(sensitivity)
             raise GeneMismatchError(
-                f"ScType: none of the {len(wanted):,} positive markers ({some(wanted)}) is among the {len(genes):,} "
-                f"genes ({some(genes)}). Markers are gene symbols: use datasets.gene_symbols() if the data have other ids."
+                f"ScType: none of the {len(wanted):,} positive markers ({some(wanted)}) is among "
+                f"the {len(genes):,} genes ({some(genes)}). Markers are gene symbols: use datasets.gene_symbols() if the data have other ids."
             )
         used = sorted({place for weights in columns.values() for place in weights})
         matrix = np.zeros((len(used), len(columns)))

@@ -86,7 +86,9 @@ class TreeEnsemble:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays to store."""
-        return {name: getattr(self, name) for name in ("roots", "feature", "threshold", "left", "right", "value", "bias")}
+        return {
+            name: getattr(self, name) for name in ("roots", "feature", "threshold", "left", "right", "value", "bias")
+        }
 
 
 class TreeScorer(Scorer):
