@@ -58,7 +58,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
 
 def save(path: str | os.PathLike[str], kind: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Path:
     """Store `meta` (JSON values) and `arrays` (no object arrays) under the name `kind`."""
-    text = json.dumps({"kind": kind, "format": FORMAT, **meta}, ensure_ascii=False)
+    text = json.dumps({"kind": kind, "format": FORMAT, **meta, "arrays": list(arrays)}, ensure_ascii=False)
     content = {"meta": np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
     for name, array in content.items():
         if array.dtype.hasobject:
@@ -91,4 +91,6 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         raise StorageError(f"'{path}' holds '{found}', expected '{kind}'.")
     if meta.get("format") != FORMAT:
         raise StorageError(f"'{path}' has format {meta.get('format')}, this version reads format {FORMAT}.")
+    if meta.pop("arrays", None) != list(content):  # the checksums of a zip do not cover its list of files
+        raise StorageError(f"'{path}' is damaged: its arrays are not those that were stored. Write it again.")
     return meta, content

@@ -22,7 +22,7 @@ from anndata import AnnData
 
 from adverscarial._matrix import layer_of, replace
 from adverscarial.cluster import Cluster
-from adverscarial.errors import ParameterError, did_you_mean
+from adverscarial.errors import AdverscarialError, ParameterError, did_you_mean
 
 
 class Modification(ABC):
@@ -217,7 +217,13 @@ class Dropout(Modification):
         return f"dropout:{_exact(self.rate)}"
 
 
-def _as_numbers(answer: object) -> np.ndarray:
+def _call(function: Callable[..., object], *arguments: np.ndarray) -> np.ndarray:
+    try:
+        answer = function(*arguments)
+    except AdverscarialError:
+        raise
+    except Exception as error:
+        raise ParameterError(f"Custom: the function failed with {type(error).__name__}: {error}") from error
     try:
         return np.asarray(answer, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -269,7 +275,7 @@ class Custom(Modification):
         if not len(genes):
             return inside
         if self.scope == "cluster_block":
-            new = _as_numbers(self.function(inside))
+            new = _call(self.function, inside)
         elif self.scope == "cluster_gene":
             new = self._by_gene([(inside[:, k],) for k in range(len(genes))], inside)
         else:
@@ -277,7 +283,7 @@ class Custom(Modification):
             mask = np.zeros(len(whole), dtype=bool)
             mask[cluster.rows] = True
             if self.scope == "block":
-                new = _as_numbers(self.function(whole, mask))
+                new = _call(self.function, whole, mask)
             else:
                 new = self._by_gene([(whole[:, k], mask) for k in range(len(genes))], inside)
         if new.shape != inside.shape:
@@ -292,7 +298,7 @@ class Custom(Modification):
     def _by_gene(self, arguments: list[tuple[np.ndarray, ...]], like: np.ndarray) -> np.ndarray:
         new = np.empty_like(like)
         for k, given in enumerate(arguments):
-            answer = _as_numbers(self.function(*given))
+            answer = _call(self.function, *given)
             if answer.shape not in ((like.shape[0],), ()):
                 raise ParameterError(
                     f"Custom: the function returned shape {answer.shape}, expected ({like.shape[0]},): "

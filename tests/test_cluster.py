@@ -1,0 +1,120 @@
+"""The cluster under attack."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from anndata import AnnData
+
+from adverscarial._matrix import CellMatrix
+from adverscarial.cluster import Cluster, cluster_labels, cluster_names
+from adverscarial.errors import DataError, ParameterError
+from adverscarial.statistics import GeneStatistics
+
+
+def example() -> AnnData:
+    X = np.arange(24.0).reshape(6, 4)
+    obs = pd.DataFrame({"kind": ["b", "a", "b", "c", "a", "b"]}, index=[f"cell{i}" for i in (5, 2, 3, 0, 1, 4)])
+    return AnnData(X, obs=obs, var=pd.DataFrame(index=["g1", "g2", "g3", "g4"]))
+
+
+def test_what_a_cluster_holds() -> None:
+    adata = example()
+    cluster = Cluster(adata, "kind", "b")
+    assert cluster.rows.tolist() == [0, 2, 5]
+    assert cluster.n_cells == 3
+    assert list(cluster.cells) == ["cell5", "cell3", "cell4"]
+    assert list(cluster.genes) == ["g1", "g2", "g3", "g4"]
+    assert cluster.names == ["a", "b", "c"]
+    np.testing.assert_array_equal(cluster.X, adata.X[[0, 2, 5]])
+    assert cluster.statistics.n_cells == 6
+
+
+def test_a_layer_and_sparse_values() -> None:
+    adata = example()
+    adata.layers["half"] = sp.csc_matrix(adata.X / 2)
+    np.testing.assert_array_equal(Cluster(adata, "kind", "c", layer="half").X, adata.X[[3]] / 2)
+
+
+def test_float32_stays_and_integers_become_float64() -> None:
+    adata = example()
+    adata.X = adata.X.astype(np.float32)
+    assert Cluster(adata, "kind", "b").X.dtype == np.float32
+    adata.X = adata.X.astype(np.int64)
+    assert Cluster(adata, "kind", "b").X.dtype == np.float64
+
+
+def test_positions() -> None:
+    cluster = Cluster(example(), "kind", "b")
+    assert cluster.positions(["g3", "g1"]).tolist() == [2, 0]
+    assert cluster.positions("g4").tolist() == [3]
+    assert cluster.positions([]).tolist() == []
+    with pytest.raises(DataError, match=r"2 of 3 genes are not in the data: 'G2', 'x'\. Gene names are case-s"):
+        cluster.positions(["g1", "G2", "x"])
+    with pytest.raises(DataError, match="Genes are named more than once: 'g1'"):
+        cluster.positions(["g1", "g2", "g1"])
+
+
+def test_labels_of_every_kind() -> None:
+    adata = example()
+    for values in ([1, 2, 1, 3, 2, 1], pd.Categorical([1, 2, 1, 3, 2, 1]), ["1", "2", "1", "3", "2", "1"]):
+        adata.obs["kind"] = values
+        assert cluster_labels(adata, "kind").tolist() == ["1", "2", "1", "3", "2", "1"]
+        assert Cluster(adata, "kind", "2").rows.tolist() == [1, 4]
+    assert Cluster(adata, "kind", 2).rows.tolist() == [1, 4]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_cells_without_a_label_belong_to_no_cluster(missing: object) -> None:
+    adata = example()
+    adata.obs["kind"] = pd.Series(["b", "a", missing, "c", "a", "b"], index=adata.obs_names, dtype=object)
+    labels = cluster_labels(adata, "kind")
+    assert labels.tolist() == ["b", "a", None, "c", "a", "b"]
+    assert cluster_names(labels) == ["a", "b", "c"]
+    assert Cluster(adata, "kind", "b").rows.tolist() == [0, 5]
+    with pytest.raises(DataError, match="There is no cluster 'nan'"):
+        Cluster(adata, "kind", "nan")
+
+
+def test_reading_labels_does_not_change_them() -> None:
+    adata = example()
+    adata.obs["kind"] = adata.obs["kind"].astype(object)
+    before = adata.obs["kind"].copy()
+    cluster_labels(adata, "kind")[0] = "changed"
+    assert adata.obs["kind"].equals(before)
+
+
+def test_draws() -> None:
+    adata = example()
+    cluster = Cluster(adata, "kind", "b", seed=4)
+    draws = dict(zip(cluster.cells, cluster.uniform(1), strict=True))
+    assert all(0 <= draw < 1 for draw in draws.values())
+    assert len(set(draws.values())) == 3
+    np.testing.assert_array_equal(cluster.uniform(1), list(draws.values()))
+    assert not np.array_equal(cluster.uniform(0), cluster.uniform(1))
+    turned = Cluster(adata[::-1, ::-1].copy(), "kind", "b", seed=4)
+    assert dict(zip(turned.cells, turned.uniform(2), strict=True)) == draws
+    assert not np.array_equal(Cluster(adata, "kind", "b", seed=5).uniform(1), cluster.uniform(1))
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "1", None])
+def test_impossible_seeds(seed: object) -> None:
+    with pytest.raises(ParameterError, match="seed must be a whole number and not negative, got"):
+        Cluster(example(), "kind", "b", seed=seed)  # type: ignore[arg-type]
+
+
+def test_numpy_seeds() -> None:
+    assert np.array_equal(
+        Cluster(example(), "kind", "b", seed=np.int64(3)).uniform(0),  # type: ignore[arg-type]
+        Cluster(example(), "kind", "b", seed=3).uniform(0),
+    )
+
+
+def test_shared_statistics_are_used_and_checked() -> None:
+    adata = example()
+    statistics = GeneStatistics(CellMatrix(adata.X))
+    assert Cluster(adata, "kind", "b", statistics=statistics).statistics is statistics
+    spoilt = adata.X.copy()
+    spoilt[3, 3] = np.inf  # outside the cluster
+    with pytest.raises(DataError, match="1 NaN or infinite"):
+        Cluster(adata, "kind", "b", statistics=GeneStatistics(spoilt))

@@ -1,0 +1,120 @@
+"""One way to read every container; and a copy with a few values replaced."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from anndata import AnnData
+
+from adverscarial._matrix import CellMatrix, layer_of, replace
+from adverscarial.errors import DataError
+
+RNG = np.random.default_rng(3)
+X = np.round(RNG.normal(size=(17, 6)) * (RNG.random((17, 6)) < 0.5), 2)
+IN_MEMORY = {
+    "dense": np.array,
+    "fortran": np.asfortranarray,
+    "csr": sp.csr_matrix,
+    "csc": sp.csc_matrix,
+    "csr_array": sp.csr_array,
+    "csc_array": sp.csc_array,
+}
+ON_DISK = {"backed dense": np.array, "backed csr": sp.csr_matrix, "backed csc": sp.csc_matrix}
+
+
+@pytest.fixture(params=[*IN_MEMORY, *ON_DISK])
+def container(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """The matrix X in each form that the package reads."""
+    if request.param in IN_MEMORY:
+        yield IN_MEMORY[request.param](X)
+        return
+    AnnData(ON_DISK[request.param](X)).write_h5ad(tmp_path / "x.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "x.h5ad", backed="r")
+    yield backed.X
+    backed.file.close()
+
+
+def dense(matrix: Any) -> np.ndarray:
+    return matrix.toarray() if sp.issparse(matrix) else np.asarray(matrix)
+
+
+def test_rows_and_columns(container: Any) -> None:
+    matrix = CellMatrix(container)
+    assert matrix.shape == X.shape
+    np.testing.assert_array_equal(matrix.rows(np.array([0, 3, 16])), X[[0, 3, 16]])
+    np.testing.assert_array_equal(matrix.columns(np.array([5, 0, 2])), X[:, [5, 0, 2]])
+    np.testing.assert_array_equal(matrix.columns(np.array([4])), X[:, [4]])
+    assert matrix.rows(np.array([2])).flags.c_contiguous
+    assert matrix.sparse == (not isinstance(container, np.ndarray) and "h5py" not in type(container).__module__)
+
+
+def test_replace_makes_a_copy_with_the_new_values(container: Any) -> None:
+    rows, columns = np.array([1, 4, 16]), np.array([5, 0])
+    block = np.array([[7.0, 0.0], [8.5, -1.0], [0.0, 0.0]])
+    changed = replace(container, rows, columns, block)
+    expected = X.copy()
+    expected[np.ix_(rows, columns)] = block
+    np.testing.assert_array_equal(dense(changed), expected)
+    np.testing.assert_array_equal(CellMatrix(container).rows(np.arange(17)), X)
+    assert sp.issparse(changed) == CellMatrix(container).sparse
+    if isinstance(container, np.ndarray) or sp.issparse(container):
+        assert type(changed) is type(container)
+
+
+def test_replace_all_cells_or_none_of_the_genes(container: Any) -> None:
+    everything = replace(container, np.arange(17), np.arange(6), np.full((17, 6), 2.0))
+    np.testing.assert_array_equal(dense(everything), np.full((17, 6), 2.0))
+    nothing = replace(container, np.array([2]), np.array([], dtype=int), np.empty((1, 0)))
+    np.testing.assert_array_equal(dense(nothing), X)
+    assert nothing.dtype == X.dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int32, np.bool_])
+def test_float32_is_read_as_it_is_and_all_else_as_float64(dtype: type) -> None:
+    read_as = np.float32 if dtype is np.float32 else np.float64
+    matrix = CellMatrix(np.ones((3, 2), dtype=dtype))
+    assert matrix.dtype == read_as
+    assert matrix.rows(np.array([0])).dtype == matrix.columns(np.array([1])).dtype == read_as
+
+
+@pytest.mark.parametrize("form", ["dense", "csr", "csc_array"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_check_finite(form: str, bad: float) -> None:
+    spoilt = X.copy()
+    spoilt[4, 2] = spoilt[7, 1] = bad
+    CellMatrix(IN_MEMORY[form](X)).check_finite()
+    with pytest.raises(DataError, match="The matrix holds 2 NaN or infinite values"):
+        CellMatrix(IN_MEMORY[form](spoilt)).check_finite()
+
+
+def test_check_finite_is_not_fooled_by_an_overflowing_sum() -> None:
+    CellMatrix(np.full((3, 2), 1e308)).check_finite()
+    CellMatrix(np.full((3, 2), 3e38, dtype=np.float32)).check_finite()
+    CellMatrix(np.full((3, 2), 7)).check_finite()
+
+
+@pytest.mark.parametrize("form", ON_DISK)
+def test_columns_of_a_file_are_checked_when_read(tmp_path: Path, form: str) -> None:
+    spoilt = X.copy()
+    spoilt[4, 2] = np.nan
+    AnnData(ON_DISK[form](spoilt)).write_h5ad(tmp_path / "x.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "x.h5ad", backed="r")
+    with pytest.raises(DataError, match="1 NaN or infinite"):
+        CellMatrix(backed.X).columns(np.array([2]))
+    backed.file.close()
+
+
+def test_layers() -> None:
+    adata = AnnData(X.copy(), layers={"counts": X * 2})
+    assert layer_of(adata, None) is adata.X
+    np.testing.assert_array_equal(layer_of(adata, "counts"), X * 2)
+    with pytest.raises(DataError, match=r"no layer 'count'\. Did you mean 'counts'\? There are: 'counts'"):
+        layer_of(adata, "count")
+    with pytest.raises(DataError, match=r"no layer 'raw'\. There are none\. Leave it out to use X"):
+        layer_of(AnnData(X.copy()), "raw")
+    with pytest.raises(DataError, match=r"adata\.X is empty\. Choose one of its layers with layer=: 'counts'"):
+        layer_of(AnnData(layers={"counts": X}), None)

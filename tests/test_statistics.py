@@ -1,0 +1,156 @@
+"""Gene statistics, against numpy and against a naive loop."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from adverscarial._matrix import CellMatrix
+from adverscarial.errors import DataError
+from adverscarial.statistics import GeneStatistics
+
+# few distinct values, so that ties, zeros and constant genes are common
+TIED = st.sampled_from([0.0, 0.0, 0.0, -1.5, -1.0, 1.0, 2.0, 2.5])
+ANY = st.floats(-1e6, 1e6, allow_subnormal=False)
+
+
+def with_stored_zeros(X: np.ndarray) -> sp.csr_matrix:
+    """CSR that stores every value, zeros too."""
+    n, m = X.shape
+    return sp.csr_matrix((X.ravel(), np.tile(np.arange(m), n), np.arange(n + 1) * m), shape=(n, m))
+
+
+def with_duplicates(X: np.ndarray) -> sp.csc_matrix:
+    """CSC that stores every value as two halves, in falling order of rows."""
+    n, m = X.shape
+    rows = np.tile(np.repeat(np.arange(n)[::-1], 2), m)
+    return sp.csc_matrix((np.repeat(X[::-1].T.ravel(), 2) / 2, rows, np.arange(m + 1) * 2 * n), shape=(n, m))
+
+
+FORMS: dict[str, Callable[[np.ndarray], Any]] = {
+    "dense": np.array,
+    "fortran": np.asfortranarray,
+    "csr": sp.csr_matrix,
+    "csc": sp.csc_matrix,
+    "csr_array": sp.csr_array,
+    "stored zeros": with_stored_zeros,
+    "duplicates": with_duplicates,
+}
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> np.ndarray:
+    shape = draw(st.tuples(st.integers(1, 25), st.integers(1, 5)))
+    X = draw(arrays(np.float64, shape, elements=draw(st.sampled_from([TIED, ANY]))))
+    if draw(st.booleans()):
+        X[:, 0] = X[0, 0]
+    return X
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=100, deadline=None)
+@given(X=matrices(), q=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.01, 0.5, 0.99, 1.0])))
+def test_quantile_is_numpys(form: str, X: np.ndarray, q: float) -> None:
+    genes = np.arange(X.shape[1])[::-1]
+    np.testing.assert_array_equal(GeneStatistics(FORMS[form](X)).quantile(genes, q), np.quantile(X, q, axis=0)[::-1])
+
+
+@settings(max_examples=50, deadline=None)
+@given(X=matrices(), q=st.floats(0, 1), sparse=st.booleans())
+def test_quantile_of_float32_is_computed_in_float64(X: np.ndarray, q: float, sparse: bool) -> None:
+    small = X.astype(np.float32)
+    got = GeneStatistics(sp.csr_matrix(small) if sparse else small).quantile(np.arange(X.shape[1]), q)
+    assert got.dtype == np.float64
+    np.testing.assert_array_equal(got, np.quantile(small.astype(np.float64), q, axis=0))
+
+
+def shifted_by_hand(column: np.ndarray, value: float, steps: int) -> float:
+    """The definition, word for word: rank = values strictly below, plus one; clamped to minimum and maximum."""
+    rank = 1 + sum(1 for other in column if other < value)
+    ordered = sorted(column)
+    if rank + steps < 1:
+        return ordered[0]
+    if rank + steps > len(ordered):
+        return ordered[-1]
+    return ordered[rank + steps - 1]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=100, deadline=None)
+@given(X=matrices(), steps=st.integers(-30, 30), reference=st.booleans())
+def test_shifted_is_the_naive_loop(form: str, X: np.ndarray, steps: int, reference: bool) -> None:
+    genes = np.arange(X.shape[1])
+    got = GeneStatistics(FORMS[form](X)).shifted(genes, X, steps, reference=reference)
+    moved = steps - 1 if reference else steps
+    expected = [[shifted_by_hand(X[:, k], value, moved) for k, value in enumerate(row)] for row in X.tolist()]
+    np.testing.assert_array_equal(got, expected)
+    if moved == 0:
+        np.testing.assert_array_equal(got, X)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_values_that_the_data_do_not_hold_can_be_shifted(form: str) -> None:
+    X = np.array([[0.0], [0.0], [-2.0], [3.0], [5.0]])
+    values = np.array([[-9.0], [-1.0], [1.0], [4.0], [9.0]])
+    got = GeneStatistics(FORMS[form](X)).shifted(np.array([0]), values, 1)
+    assert got.ravel().tolist() == [shifted_by_hand(X[:, 0], value, 1) for value in values.ravel()]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_extremes(form: str) -> None:
+    rng = np.random.default_rng(0)
+    X = np.round(rng.normal(0, 2, (40, 7)) * (rng.random((40, 7)) < 0.4), 1)
+    X[:, 2], X[:, 3], X[:, 4] = 0, -2.5, -np.abs(X[:, 4]) - 1
+    statistics = GeneStatistics(FORMS[form](X))
+    genes = np.array([4, 0, 3, 2])
+    np.testing.assert_array_equal(statistics.minimum(genes), X.min(axis=0)[genes])
+    np.testing.assert_array_equal(statistics.maximum(genes), X.max(axis=0)[genes])
+    assert statistics.maximum_of_all() == X.max()
+    assert GeneStatistics(FORMS[form](X[:, 3:5])).maximum_of_all() == X[:, 3:5].max() < 0
+
+
+@pytest.mark.parametrize("form", ["dense", "csr"])
+def test_more_genes_than_fit_one_block(form: str) -> None:
+    rng = np.random.default_rng(1)
+    X = rng.poisson(0.5, (9, 1100)).astype(float)
+    statistics = GeneStatistics(FORMS[form](X))
+    genes = rng.permutation(1100)
+    np.testing.assert_array_equal(statistics.quantile(genes, 0.7), np.quantile(X, 0.7, axis=0)[genes])
+    some = rng.permutation(1100)[:700]
+    moved = statistics.shifted(some, X[:3, some], 2)
+    for k in (0, 511, 512, 699):
+        assert moved[1, k] == shifted_by_hand(X[:, some[k]], X[1, some[k]], 2)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "duplicates", "stored zeros", "dense"])
+def test_the_matrix_is_only_read(form: str) -> None:
+    X = FORMS[form](np.array([[0.0, 2.0], [1.0, 0.0], [0.0, -3.0]]))
+    parts = (X.data, X.indices, X.indptr) if sp.issparse(X) else (X,)
+    before = [part.copy() for part in parts]
+    for part in parts:
+        part.flags.writeable = False  # as when joblib maps an array into a process
+    statistics = GeneStatistics(X)
+    assert statistics.quantile(np.array([0, 1]), 0.5).tolist() == [0, 0]
+    assert statistics.shifted(np.array([1]), np.array([[2.0]]), -1).tolist() == [[0.0]]
+    for part, kept in zip(parts, before, strict=True):
+        np.testing.assert_array_equal(part, kept)
+
+
+def test_no_cells() -> None:
+    with pytest.raises(DataError, match="The data set has no cells"):
+        GeneStatistics(np.empty((0, 3)))
+
+
+def test_a_matrix_at_hand_is_used_as_it_is() -> None:
+    matrix = CellMatrix(np.eye(3))
+    assert GeneStatistics(matrix).matrix is matrix
+
+
+def test_whole_genes() -> None:
+    X = np.arange(12.0).reshape(4, 3)
+    np.testing.assert_array_equal(GeneStatistics(sp.csr_matrix(X)).columns(np.array([2, 0])), X[:, [2, 0]])
