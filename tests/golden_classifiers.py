@@ -17,12 +17,16 @@ def cells(path: Path) -> AnnData:
     """Read one of the reference inputs: cell, cluster, genes."""
     frame = pd.read_csv(path, index_col=0, float_precision="round_trip")
     clusters = frame.pop("cluster").astype(str)
-    return AnnData(frame.to_numpy(dtype=float), obs=pd.DataFrame({"cluster": clusters}), var=pd.DataFrame(index=frame.columns))
+    return AnnData(
+        frame.to_numpy(dtype=float), obs=pd.DataFrame({"cluster": clusters}), var=pd.DataFrame(index=frame.columns)
+    )
 
 
 def linear(spec: dict) -> adv.classifiers.Classifier:
     weights, bias = np.array(spec["W"]).T, np.array(spec["b"])
-    return adv.classifiers.wrap(lambda X: softmax(X @ weights + bias, axis=1), classes=spec["types"], genes=spec["genes"])
+    return adv.classifiers.wrap(
+        lambda X: softmax(X @ weights + bias, axis=1), classes=spec["types"], genes=spec["genes"]
+    )
 
 
 def tree(spec: dict) -> adv.classifiers.Classifier:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, field, fields
+from functools import cache
 from importlib.metadata import version
 from os import PathLike
 from typing import Any, Self
@@ -42,10 +43,15 @@ class Verification:
         return f"{confirmed:,} of {len(self.table):,} claims confirmed by full re-prediction"
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
+@cache
+def _versions() -> dict[str, str]:
     packages = ("adverscarial", "anndata", "numpy", "scipy", "scikit-learn", "numba")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return dict(_versions())
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

@@ -19,7 +19,7 @@ from adverscarial.modifications import Modification, parse
 
 FLIPPED, HELD, REJECTED = 0, 1, 2
 OUTCOMES = np.array(["flipped", "held", "rejected"])
-_BLOCK = 2048
+_BLOCK_BYTES = 128 * 2**20  # new values held at a time
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,8 +109,9 @@ class SingleGene(Attack):
         return SingleGeneResult, found.fields(search, len(genes), complete, missed, bisect_queries)
 
     def _exact(self, session: Session, genes: np.ndarray, found: _Found) -> None:
-        for start in range(0, len(genes), _BLOCK):
-            block = genes[start : start + _BLOCK]
+        size = max(256, _BLOCK_BYTES // (8 * session.cluster.n_cells))
+        for start in range(0, len(genes), size):
+            block = genes[start : start + size]
             left = session.meter.left
             if left is not None:  # the part of the block that the budget still pays for
                 block = block[: np.searchsorted(np.cumsum(session.scorer.reads(block)), left, side="right")]
@@ -123,7 +124,7 @@ class SingleGene(Attack):
                 return
             found.note(block, outcome, answers.label, answers.share)
             session.meter.advance(len(block))
-            if left is not None and len(block) < len(genes[start : start + _BLOCK]):
+            if left is not None and len(block) < len(genes[start : start + size]):
                 raise BudgetSpent
 
     def _bisect(self, session: Session, genes: np.ndarray, found: _Found) -> None:

@@ -15,6 +15,12 @@ from numba import njit
 
 from adverscarial.classifiers.base import Answer, Answers, Ballot, Classifier, Decision, Scorer, argmax_labels
 from adverscarial.cluster import Cluster
+from adverscarial.errors import InputRejected
+
+#: a question whose outcome hangs on less than this share of what was added up is summed anew
+_DOUBT = 1e-12
+#: and so is one whose answer is this much smaller than what was added up: too few digits are left
+_LOST = 1e-5
 
 #: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -66,6 +72,9 @@ class LinearModel(Classifier):
 class LinearScorer(Scorer):
     """State: the scores of the cluster's cells, and the transformed values they were summed from.
 
+    Adding a difference to a sum rounds otherwise than summing anew. Where that could show (two scores tie, or a huge
+    value is taken back) the cells are summed anew, so that labels are those of a full prediction also at exact ties.
+
     Parameters
     ----------
     X
@@ -81,7 +90,10 @@ class LinearScorer(Scorer):
     labels
         Names that the codes stand for; the first ones are the classes, in the order of `weights`.
     transform
-        Called with positions in the model and new values; None when values enter as they are.
+        Called with positions in the model and new values; None when values enter as they are. Where its answer is NaN
+        or infinite the classifier refuses the input.
+    checked
+        Genes of the model that can be refused that way, and so are read even where their weight is 0.
     link
         Turns sums into the scores that the classifier reports; must not change their order within a cell.
     binary
@@ -98,6 +110,7 @@ class LinearScorer(Scorer):
         labels: Sequence[str],
         *,
         transform: Transform | None = None,
+        checked: np.ndarray | None = None,
         link: Callable[[np.ndarray], np.ndarray] | None = None,
         binary: bool = False,
     ) -> None:
@@ -106,22 +119,26 @@ class LinearScorer(Scorer):
         self._place = np.full(n_genes, -1, dtype=np.int64)
         self._place[columns[columns >= 0]] = np.flatnonzero(columns >= 0)
         self._matters = np.any(self._weights != 0, axis=1)
+        if checked is not None:
+            self._matters |= checked
         self._transform = transform
         self._link = link
         self._binary = binary
         self._ballot = Ballot(labels)
-        self._Z = self._transformed(np.arange(len(weights)), np.asarray(X, dtype=np.float64))
-        self._set_scores(self._Z @ self._weights + self._bias)
+        self._set_state(self._transformed(np.arange(len(weights)), np.asarray(X, dtype=np.float64)))
 
     def _transformed(self, places: np.ndarray, values: np.ndarray) -> np.ndarray:
         values = np.asarray(values, dtype=np.float64)
         return values if self._transform is None else self._transform(places, values)
 
-    def _set_scores(self, sums: np.ndarray) -> None:
-        self._sums = sums
-        self._codes = self._decide(sums)
+    def _set_state(self, Z: np.ndarray) -> None:
+        self._Z = Z
+        self._sums = Z @ self._weights + self._bias
+        # how much was added up for each cell, whatever cancelled
+        self._size = (np.abs(Z) @ np.abs(self._weights) + np.abs(self._bias)).max(axis=1)
+        self._codes = self._decide(self._sums)
         self._counts = self._ballot.count(self._codes)
-        self._baseline = self._ballot.answer(self._codes, self._report(sums))
+        self._baseline = self._ballot.answer(self._codes, self._report(self._sums))
 
     def _decide(self, sums: np.ndarray) -> np.ndarray:
         return (sums[:, 0] > 0).astype(np.int64) if self._binary else np.argmax(sums, axis=1)
@@ -137,33 +154,60 @@ class LinearScorer(Scorer):
         places = self._place[genes]
         return (places >= 0) & self._matters[places]
 
-    def _delta(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places in the model of the genes that matter, and how far each cell's value moves."""
+    def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which genes matter, where they stand in the model, and their transformed values."""
         known = np.flatnonzero(self.reads(genes))
         places = self._place[genes[known]]
-        return places, self._transformed(places, values[:, known]) - self._Z[:, places]
+        return known, places, self._transformed(places, values[:, known])
+
+    def _changed(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
+        Z = self._Z.copy(order="K")  # the order that the full prediction multiplies in, so that it rounds alike
+        Z[:, places] = new
+        return Z
+
+    def _summed(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Return the sums with some genes changed, as exact as a full prediction."""
+        weights = self._weights[places]
+        if 2 * len(places) < len(self._weights):
+            delta = new - self._Z[:, places]
+            sums = self._sums + delta @ weights
+            size = self._size + (np.abs(delta) @ np.abs(weights)).max(axis=1)
+            best = np.partition(sums, -2, axis=1)[:, -2:] if sums.shape[1] > 1 else np.hstack([np.zeros_like(sums), sums])
+            unclear = np.abs(best[:, 1] - best[:, 0]) <= _DOUBT * size
+            if not (unclear | (np.abs(sums).max(axis=1) < _LOST * size)).any():
+                return sums
+        return self._changed(places, new) @ self._weights + self._bias
 
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
-        known = np.flatnonzero(self.reads(genes))
-        places, delta = self._delta(genes, values)
+        known, places, new = self._known(genes, values)
+        refused = ~np.isfinite(new).all(axis=0)
+        new = np.where(refused, 0.0, new)
         counts = np.tile(self._counts, (len(genes), 1))
-        counts[known] = _count_each(
-            self._sums, np.ascontiguousarray(delta.T), self._weights[places], len(self._ballot.labels), self._binary
+        delta = np.ascontiguousarray((new - self._Z[:, places]).T)
+        counts[known], unclear = _count_each(
+            self._sums, self._size, delta, self._weights[places], len(self._ballot.labels), self._binary
         )
+        for k in np.flatnonzero(unclear & ~refused):
+            sums = self._changed(places[[k]], new[:, [k]]) @ self._weights + self._bias
+            counts[known[k]] = self._ballot.count(self._decide(sums))
         label, share = self._ballot.winners(counts)
-        return Answers(label, share, np.zeros(len(genes), dtype=bool))
+        rejected = np.zeros(len(genes), dtype=bool)
+        rejected[known] = refused
+        label[rejected], share[rejected] = self._baseline.label, 0.0
+        return Answers(label, share, rejected)
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
-        places, delta = self._delta(genes, values)
-        sums = self._sums + delta @ self._weights[places]
+        _, places, new = self._known(genes, values)
+        if not np.isfinite(new).all():
+            return Answer(self._baseline.label, 0.0, rejected=True, reason=_refusal(new))
+        sums = self._summed(places, new)
         return self._ballot.answer(self._decide(sums), self._report(sums))
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
-        places, delta = self._delta(genes, values)
-        self._Z = self._Z.copy()
-        self._Z[:, places] += delta
-        # summed anew, so that huge values taken back later leave no rounding residue
-        self._set_scores(self._Z @ self._weights + self._bias)
+        _, places, new = self._known(genes, values)
+        if not np.isfinite(new).all():
+            raise InputRejected(_refusal(new))
+        self._set_state(self._changed(places, new))
 
     def fork(self) -> Self:  # noqa: D102
         other = object.__new__(type(self))
@@ -171,22 +215,38 @@ class LinearScorer(Scorer):
         return other
 
 
+def _refusal(transformed: np.ndarray) -> str:
+    bad = int((~np.isfinite(transformed)).any(axis=0).sum())
+    return f"the values of {bad:,} genes become NaN or infinite before they reach the model"
+
+
 @njit(cache=True, nogil=True)
-def _count_each(sums: np.ndarray, delta: np.ndarray, weights: np.ndarray, n_labels: int, binary: bool) -> np.ndarray:
-    """Count the labels of all cells for each gene changed alone, shape (genes, labels)."""
+def _count_each(
+    sums: np.ndarray, size: np.ndarray, delta: np.ndarray, weights: np.ndarray, n_labels: int, binary: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the labels of all cells for each gene changed alone, shape (genes, labels); and say where rounding decides."""
     n_cells, n_classes = sums.shape
     counts = np.zeros((len(delta), n_labels), dtype=np.int64)
+    unclear = np.zeros(len(delta), dtype=np.bool_)
     for g in range(len(delta)):
+        steepest = np.abs(weights[g]).max()
         for c in range(n_cells):
             step = delta[g, c]
             best = 0
             top = sums[c, 0] + step * weights[g, 0]
+            second = -np.inf
             if binary:
                 best = 1 if top > 0 else 0
+                top, second = abs(top), 0.0
             for k in range(1, n_classes):
                 score = sums[c, k] + step * weights[g, k]
                 if score > top:
+                    second = top
                     top = score
                     best = k
+                elif score > second:
+                    second = score
             counts[g, best] += 1
-    return counts
+            if top - second <= _DOUBT * (size[c] + abs(step) * steepest):
+                unclear[g] = True
+    return counts, unclear

@@ -109,10 +109,11 @@ class ScType(Classifier):
                 f"the {len(genes):,} genes ({some(genes)}). Markers are gene symbols: use datasets.gene_symbols() if the data have other ids."
             )
         used = sorted({place for weights in columns.values() for place in weights})
+        row = {place: i for i, place in enumerate(used)}
         matrix = np.zeros((len(used), len(columns)))
         for k, weights in enumerate(columns.values()):
             for place, weight in weights.items():
-                matrix[used.index(place), k] = weight
+                matrix[row[place], k] = weight
         return LinearModel(self.name, genes[used], list(columns), matrix)
 
     def decide(self, X: np.ndarray) -> Decision:

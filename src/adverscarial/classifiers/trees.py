@@ -108,6 +108,8 @@ class TreeScorer(Scorer):
         Classes in the order of the scores (for one score column: the label below zero, the label above).
     link
         Turns sums into the scores that the classifier reports; must not change their order within a cell.
+    cut
+        For one score column: a sum above it means the second label.
     """
 
     def __init__(
@@ -119,19 +121,26 @@ class TreeScorer(Scorer):
         labels: Sequence[str],
         *,
         link: Callable[[np.ndarray], np.ndarray] | None = None,
+        cut: float = 0.0,
     ) -> None:
         self._trees = trees
-        self._nodes = (trees.feature, trees.threshold, trees.left, trees.right)
+        self._cut = cut
+        self._nodes = packed(trees)
         self._link = link
         self._ballot = Ballot(labels)
         self._binary = trees.value.shape[1] == 1
         self._place = np.full(n_genes, -1, dtype=np.int64)
         self._place[columns] = np.arange(len(columns))
         self._n_features = len(columns)
+        self._doubt = _rounding(trees)
         self._index_trees()
-        self._X = np.ascontiguousarray(trees.rounded(X))
-        self._leaf = _walk_all(*self._nodes, trees.roots, self._X)
+        self._X = self._compared(X)
+        self._leaf = _walk_all(self._nodes, trees.roots, self._X)
         self._settle()
+
+    def _compared(self, X: np.ndarray) -> np.ndarray:
+        """Return values as the trees compare them, in the smallest type that holds them."""
+        return np.ascontiguousarray(self._trees.rounded(X), dtype=np.float32 if self._trees.single else np.float64)
 
     def _index_trees(self) -> None:
         """Note which trees test which gene."""
@@ -150,7 +159,7 @@ class TreeScorer(Scorer):
         self._baseline = self._ballot.answer(self._codes, self._report(self._sums))
 
     def _decide(self, sums: np.ndarray) -> np.ndarray:
-        return (sums[:, 0] > 0).astype(np.int64) if self._binary else np.argmax(sums, axis=1)
+        return (sums[:, 0] > self._cut).astype(np.int64) if self._binary else np.argmax(sums, axis=1)
 
     def _report(self, sums: np.ndarray) -> np.ndarray:
         return sums if self._link is None else self._link(sums)
@@ -167,7 +176,7 @@ class TreeScorer(Scorer):
     def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return which genes are read, where they stand in the model, and their values per cell as compared."""
         known = np.flatnonzero(self.reads(genes))
-        new = np.broadcast_to(self._trees.rounded(values[:, known]), (len(self._X), len(known)))
+        new = np.broadcast_to(self._compared(values[:, known]), (len(self._X), len(known)))
         return known, self._place[genes[known]], np.ascontiguousarray(new)
 
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
@@ -175,10 +184,13 @@ class TreeScorer(Scorer):
         column = np.full(self._n_features, -1, dtype=np.int64)
         column[places] = np.arange(len(places))
         counts = np.tile(self._counts, (len(genes), 1))
-        counts[known] += _count_each(
-            *self._nodes, self._trees.roots, self._trees.value, self._X, self._leaf, self._sums, self._codes,
-            column, new, len(self._ballot.labels), self._binary,
+        change, unclear = _count_each(
+            self._nodes, self._trees.roots, self._trees.value, self._X, self._leaf, self._sums, self._codes,
+            column, new, len(self._ballot.labels), self._binary, self._cut, self._doubt,
         )  # fmt: skip
+        counts[known] += change
+        for k in known[unclear]:
+            counts[k] = self._ballot.count(self._decide(self._changed_sums(genes[[k]], values[:, [k]])))
         label, share = self._ballot.winners(counts)
         return Answers(label, share, np.zeros(len(genes), dtype=bool))
 
@@ -189,15 +201,19 @@ class TreeScorer(Scorer):
         X[:, places] = new
         starts, users = self._uses
         again = np.unique(np.concatenate([users[starts[p] : starts[p + 1]] for p in places] or [users[:0]]))
-        return X, again, _walk_all(*self._nodes, self._trees.roots[again], X)
+        return X, again, _walk_all(self._nodes, self._trees.roots[again], X)
 
-    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+    def _changed_sums(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return the sums with some genes changed; leaves are added in the order of the trees, as always."""
         _, again, reached = self._moved(genes, values)
         leaf = self._leaf
         if len(again):
             leaf = leaf.copy()
             leaf[:, again] = reached
-        sums = _sum_leaves(self._trees.value, self._trees.bias, leaf)
+        return _sum_leaves(self._trees.value, self._trees.bias, leaf)
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        sums = self._changed_sums(genes, values)
         return self._ballot.answer(self._decide(sums), self._report(sums))
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
@@ -212,18 +228,41 @@ class TreeScorer(Scorer):
         return other
 
 
+#: one node in one place of memory, so that a step of a walk reads one cache line
+_NODE = np.dtype([("threshold", np.float64), ("feature", np.int32), ("left", np.int32), ("right", np.int32)], align=True)
+
+
+def packed(trees: TreeEnsemble) -> np.ndarray:
+    """Return the nodes as one array of records."""
+    nodes = np.empty(len(trees.feature), dtype=_NODE)
+    for name in ("threshold", "feature", "left", "right"):
+        nodes[name] = getattr(trees, name)
+    return nodes
+
+
+def _rounding(trees: TreeEnsemble) -> float:
+    """Return how far apart two sums may be and still change places when leaves are added in another order.
+
+    Whole numbers (votes) add up exactly: then not even a tie is in doubt.
+    """
+    if np.array_equal(trees.value, np.rint(trees.value)) and np.array_equal(trees.bias, np.rint(trees.bias)):
+        return -1.0
+    largest = np.maximum.reduceat(np.abs(trees.value).max(axis=1)[: len(trees.feature)], np.sort(trees.roots))
+    return float(1e-12 * (largest.sum() + np.abs(trees.bias).max()))
+
+
 @njit(cache=True, nogil=True)
-def _walk_all(
-    feature: np.ndarray, threshold: np.ndarray, left: np.ndarray, right: np.ndarray, roots: np.ndarray, X: np.ndarray
-) -> np.ndarray:
+def _walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray:
     """Return the leaf that each cell reaches in each tree, shape (cells, trees)."""
     leaf = np.empty((len(X), len(roots)), dtype=np.int64)
     for c in range(len(X)):
         for t in range(len(roots)):
-            node = roots[t]
-            while feature[node] >= 0:
-                node = left[node] if X[c, feature[node]] <= threshold[node] else right[node]
-            leaf[c, t] = node
+            at = roots[t]
+            node = nodes[at]
+            while node.feature >= 0:
+                at = node.left if X[c, node.feature] <= node.threshold else node.right
+                node = nodes[at]
+            leaf[c, t] = at
     return leaf
 
 
@@ -240,23 +279,34 @@ def _sum_leaves(value: np.ndarray, bias: np.ndarray, leaf: np.ndarray) -> np.nda
 
 
 @njit(cache=True, nogil=True)
-def _best(sums: np.ndarray, binary: bool) -> int:
-    return (1 if sums[0] > 0 else 0) if binary else int(np.argmax(sums))
+def _best(sums: np.ndarray, binary: bool, cut: float) -> tuple[int, float]:
+    """Return the best label, and by how much it is ahead."""
+    if binary:
+        return (1 if sums[0] > cut else 0), abs(sums[0])
+    best = 0
+    ahead = np.inf
+    for k in range(1, len(sums)):
+        if sums[k] > sums[best]:
+            ahead = sums[k] - sums[best]
+            best = k
+        else:
+            ahead = min(ahead, sums[best] - sums[k])
+    return best, ahead
 
 
 @njit(cache=True, nogil=True)
 def _count_each(
-    feature: np.ndarray, threshold: np.ndarray, left: np.ndarray, right: np.ndarray, roots: np.ndarray,
-    value: np.ndarray, X: np.ndarray, leaf: np.ndarray, sums: np.ndarray, codes: np.ndarray,
-    column: np.ndarray, new: np.ndarray, n_labels: int, binary: bool,
-) -> np.ndarray:  # fmt: skip
-    """Return how the votes change when each gene is changed alone, shape (genes, labels).
+    nodes: np.ndarray, roots: np.ndarray, value: np.ndarray, X: np.ndarray, leaf: np.ndarray, sums: np.ndarray,
+    codes: np.ndarray, column: np.ndarray, new: np.ndarray, n_labels: int, binary: bool, cut: float, doubt: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return how the votes change when each gene is changed alone, shape (genes, labels), and where rounding decides.
 
     `column` gives a gene's place in `new`, or -1. Every path is walked once; where a tested gene would send the cell
     the other way, the walk goes on from there with the gene's new value, and the difference of the two leaves is
     noted for that gene.
     """
     n_genes = new.shape[1]
+    unclear = np.zeros(n_genes, dtype=np.bool_)
     n_scores = value.shape[1]
     change = np.zeros((n_genes, n_labels), dtype=np.int64)
     delta = np.zeros((n_genes, n_scores))
@@ -267,33 +317,37 @@ def _count_each(
     for c in range(len(X)):
         n_touched = 0
         for t in range(len(roots)):
-            node = roots[t]
+            node = nodes[roots[t]]
             mark = c * len(roots) + t
-            while feature[node] >= 0:
-                gene = feature[node]
-                goes_left = X[c, gene] <= threshold[node]
+            while node.feature >= 0:
+                gene = node.feature
+                goes_left = X[c, gene] <= node.threshold
                 j = column[gene]
-                if j >= 0 and turned[j] != mark and (new[c, j] <= threshold[node]) != goes_left:
+                if j >= 0 and turned[j] != mark and (new[c, j] <= node.threshold) != goes_left:
                     turned[j] = mark
-                    other = right[node] if goes_left else left[node]
-                    while feature[other] >= 0:
-                        x = new[c, j] if feature[other] == gene else X[c, feature[other]]
-                        other = left[other] if x <= threshold[other] else right[other]
+                    at = node.right if goes_left else node.left
+                    other = nodes[at]
+                    while other.feature >= 0:
+                        x = new[c, j] if other.feature == gene else X[c, other.feature]
+                        at = other.left if x <= other.threshold else other.right
+                        other = nodes[at]
                     if not is_touched[j]:
                         is_touched[j] = True
                         touched[n_touched] = j
                         n_touched += 1
                     for k in range(n_scores):
-                        delta[j, k] += value[other, k] - value[leaf[c, t], k]
-                node = left[node] if goes_left else right[node]
+                        delta[j, k] += value[at, k] - value[leaf[c, t], k]
+                node = nodes[node.left if goes_left else node.right]
         for i in range(n_touched):
             j = touched[i]
             for k in range(n_scores):
                 row[k] = sums[c, k] + delta[j, k]
                 delta[j, k] = 0.0
             is_touched[j] = False
-            best = _best(row, binary)
+            best, ahead = _best(row, binary, cut)
+            if ahead <= doubt:
+                unclear[j] = True
             if best != codes[c]:
                 change[j, codes[c]] -= 1
                 change[j, best] += 1
-    return change
+    return change, unclear
