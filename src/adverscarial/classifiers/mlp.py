@@ -1,0 +1,455 @@
+"""A multilayer perceptron on scaled expression (the article's scMLP), and its scorer.
+
+The network is plain numpy: prediction needs no torch, training does. Changing one gene of a cell adds one multiple of
+that gene's row of weights to the first layer, which holds 99 % of the work; only the small upper layers run again.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from adverscarial.classifiers._training import training_matrix
+from adverscarial.classifiers.base import Classifier, Decision, Scorer, argmax_labels
+from adverscarial.classifiers.torch_module import FirstLayerScorer, check_weights, import_torch
+from adverscarial.cluster import Cluster
+from adverscarial.errors import ClassifierError, ParameterError
+
+logger = logging.getLogger(__name__)
+
+_CELLS = 256  # cells turned into float64 at a time
+
+
+class MLP(Classifier):
+    """Dense layers with ReLU and dropout, softmax on top; scMLP of the paper with its defaults.
+
+    Parameters
+    ----------
+    hidden
+        Units of the hidden layers.
+    dropout
+        Share of hidden units left out in each training step.
+    epochs, batch_size, learning_rate
+        Of training; Adam with Keras's defaults, the last epoch's weights are kept.
+    validation
+        Share of the training rows that are only watched. 0 trains on all.
+    faithful
+        Take the *last* rows for validation before any shuffling, as the original does. The rows are stacked class by
+        class, so its last class is never trained. The default is a seeded split that keeps every class's share.
+    balance
+        Rows per class of the training set, see :func:`adverscarial.datasets.balance`; None trains on all cells.
+    float32_output
+        Round probabilities to float32, as Keras gives them. A saturated cell then answers exactly 1, and changes
+        below that resolution become exactly 0.
+    seed
+        Start of every random draw. Training on a CPU gives the same weights for the same seed.
+    device
+        ``"cpu"``, ``"cuda"``, ... for training; ``"auto"`` takes a GPU where there is one.
+    progress
+        Show a progress bar while training; None shows it on a terminal only.
+
+    Attributes
+    ----------
+    layers
+        ``(kernel, bias)`` of each layer, float64; kernels have the shape (inputs, units). Empty before training.
+    history
+        One row per epoch: ``loss``, ``accuracy``, and with validation ``val_loss``, ``val_accuracy``.
+
+    Notes
+    -----
+    Genes are matched by name. (The original goes by column position.) All arithmetic of a prediction is float64.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> adata = adv.datasets.embedded()
+    >>> model = MLP(epochs=2, seed=0).fit(adata, "cell_type")
+    >>> labels = model.predict(adata)
+    """
+
+    family: ClassVar[str | None] = "mlp"
+
+    def __init__(
+        self,
+        hidden: Sequence[int] = (128, 64),
+        *,
+        dropout: float = 0.5,
+        epochs: int = 20,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        validation: float = 0.2,
+        faithful: bool = False,
+        balance: int | None = 100,
+        float32_output: bool = False,
+        seed: int = 0,
+        device: str = "auto",
+        progress: bool | None = None,
+    ) -> None:
+        self.hidden = tuple(int(units) for units in hidden)
+        self.dropout, self.epochs, self.batch_size, self.learning_rate = dropout, epochs, batch_size, learning_rate
+        self.validation, self.faithful, self.balance = validation, faithful, balance
+        self.float32_output, self.seed, self.device, self.progress = float32_output, seed, device, progress
+        for name, good, expected in (
+            ("hidden", bool(self.hidden) and min(self.hidden) > 0, "one or more positive numbers of units"),
+            ("dropout", 0 <= dropout < 1, "a share from 0 to below 1"),
+            ("epochs", epochs >= 1, "at least 1"),
+            ("batch_size", batch_size >= 1, "at least 1"),
+            ("learning_rate", learning_rate > 0, "a positive number"),
+            ("validation", 0 <= validation < 1, "a share from 0 to below 1"),
+            ("balance", balance is None or balance >= 1, "at least 1 row per class, or None for all cells"),
+        ):
+            if not good:
+                raise ParameterError(f"MLP: {name} must be {expected}, got {getattr(self, name)!r}.")
+        self.classes: tuple[str, ...] = ()
+        self.genes: pd.Index | None = None
+        self.layers: list[tuple[np.ndarray, np.ndarray]] = []
+        self.history = pd.DataFrame()
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the settings that differ from their defaults."""
+        parameters = inspect.signature(MLP).parameters.values()
+        return {p.name: getattr(self, p.name) for p in parameters if getattr(self, p.name) != p.default}
+
+    def __repr__(self) -> str:
+        return f"MLP({', '.join(f'{name}={value!r}' for name, value in self._settings().items())})"
+
+    @classmethod
+    def from_weights(
+        cls, arrays: Mapping[str, np.ndarray], classes: Iterable[str], genes: Iterable[str], **settings: Any
+    ) -> Self:
+        """Make a trained network from its weights.
+
+        Parameters
+        ----------
+        arrays
+            ``W1, b1, W2, b2, ...``: kernels of shape (inputs, units), and biases, from the first layer to the last.
+        classes
+            Cell types, in the order of the last layer's units.
+        genes
+            Gene names, in the order of the rows of ``W1``.
+        settings
+            As for :class:`MLP`; ``hidden`` comes from the weights.
+
+        Raises
+        ------
+        ParameterError
+            If a layer is missing, or the shapes do not fit each other.
+        """
+        names, index = tuple(str(name) for name in classes), pd.Index([str(gene) for gene in genes])
+        depth = sum(name.startswith("W") for name in arrays)
+        layers, width = [], len(index)
+        for i in range(1, depth + 1):
+            if f"W{i}" not in arrays or f"b{i}" not in arrays:
+                raise ParameterError(f"MLP: layer {i} of {depth} is missing; expected arrays W{i} and b{i}.")
+            W = np.ascontiguousarray(arrays[f"W{i}"], dtype=np.float64)
+            b = np.asarray(arrays[f"b{i}"], dtype=np.float64)
+            if W.ndim != 2 or W.shape[0] != width or b.shape != W.shape[1:]:
+                raise ParameterError(
+                    f"MLP: W{i} has shape {W.shape} and b{i} {b.shape}; expected ({width}, units) and (units,)."
+                )
+            layers.append((W, b))
+            width = len(b)
+        if depth < 2 or width != len(names):
+            raise ParameterError(
+                f"MLP: the {depth} layers end in {width} units; expected at least 2 layers, and one unit for each of "
+                f"the {len(names)} classes."
+            )
+        if not index.is_unique:
+            raise ParameterError("MLP: gene names occur more than once; one row of W1 belongs to one gene.")
+        model = cls([len(b) for _, b in layers[:-1]], **settings)
+        model.layers, model.classes, model.genes = layers, names, index
+        return model
+
+    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+        """Train on labelled cells; cells without a label are left out.
+
+        Parameters
+        ----------
+        adata
+            Cells x genes, scaled values (z-scores) as a rule.
+        groupby
+            Column of ``adata.obs`` with the cell types.
+        layer
+            Layer to train on; ``X`` when left out.
+
+        Returns
+        -------
+        The classifier itself.
+
+        Raises
+        ------
+        DataError
+            If the column is missing or names fewer than two types, or a value is NaN or infinite.
+        ClassifierError
+            If the loss grows beyond all bounds.
+        MissingDependencyError
+            If torch is not installed.
+        """
+        import_torch("Training MLP")
+        X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
+        classes, codes = np.unique(labels.astype(str), return_inverse=True)
+        weights, rows = _train(self, X.astype(np.float32), codes, len(classes))
+        arrays = {f"{'Wb'[i % 2]}{i // 2 + 1}": array for i, array in enumerate(weights)}
+        fitted = MLP.from_weights(arrays, classes, genes)
+        self.layers, self.classes, self.genes = fitted.layers, fitted.classes, fitted.genes
+        self.history = pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="epoch"))
+        return self
+
+    def _blocks(self, X: np.ndarray) -> Iterable[np.ndarray]:
+        """Check `X`, and return the first layer's input sums for some cells at a time."""
+        if not self.layers:
+            raise ClassifierError("This MLP is not trained: call fit(adata, groupby), or load a stored one.")
+        W, b = self.layers[0]
+        if X.ndim != 2 or X.shape[1] != len(W):
+            raise ClassifierError(f"MLP got cells of shape {X.shape}; expected {len(W):,} genes, those of .genes.")
+        return (X[i : i + _CELLS].astype(np.float64) @ W + b for i in range(0, len(X), _CELLS))
+
+    def upper(self, sums: np.ndarray) -> np.ndarray:
+        """Return the logits that follow from the first layer's input sums, shape (cells, units of layer 1)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            for W, b in self.layers[1:]:
+                sums = np.maximum(sums, 0) @ W
+                sums += b
+        if not np.isfinite(sums).all():
+            raise ClassifierError("The MLP's output is not finite: a value is too large for float64 arithmetic.")
+        return sums
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Return the softmax of `logits`, in float32 where the setting says so."""
+        scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores /= scores.sum(axis=1, keepdims=True)
+        return scores.astype(np.float32) if self.float32_output else scores
+
+    def logits(self, X: np.ndarray) -> np.ndarray:
+        """Return the values before the softmax, for cells x :attr:`genes`: float64, shape (cells, classes)."""
+        parts = [self.upper(sums) for sums in self._blocks(X)]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
+
+    def decide(self, X: np.ndarray) -> Decision:
+        """Label cells given dense, shape (cells, classifier's genes), by the first largest probability."""
+        logits = self.logits(X)
+        scores = self.probabilities(logits) if len(logits) else logits
+        return Decision(argmax_labels(self.classes, scores), scores)
+
+    def gradient(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the exact gradient of ``sum_k weights[c, k] * logit_k(c)`` with respect to each value of `X`.
+
+        Parameters
+        ----------
+        X
+            Cells x :attr:`genes`.
+        weights
+            Shape (cells, classes).
+
+        Returns
+        -------
+        float64, shape of `X`. At the kink of a ReLU its left slope, 0, is taken, as torch does.
+        """
+        check_weights(weights, (len(X), len(self.classes)))
+        out = np.empty(X.shape)
+        start = 0
+        for sums in self._blocks(X):
+            before = [sums]
+            for W, b in self.layers[1:-1]:
+                before.append(np.maximum(before[-1], 0) @ W + b)
+            back = weights[start : start + len(sums)] @ self.layers[-1][0].T
+            for (W, _), value in zip(self.layers[-2::-1], before[::-1], strict=True):
+                back = (back * (value > 0)) @ W.T
+            out[start : start + len(sums)] = back
+            start += len(sums)
+        return out
+
+    def scorer(self, cluster: Cluster) -> Scorer:
+        """Return the incremental scorer."""
+        return MLPScorer(self, cluster)
+
+    def state(self) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
+        """Return what must be stored."""
+        if not self.layers or self.genes is None:
+            raise ClassifierError("This MLP is not trained, there is nothing to store: call fit(adata, groupby) first.")
+        arrays = {
+            f"{kind}{i}": array
+            for i, layer in enumerate(self.layers, 1)
+            for kind, array in zip("Wb", layer, strict=True)
+        }
+        arrays["genes"] = np.array(list(self.genes), dtype=str)
+        history = self.history.to_dict("list")
+        return {"settings": self._settings(), "classes": list(self.classes), "history": history}, arrays
+
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild from what :meth:`state` returned."""
+        weights = {name: array for name, array in arrays.items() if name != "genes"}
+        settings = {name: value for name, value in meta["settings"].items() if name != "hidden"}
+        model = cls.from_weights(weights, meta["classes"], arrays["genes"], **settings)
+        history = pd.DataFrame(meta["history"])
+        model.history = history.set_index(pd.RangeIndex(1, len(history) + 1, name="epoch")) if len(history) else history
+        return model
+
+
+class Trainer:
+    """The network while it learns: float32 tensors, and Adam as Keras writes it.
+
+    Parameters
+    ----------
+    weights
+        ``W1, b1, W2, b2, ...``, float32.
+    learning_rate, dropout
+        As for :class:`MLP`.
+    generator
+        ``torch.Generator`` on the CPU, so that every device draws the same numbers.
+    device
+        Where the tensors live.
+
+    Notes
+    -----
+    Keras adds epsilon (1e-7) to the square root of the second moment *before* the bias correction, torch.optim after
+    it; that alone moves some weights by 3e-3 in three steps. Keras also computes the bias correction in float32, which
+    is visible in the sixth digit of the loss. Hence this Adam of our own.
+    """
+
+    def __init__(
+        self, weights: Sequence[np.ndarray], learning_rate: float, dropout: float, generator: Any, device: str = "cpu"
+    ) -> None:
+        self.torch = import_torch("Training MLP")
+        self.tensors = [self.torch.tensor(w, device=device).requires_grad_() for w in weights]
+        self.moments = [(self.torch.zeros_like(w), self.torch.zeros_like(w)) for w in self.tensors]
+        self.learning_rate, self.dropout, self.generator, self.device = learning_rate, dropout, generator, device
+        self.steps = 0
+
+    def losses(self, X: np.ndarray, codes: np.ndarray, dropout: float = 0.0) -> tuple[Any, float]:
+        """Return the mean cross-entropy (a tensor), and the share of rows whose best class is right."""
+        torch = self.torch
+        values, truth = (torch.from_numpy(array).to(self.device) for array in (X, codes))
+        for W, b in zip(self.tensors[:-2:2], self.tensors[1:-2:2], strict=True):
+            values = torch.relu(values @ W + b)
+            if dropout:
+                kept = torch.rand(values.shape, generator=self.generator).to(self.device) >= dropout
+                values = values * kept / (1 - dropout)
+        logits = values @ self.tensors[-2] + self.tensors[-1]
+        return torch.nn.functional.cross_entropy(logits, truth), float((logits.argmax(1) == truth).float().mean())
+
+    def step(self, X: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
+        """Take one step on these rows; return loss and accuracy before it."""
+        torch = self.torch
+        loss, accuracy = self.losses(X, codes, self.dropout)
+        gradients = torch.autograd.grad(loss, self.tensors)
+        self.steps += 1
+        powers = np.array([0.9, 0.999], dtype=np.float32) ** np.float32(self.steps)
+        rate = float(np.float32(self.learning_rate) * np.sqrt(1 - powers[1]) / (1 - powers[0]))
+        with torch.no_grad():
+            for w, (first, second), gradient in zip(self.tensors, self.moments, gradients, strict=True):
+                first.lerp_(gradient, 1 - 0.9)
+                second.lerp_(gradient.square_(), 1 - 0.999)
+                w.addcdiv_(first, second.sqrt().add_(1e-7), value=-rate)
+        return float(loss.detach()), accuracy
+
+
+def _train(model: MLP, X: np.ndarray, codes: np.ndarray, n_classes: int) -> tuple[list[np.ndarray], list[dict]]:
+    """Return trained weights ``W1, b1, ...`` and one row of history per epoch."""
+    from rich.console import Console
+    from rich.progress import track
+
+    torch = import_torch("Training MLP")
+    generator = torch.Generator().manual_seed(model.seed)
+    device = model.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    weights = []
+    sizes = (X.shape[1], *model.hidden, n_classes)
+    for inputs, units in itertools.pairwise(sizes):  # Glorot uniform kernels, zero biases
+        uniform = torch.rand((inputs, units), generator=generator).numpy()
+        weights += [(2 * uniform - 1) * np.float32(math.sqrt(6 / (inputs + units))), np.zeros(units, np.float32)]
+    trainer = Trainer(weights, model.learning_rate, model.dropout, generator, device)
+    seen, watched = _split(codes, model.validation, model.faithful, model.seed)
+    missed = np.setdiff1d(codes, codes[seen])
+    if len(missed):
+        logger.warning("%d class(es) have no training row: faithful=True holds back the last rows.", len(missed))
+    console = Console(stderr=True)
+    show = console.is_terminal if model.progress is None else model.progress
+    history = []
+    for epoch in track(range(model.epochs), "Training MLP", disable=not show, transient=True, console=console):
+        order = seen[torch.randperm(len(seen), generator=generator).numpy()]
+        batches = [order[i : i + model.batch_size] for i in range(0, len(order), model.batch_size)]
+        results = np.array([trainer.step(X[batch], codes[batch]) for batch in batches])
+        loss, accuracy = np.average(results, axis=0, weights=[len(batch) for batch in batches])
+        if not np.isfinite(loss):
+            raise ClassifierError(f"Training diverged in epoch {epoch + 1}: scale the data, or lower learning_rate.")
+        history.append({"loss": float(loss), "accuracy": float(accuracy)})
+        if len(watched):
+            with torch.no_grad():
+                val_loss, val_accuracy = trainer.losses(X[watched], codes[watched])
+            history[-1] |= {"val_loss": float(val_loss), "val_accuracy": val_accuracy}
+    return [w.detach().cpu().numpy() for w in trainer.tensors], history
+
+
+def _split(codes: np.ndarray, share: float, faithful: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and the rows to watch, both sorted."""
+    if faithful:
+        rows, kept = np.arange(len(codes)), math.floor(len(codes) * (1 - share))
+        return rows[:kept], rows[kept:]
+    random = np.random.default_rng(seed)
+    watched = np.zeros(len(codes), dtype=bool)
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        watched[random.permutation(rows)[: math.floor(share * len(rows))]] = True
+    return np.flatnonzero(~watched), np.flatnonzero(watched)
+
+
+class MLPScorer(FirstLayerScorer):
+    """Scorer of :class:`MLP`, which also proves for most cells that a small change cannot flip them.
+
+    ReLU never stretches a distance. So a change ``d`` of gene g moves the difference of two logits, y and k, by at most
+    ``|d| * |W1[g]| * |W2| * ... * |w_y - w_k|`` (lengths of rows, largest singular values of middle layers, and the
+    distance of two columns of the last layer). Each cell has a radius: how large ``|d| * |W1[g]|`` may be before its
+    label, y, can lose to any k. The radius allows for rounding: the error of a logit is below 1e-9 times the same
+    sum with all terms positive (true for layers up to a million units), and 1e-6 is kept for ties in float32 softmax.
+
+    Parameters
+    ----------
+    model
+        A trained network.
+    cluster
+        The cluster under attack.
+    skip
+        Use the proof; the answers are the same without it.
+    """
+
+    def __init__(self, model: MLP, cluster: Cluster, *, skip: bool = True) -> None:
+        columns = model.align(cluster.genes)
+        if not model.layers:
+            raise ClassifierError("This MLP is not trained: call fit(adata, groupby), or load a stored one.")
+        self.model, self.skip = model, skip
+        super().__init__(cluster, columns, *model.layers[0], model.classes)
+
+    def _scores(self, sums: np.ndarray) -> np.ndarray:
+        return self.model.probabilities(self.model.upper(sums))
+
+    def _settle(self, sums: np.ndarray) -> None:
+        super()._settle(sums)
+        logits, size = self.model.upper(sums), np.abs(sums)
+        for W, b in self.model.layers[1:]:
+            size = size @ np.abs(W) + np.abs(b)
+        last = self.model.layers[-1][0]
+        middle = [W for W, _ in self.model.layers[1:-1]]
+        stretch = math.prod(np.linalg.norm(W, 2) for W in middle)
+        growth = math.prod(np.linalg.norm(np.abs(W), 2) for W in middle) * np.linalg.norm(last, axis=0).max()
+        cells = np.arange(len(sums))
+        margin = logits[cells, self._codes][:, None] - logits
+        margin -= 1e-6 + 2e-9 * size.max(axis=1, keepdims=True)
+        apart = np.linalg.norm(last[:, :, None] - last[:, None, :], axis=0)[self._codes]
+        radius = margin / (1.000001 * stretch * apart + 2e-9 * growth + 1e-300)
+        radius[cells, self._codes] = np.inf
+        self._radius = radius.min(axis=1)
+
+    def _unmoved(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        unmoved = changes == 0
+        return unmoved | (np.abs(changes) * self._size[rows] < self._radius[:, None]) if self.skip else unmoved
