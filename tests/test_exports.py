@@ -1,0 +1,145 @@
+"""What is public, who may import whom, and what is not loaded before it is needed."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import adverscarial
+
+ROOT = Path(adverscarial.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+# the command line is used from a shell: its names are not for import
+PACKAGES = ["adverscarial", *sorted(f"adverscarial.{p.parent.name}" for p in ROOT.glob("[!_]*/__init__.py"))]
+PACKAGES.remove("adverscarial.cli")
+
+# bottom to top; a module may import its own layer and those below
+LAYERS = [
+    {"errors", "_store"},
+    {"_matrix"},
+    {"statistics"},
+    {"cluster"},
+    {"modifications"},
+    {"datasets", "ranking"},
+    {"classifiers"},
+    {"attacks"},
+    {"evaluation", "hardening"},
+    {"report", "pl"},
+    {"cli"},
+    {"__init__", "__main__"},
+]
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+# Survey.report(), for convenience; inside the function, so that no import runs in a circle
+EXCEPTION = ("evaluation/survey.py", "adverscarial.report")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_all_is_what_can_be_imported(name: str) -> None:
+    package = importlib.import_module(name)
+    listed = package.__all__
+    assert listed == sorted(set(listed))
+    public = {
+        key
+        for key, value in vars(package).items()
+        if not key.startswith("_") and not isinstance(value, types.ModuleType) and key != "annotations"
+    }
+    modules = {key for key in listed if isinstance(getattr(package, key), types.ModuleType)}
+    assert set(listed) == public | modules
+    for key in modules:
+        assert getattr(package, key) is importlib.import_module(f"{name}.{key}")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_public_object_says_what_it_is(name: str) -> None:
+    package = importlib.import_module(name)
+    assert package.__doc__
+    silent = []
+    for key in package.__all__:
+        value = getattr(package, key)
+        if not inspect.getdoc(value) or (isinstance(value, type) and "__doc__" not in vars(value)):
+            silent.append(key)
+        if isinstance(value, type):
+            silent += [
+                f"{key}.{attribute}"
+                for attribute, member in inspect.getmembers(value)
+                if not attribute.startswith("_")
+                and (inspect.isroutine(member) or isinstance(member, property))
+                and not inspect.getdoc(member)
+                and "adverscarial" in str(getattr(member, "__module__", "adverscarial"))
+            ]
+    assert not silent
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_modules_are_short_and_say_what_they_are(file: Path) -> None:
+    text = file.read_text()
+    assert len(text.splitlines()) <= 500
+    assert ast.get_docstring(ast.parse(text))
+
+
+def imported(file: Path) -> set[tuple[str, bool]]:
+    """Return the modules of this package that a file imports, and whether inside a function."""
+    tree = ast.parse(file.read_text())
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: write imports in full"
+            names = [str(node.module)]
+            if node.module == "adverscarial":
+                names = [f"adverscarial.{alias.name}" for alias in node.names]
+        found |= {(name, id(node) in inside) for name in names if name.split(".")[0] == "adverscarial"}
+    return found
+
+
+def layer_of_module(name: str) -> int:
+    parts = name.split(".")
+    room = parts[1] if len(parts) > 1 else "__init__"
+    assert room in LAYER, f"'{room}' has no layer yet: place it in LAYERS, and in the design"
+    return LAYER[room]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_module_imports_a_layer_above_it(file: Path) -> None:
+    place = file.relative_to(ROOT)
+    own = layer_of_module("adverscarial." + place.parts[0].removesuffix(".py"))
+    upward = {(name, within) for name, within in imported(file) if layer_of_module(name) > own}
+    if place.as_posix() == EXCEPTION[0]:
+        assert upward <= {(EXCEPTION[1], True)}
+    else:
+        assert not upward
+
+
+def test_the_import_reader_sees_imports(tmp_path: Path) -> None:
+    """So that the test above can fail."""
+    file = tmp_path / "x.py"
+    file.write_text(
+        "import numpy\nimport adverscarial.cli\nfrom adverscarial import pl\n"
+        "def f():\n    from adverscarial.report.page import g\n"
+    )
+    assert imported(file) == {
+        ("adverscarial.cli", False),
+        ("adverscarial.pl", False),
+        ("adverscarial.report.page", True),
+    }
+
+
+def test_importing_loads_no_optional_package() -> None:
+    optional = ("torch", "celltypist", "scvi", "xgboost", "lightgbm", "openpyxl", "loompy", "rds2py")
+    code = f"import adverscarial, sys; print([name for name in {optional!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert done.stderr == ""
