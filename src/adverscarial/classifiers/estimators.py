@@ -1,7 +1,7 @@
 """scikit-learn estimators and pipelines, with the exact scorer that their inside allows.
 
-Linear models and tree ensembles get theirs, also behind steps that treat each gene alone (scaling, selecting) and, for
-linear models, behind a PCA. Everything else gets the general scorer.
+Linear models get theirs also behind steps that treat each gene alone (scaling, selecting, a logarithm) and behind a
+PCA; tree ensembles behind steps that select genes. Everything else gets the general scorer.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Estimator(Classifier):
     ----------
     estimator
         Anything with ``predict`` and ``classes_``; scores come from ``predict_proba``, else ``decision_function``.
+        It is given float64: in float32 the same cell scores differently in every batch.
     classes
         Names for the estimator's classes, in the order of ``classes_``, where they are numbers.
     genes
@@ -62,8 +63,11 @@ class Estimator(Classifier):
                 f"genes= names {len(self.genes):,} genes, the estimator was fitted on {self._n_features:,}."
             )
         self._frame = named is not None
-        self._method = next((m for m in ("predict_proba", "decision_function") if hasattr(estimator, m)), None)
+        self._method = _score_method(estimator, len(self.classes))
         self.gives_scores = self._method is not None
+
+    def __repr__(self) -> str:
+        return f"wrap({self.estimator!r})"
 
     @property
     def name(self) -> str:  # noqa: D102
@@ -78,6 +82,7 @@ class Estimator(Classifier):
         return super().align(genes)
 
     def decide(self, X: np.ndarray) -> Decision:  # noqa: D102
+        X = np.asarray(X, dtype=np.float64)
         given = pd.DataFrame(X, columns=self.genes) if self._frame else X
         labels = np.asarray(call(self.name, self.estimator.predict, given))
         if labels.shape != (len(X),):
@@ -100,17 +105,7 @@ class Estimator(Classifier):
         """Return the exact scorer where there is one, checked on the cluster's own cells; else the general one."""
         general = GeneralScorer(self, cluster)
         exact = self._exact_scorer(cluster)
-        if exact is None:
-            return general
-        same = general.baseline.labels is not None and exact.baseline.labels is not None
-        same = same and bool(np.all(general.baseline.labels == exact.baseline.labels))
-        ours, theirs = exact.baseline.scores, general.baseline.scores
-        if ours is not None and theirs is not None:
-            same = same and ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-5, atol=1e-8)
-        if not same:
-            logger.warning("%s does not score as its parts say; every question re-predicts the cluster.", self.name)
-            return general
-        return exact
+        return general if exact is None else exact_if_equal(self.name, exact, general)
 
     def _exact_scorer(self, cluster: Cluster) -> Scorer | None:
         columns = self.align(cluster.genes)
@@ -119,18 +114,35 @@ class Estimator(Classifier):
             if not front.add(step):
                 return None
         model = _last(self.estimator)
-        linear = hasattr(model, "coef_") and hasattr(model, "intercept_") and hasattr(model, "decision_function")
         X, n_genes = cluster.X[:, columns], len(cluster.genes)
-        if linear and np.ndim(model.coef_) == 2:
+        if _is_linear(model, len(self.classes)):
             weights, bias = front.fold(np.asarray(model.coef_, dtype=np.float64).T, np.ravel(model.intercept_))
             return LinearScorer(
-                X, columns, n_genes, weights, bias, self.classes,
-                transform=front.elementwise, link=_link(model, self._method), binary=weights.shape[1] == 1,
+                X, columns, n_genes, weights, bias, self.classes, transform=front.elementwise,
+                checked=front.checked, link=_link(self._method), binary=weights.shape[1] == 1,
             )  # fmt: skip
-        trees = tree_ensemble(model) if front.is_plain else None
+        trees = tree_ensemble(model) if front.selects_only else None
         if trees is None:
             return None
-        return TreeScorer(trees, X, columns, n_genes, self.classes, link=_link(model, self._method, trees))
+        # scikit-learn's boosting calls a sum of exactly 0 the second class, unlike its linear models
+        cut = -np.nextafter(0.0, 1.0)
+        return TreeScorer(
+            trees, X[:, front.kept], columns[front.kept], n_genes, self.classes,
+            link=_tree_link(model, self._method, trees), cut=cut,
+        )  # fmt: skip
+
+
+def exact_if_equal(name: str, exact: Scorer, general: GeneralScorer) -> Scorer:
+    """Return `exact` if it says of the unmodified cluster what the classifier says itself; else `general`."""
+    ours, theirs = exact.baseline, general.baseline
+    same = ours.labels is not None and theirs.labels is not None and bool(np.all(ours.labels == theirs.labels))
+    if ours.scores is not None and theirs.scores is not None:
+        same = same and ours.scores.shape == theirs.scores.shape
+        same = same and np.allclose(ours.scores, theirs.scores, rtol=1e-5, atol=1e-8)
+    if not same:
+        logger.warning("%s does not score as its parts say; every question re-predicts the cluster.", name)
+        return general
+    return exact
 
 
 def two_columns(scores: np.ndarray) -> np.ndarray:
@@ -147,18 +159,36 @@ def _last(estimator: Any) -> Any:
     return _steps(estimator)[-1]
 
 
+def _score_method(estimator: Any, n_classes: int) -> str | None:
+    model = _last(estimator)
+    # probabilities of one class against the rest, divided by their sum: 0 / 0 far out
+    one_vs_rest = type(model).__name__ == "SGDClassifier" or getattr(model, "solver", "") == "liblinear"
+    by_decision = (one_vs_rest and n_classes > 2) or getattr(model, "loss", "") == "modified_huber"
+    methods = ("decision_function",) if by_decision else ("predict_proba", "decision_function")
+    return next((method for method in methods if hasattr(estimator, method)), None)
+
+
+def _is_linear(model: Any, n_classes: int) -> bool:
+    """Return whether a model decides by one weighted sum per class, or by the sign of a single one."""
+    if not all(hasattr(model, name) for name in ("coef_", "intercept_", "decision_function")):
+        return False
+    one_vs_one = hasattr(model, "n_support_") and n_classes > 2  # SVC: one sum per pair of classes
+    return np.ndim(model.coef_) == 2 and len(model.coef_) == (1 if n_classes == 2 else n_classes) and not one_vs_one
+
+
 class _Front:
     """The steps of a pipeline before its model: per-gene functions first, then at most linear mixing (a PCA)."""
 
     def __init__(self, n: int) -> None:
         self._chain: list[Callable[[np.ndarray, np.ndarray], np.ndarray]] = []
-        self._kept = np.arange(n)
+        self.kept = np.arange(n)
         self._n = n
+        self.checked = np.zeros(n, dtype=bool)  # genes that can become NaN on the way
         self._mix: list[tuple[np.ndarray, np.ndarray]] = []
 
     @property
-    def is_plain(self) -> bool:
-        return not self._chain and not self._mix and len(self._kept) == self._n
+    def selects_only(self) -> bool:
+        return not self._chain and not self._mix
 
     def add(self, step: Any) -> bool:
         """Take in one fitted step; False where it is of no known exact form."""
@@ -171,20 +201,27 @@ class _Front:
             return True
         if self._mix:
             return False
+        if kind == "FunctionTransformer" and step.func is None:
+            return True
         if kind == "FunctionTransformer" and isinstance(step.func, np.ufunc) and not step.kw_args:
-            func = step.func
-            self._chain.append(lambda places, values: func(values))
+            self._chain.append(_on(step.func, self._mask()))
+            self.checked |= self._mask()
             return True
         if hasattr(step, "get_support"):
-            self._kept = self._kept[step.get_support(indices=True)]
+            self.kept = self.kept[step.get_support(indices=True)]
             return True
         affine = _affine(step, kind)
-        if affine is None or len(affine[0]) != len(self._kept):
+        if affine is None or len(affine[0]) != len(self.kept):
             return False
         offset, factor = np.zeros(self._n), np.ones(self._n)
-        offset[self._kept], factor[self._kept] = affine
+        offset[self.kept], factor[self.kept] = affine
         self._chain.append(lambda places, values: (values - offset[places]) * factor[places])
         return True
+
+    def _mask(self) -> np.ndarray:
+        mask = np.zeros(self._n, dtype=bool)
+        mask[self.kept] = True
+        return mask
 
     @property
     def elementwise(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
@@ -204,8 +241,18 @@ class _Front:
             weights = components @ weights
             bias = bias - center @ weights
         spread = np.zeros((self._n, weights.shape[1]))
-        spread[self._kept] = weights
+        spread[self.kept] = weights
         return spread, bias
+
+
+def _on(function: np.ufunc, mask: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return `function` for the genes in `mask`; genes that an earlier step left out stay as they are."""
+
+    def apply(places: np.ndarray, values: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):  # a NaN is no accident here: the scorer calls it a refusal
+            return np.where(mask[places], function(values), values)
+
+    return apply
 
 
 def _affine(step: Any, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -215,38 +262,27 @@ def _affine(step: Any, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
         center = getattr(step, "mean_" if kind == "StandardScaler" else "center_", None)
         scale = step.scale_
         return np.zeros(n) if center is None else center, np.ones(n) if scale is None else 1 / scale
-    if kind == "MaxAbsScaler":
+    if kind == "MaxAbsScaler" and not getattr(step, "clip", False):
         return np.zeros(step.n_features_in_), 1 / step.scale_
     if kind == "MinMaxScaler" and not step.clip:
         return -step.min_ / step.scale_, step.scale_
     return None
 
 
-def _link(
-    model: Any, method: str | None, trees: TreeEnsemble | None = None
-) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Return how sums become the reported scores."""
+def _link(method: str | None) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Return how a linear model's sums become the reported scores."""
     from scipy.special import expit, softmax
 
-    kind = type(model).__name__
-    if trees is not None and trees.value.shape[1] > 1 and kind in _AVERAGED:
-        return lambda sums: sums / len(trees.roots)
     if method != "predict_proba":
-        return two_columns if method else None
-    one_vs_rest = kind == "SGDClassifier" or getattr(model, "solver", "") == "liblinear"
-
-    def probabilities(sums: np.ndarray) -> np.ndarray:
-        if sums.shape[1] == 1:
-            return np.hstack([1 - expit(sums), expit(sums)])
-        if one_vs_rest:
-            each = expit(sums)
-            return each / each.sum(axis=1, keepdims=True)
-        return softmax(sums, axis=1)
-
-    return probabilities
+        return two_columns
+    return lambda sums: np.hstack([1 - expit(sums), expit(sums)]) if sums.shape[1] == 1 else softmax(sums, axis=1)
 
 
-_AVERAGED = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier", "ExtraTreeClassifier")
+def _tree_link(model: Any, method: str | None, trees: TreeEnsemble) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Return how summed leaves become the reported scores: their mean, or for boosting a probability."""
+    return (
+        _link(method) if type(model).__name__ == "GradientBoostingClassifier" else lambda sums: sums / len(trees.roots)
+    )
 
 
 def tree_ensemble(model: Any) -> TreeEnsemble | None:
@@ -256,7 +292,7 @@ def tree_ensemble(model: Any) -> TreeEnsemble | None:
         return forest_arrays([model])
     if kind in ("RandomForestClassifier", "ExtraTreesClassifier") and model.n_outputs_ == 1:
         return forest_arrays(model.estimators_)
-    if kind == "GradientBoostingClassifier" and model.init_ is not None:
+    if kind == "GradientBoostingClassifier" and model.init in (None, "zero"):
         flat = forest_arrays(list(model.estimators_.ravel()))
         n_scores = model.estimators_.shape[1]
         tree = np.repeat(np.arange(len(flat.roots)), np.diff(np.r_[flat.roots, len(flat.feature)]))
