@@ -1,5 +1,9 @@
 """TorchModule: a wrapped network answers as the network does, and its scorer as full re-prediction does."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adverscarial.classifiers.general import GeneralScorer
+from adverscarial.classifiers.mlp import MLP
 from adverscarial.classifiers.torch_module import TorchModule, TorchScorer
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError, GeneMismatchError, ParameterError
@@ -309,3 +314,47 @@ def test_without_gene_names_the_datas_order_counts() -> None:
     assert repr(unnamed) == "TorchModule(Sequential, classes=['a', 'b', 'c'], logits=True)"
     with pytest.raises(ClassifierError, match="cannot be stored"):
         unnamed.save("nowhere")
+
+
+def test_prediction_with_numpy_weights_needs_no_torch(tmp_path: Path) -> None:
+    """In a process where torch cannot be imported, as on a machine without it."""
+    random = np.random.default_rng(1)
+    arrays = {
+        "W1": random.normal(size=(GENES, 4)),
+        "b1": np.zeros(4),
+        "W2": random.normal(size=(4, 3)),
+        "b2": np.ones(3),
+    }
+    model, adata = MLP.from_weights(arrays, CLASSES, NAMES), _data(3, 5)
+    model.save(tmp_path / "model.npz")
+    adata.write_h5ad(tmp_path / "data.h5ad")
+    code = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ImportError("torch is blocked")
+sys.meta_path.insert(0, NoTorch())
+import anndata
+from adverscarial import _store
+from adverscarial.classifiers.mlp import MLP
+from adverscarial.classifiers.torch_module import TorchModule
+from adverscarial.cluster import Cluster
+from adverscarial.errors import MissingDependencyError
+model = MLP.from_state(*_store.load("model.npz", "classifier"))
+adata = anndata.read_h5ad("data.h5ad")
+print(",".join(model.predict(adata)))
+print(model.scorer(Cluster(adata, "cluster", "A")).baseline.label)
+for call in (lambda: MLP().fit(adata, "cluster"), lambda: TorchModule(None, classes=["a", "b"])):
+    try:
+        call()
+    except MissingDependencyError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    labels, baseline, *errors = done.stdout.splitlines()
+    assert labels.split(",") == list(model.predict(adata))
+    assert baseline == model.scorer(Cluster(adata, "cluster", "A")).baseline.label
+    assert len(errors) == 2
+    assert all("pip install 'adverscarial[torch]'" in error for error in errors)
