@@ -42,21 +42,43 @@ def read_markers(markers: Any, tissue: str | None = None) -> MarkerTable:
         If the table covers several tissues and none, or an unknown one, was chosen.
     """
     if isinstance(markers, Mapping):
-        return {str(name): _sets(entry) for name, entry in markers.items()}
+        return _some_positive({str(name): _sets(str(name), entry) for name, entry in markers.items()})
     if markers is None:
         with as_file(files("adverscarial.classifiers") / "pbmc_markers.tsv") as path:
             table = _read_table(path)
     elif isinstance(markers, pd.DataFrame):
         table = markers
+    elif isinstance(markers, str | PathLike):
+        table = _read_table(markers)
     else:
-        table = _read_table(Path(markers))
+        raise DataError(
+            f"Markers were given as a {type(markers).__name__}; expected a file, a DataFrame, "
+            "or a dict of cell type -> genes."
+        )
     return _from_table(table, tissue)
 
 
-def _sets(entry: Any) -> MarkerSets:
-    if isinstance(entry, Mapping):
-        return MarkerSets(_upper(entry.get("positive", ())), _upper(entry.get("negative", ())))
-    return MarkerSets(_upper(entry), ())
+def source_text(markers: Any) -> str:
+    """Return how `markers` were given, for a repr: nothing, a path that can be read again, or ``...``."""
+    return "" if markers is None else repr(str(markers)) if isinstance(markers, str | PathLike) else "..."
+
+
+def _sets(name: str, entry: Any) -> MarkerSets:
+    lists: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {"positive": entry}
+    strange = set(lists) - {"positive", "negative"}
+    if strange or not all(genes is None or isinstance(genes, Iterable) for genes in lists.values()):
+        raise DataError(
+            f"The markers of '{name}' are {some([entry])}; expected a list of genes, or a dict with the lists "
+            "'positive' and 'negative'."
+        )
+    positive, negative = lists.get("positive"), lists.get("negative")
+    return MarkerSets(() if positive is None else _upper(positive), () if negative is None else _upper(negative))
+
+
+def _some_positive(markers: MarkerTable) -> MarkerTable:
+    if not any(sets.positive for sets in markers.values()):
+        raise DataError("The marker table lists no positive marker.")
+    return markers
 
 
 def _upper(genes: Iterable[str] | str) -> tuple[str, ...]:
@@ -108,9 +130,7 @@ def _from_table(table: pd.DataFrame, tissue: str | None) -> MarkerTable:
         if name in markers:
             raise DataError(f"The marker table names '{name}' twice; give each cell type one row.")
         markers[name] = MarkerSets(*lists)
-    if not any(sets.positive for sets in markers.values()):
-        raise DataError("The marker table lists no positive marker.")
-    return markers
+    return _some_positive(markers)
 
 
 def _split(cell: Any, column: str | None) -> tuple[str, ...]:

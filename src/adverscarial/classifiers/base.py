@@ -207,6 +207,7 @@ class Classifier(ABC):
     def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
         check_genes(adata)
         matrix = CellMatrix(layer_of(adata, layer))
+        matrix.check_finite()  # an argmax over NaN would name the first class, silently
         genes = pd.Index(adata.var_names.astype(str))
         model = self.bind(genes)
         columns = model.align(genes)

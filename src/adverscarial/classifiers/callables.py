@@ -42,6 +42,12 @@ class CellFunction(Classifier):
         self.genes = None if genes is None else pd.Index([str(gene) for gene in genes])
         self.gives_scores = classes is not None  # until the first answer tells
 
+    def __repr__(self) -> str:
+        given = [self.name]
+        given += [] if self._given_classes is None else [f"classes={list(self._given_classes)}"]
+        given += [] if self.genes is None else [f"genes={list(self.genes)}"]
+        return f"wrap({', '.join(given)})"
+
     @property
     def name(self) -> str:  # noqa: D102
         return getattr(self.function, "__name__", type(self.function).__name__)
@@ -60,8 +66,10 @@ class CellFunction(Classifier):
                 f"or ({len(X)}, classes) scores."
             )
         self.gives_scores = True
+        names = [str(c) for c in answer.columns] if isinstance(answer, pd.DataFrame) else None
+        if names is not None and set(names) == set(self.classes):  # columns count by name, whatever their order
+            values = values[:, [names.index(name) for name in self.classes]]
         if not self.classes:
-            names = [str(c) for c in answer.columns] if isinstance(answer, pd.DataFrame) else None
             if names is None:
                 raise ClassifierError(
                     f"{self.name} returned {values.shape[1]} score columns; name them with wrap(f, classes=[...])."
@@ -130,6 +138,9 @@ class ClusterFunction(Classifier):
 
     def __init__(self, function: Callable[[pd.DataFrame, pd.Series, str], Any]) -> None:
         self.function = function
+
+    def __repr__(self) -> str:
+        return f"wrap({self.name})"
 
     @property
     def name(self) -> str:  # noqa: D102

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial.classifiers._markers import MarkerTable, read_markers
+from adverscarial.classifiers._markers import MarkerTable, read_markers, source_text
 from adverscarial.classifiers._training import training_matrix
 from adverscarial.classifiers.base import Classifier, Decision
 from adverscarial.classifiers.linear import LinearModel, LinearScorer
@@ -51,13 +51,14 @@ class Markers(Classifier):
             raise ParameterError(f"Markers: n_markers must be at least 1, got {n_markers}.")
         self.n_markers, self.unknown_below, self.tissue = n_markers, unknown_below, tissue
         self.genes = None
-        self._given = markers is not None
-        self._markers: MarkerTable | None = read_markers(markers, tissue) if self._given else None
+        self._source = source_text(markers)
+        self._markers: MarkerTable | None = None if markers is None else read_markers(markers, tissue)
 
     def __repr__(self) -> str:
-        settings = ["..."] if self._given else []
+        settings = [self._source] if self._source else []
         settings += [] if self.n_markers == 10 else [f"n_markers={self.n_markers}"]
         settings += [] if self.unknown_below is None else [f"unknown_below={self.unknown_below}"]
+        settings += [f"tissue={self.tissue!r}"] if self.tissue else []
         return f"Markers({', '.join(settings)})"
 
     @property

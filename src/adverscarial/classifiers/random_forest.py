@@ -55,6 +55,7 @@ class RandomForest(Classifier):
         if n_estimators < 1:
             raise ParameterError(f"RandomForest: n_estimators must be at least 1, got {n_estimators}.")
         self.n_estimators, self.balance, self.n_jobs, self.seed = n_estimators, balance, n_jobs, seed
+        self.classes, self.genes = (), None
         self._trees: TreeEnsemble | None = None
 
     def __repr__(self) -> str:
@@ -121,6 +122,10 @@ class RandomForest(Classifier):
         feature = np.where(leaf, -1, nodes["var"].to_numpy(dtype=np.int64) - 1)
         if voted.min(initial=0) < 0 or voted.max(initial=0) >= len(classes) or feature.max(initial=0) >= len(genes):
             raise DataError("The node table names a class or a gene that is not in classes= or genes=.")
+        if feature[~leaf].min(initial=0) < 0:
+            raise DataError(
+                "The node table has inner nodes that test no gene; var counts from 1 where status is not -1."
+            )
         value[np.flatnonzero(leaf), voted] = 1
         forest = cls(n_estimators=len(roots))
         forest.classes, forest.genes = tuple(map(str, classes)), pd.Index([str(gene) for gene in genes])
@@ -147,14 +152,15 @@ class RandomForest(Classifier):
         )
 
     def state(self) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:  # noqa: D102
+        trees = self.trees
         assert self.genes is not None
         meta = {
             "classes": self.classes,
             "genes": list(self.genes),
-            "single": self.trees.single,
+            "single": trees.single,
             "settings": {"n_estimators": self.n_estimators, "balance": self.balance, "seed": self.seed},
         }
-        return meta, self.trees.arrays()
+        return meta, trees.arrays()
 
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:  # noqa: D102

@@ -12,10 +12,10 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial._matrix import CellMatrix, layer_of
-from adverscarial.classifiers._markers import MarkerTable, read_markers
+from adverscarial.classifiers._markers import MarkerTable, read_markers, source_text
 from adverscarial.classifiers.base import Classifier, Decision
 from adverscarial.classifiers.linear import LinearModel, LinearScorer
-from adverscarial.cluster import Cluster
+from adverscarial.cluster import Cluster, check_genes
 from adverscarial.errors import GeneMismatchError, some
 
 
@@ -54,7 +54,7 @@ class ScType(Classifier):
         tissue: str | None = None,
         scaled: bool = True,
     ) -> None:
-        self._source = repr(str(markers)) if isinstance(markers, str | PathLike) else "" if markers is None else "..."
+        self._source = source_text(markers)
         self.tissue, self.scaled = tissue, scaled
         self.markers: MarkerTable = read_markers(markers, tissue)
         self.classes = tuple(self.markers)
@@ -106,7 +106,8 @@ class ScType(Classifier):
             wanted = list(sensitivity)
             raise GeneMismatchError(
                 f"ScType: none of the {len(wanted):,} positive markers ({some(wanted)}) is among "
-                f"the {len(genes):,} genes ({some(genes)}). Markers are gene symbols: use datasets.gene_symbols() if the data have other ids."
+                f"the {len(genes):,} genes ({some(genes)}). "
+                "Markers are gene symbols: use datasets.gene_symbols() if the data have other ids."
             )
         used = sorted({place for weights in columns.values() for place in weights})
         row = {place: i for i, place in enumerate(used)}
@@ -123,9 +124,14 @@ class ScType(Classifier):
     def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
         if self.scaled:
             return super()._decide_all(adata, layer)
+        check_genes(adata)
+        matrix = CellMatrix(layer_of(adata, layer))
+        matrix.check_finite()
         genes = pd.Index(adata.var_names.astype(str))
         model = self.bind(genes)
-        columns = CellMatrix(layer_of(adata, layer)).columns(model.align(genes)).astype(np.float64)
+        if not adata.n_obs:
+            return super()._decide_all(adata, layer)
+        columns = matrix.columns(model.align(genes)).astype(np.float64)
         return model.decide(_zscore(columns, columns))
 
     def scorer(self, cluster: Cluster) -> LinearScorer:  # noqa: D102
@@ -165,5 +171,6 @@ def _zscore(values: np.ndarray, over: np.ndarray) -> np.ndarray:
     """Return `values` centred and scaled (n - 1) by the columns `over`; 0 where a column does not vary."""
     mean = over.mean(axis=0)
     spread = np.sqrt(((over - mean) ** 2).sum(axis=0) / max(len(over) - 1, 1))
-    varies = spread > 0
+    # told by the values, not by the spread: rounding makes that of a constant 0.1 slightly more than 0
+    varies = over.max(axis=0) > over.min(axis=0)
     return np.where(varies, (values - mean) / np.where(varies, spread, 1.0), 0.0)
