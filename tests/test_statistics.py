@@ -60,6 +60,15 @@ def test_quantile_is_numpys(form: str, X: np.ndarray, q: float) -> None:
     np.testing.assert_array_equal(GeneStatistics(FORMS[form](X)).quantile(genes, q), np.quantile(X, q, axis=0)[::-1])
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_quantile_is_numpys_to_the_last_bit(form: str) -> None:
+    """numpy interpolates from the nearer end; full-length fractions show which end was taken."""
+    X = np.random.default_rng(2).normal(size=(38, 20))
+    statistics = GeneStatistics(FORMS[form](X))
+    for q in np.linspace(0, 1, 203).tolist():
+        np.testing.assert_array_equal(statistics.quantile(np.arange(20), q), np.quantile(X, q, axis=0))
+
+
 @settings(max_examples=50, deadline=None)
 @given(X=matrices(), q=st.floats(0, 1), sparse=st.booleans())
 def test_quantile_of_float32_is_computed_in_float64(X: np.ndarray, q: float, sparse: bool) -> None:
