@@ -1,0 +1,5 @@
+"""A survey as one HTML file that a biologist reads and that opens without a network."""
+
+from adverscarial.report.html import write_report
+
+__all__ = ["write_report"]

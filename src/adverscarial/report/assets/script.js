@@ -1,0 +1,89 @@
+// Search, sorting and opening: comforts only. Without this script the report is complete, and every part can be opened.
+"use strict";
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const places = [...document.querySelectorAll(".place")];
+
+  // a link to a cluster opens it
+  const reveal = () => {
+    const place = byId(location.hash.slice(1));
+    if (place && place.classList.contains("place")) {
+      place.open = true;
+      place.scrollIntoView();
+    }
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+  if (!places.length) return;
+
+  const say = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+  let rows = null; // collected when first needed: there can be many
+  const collect = () =>
+    places.flatMap((place) =>
+      [...place.querySelectorAll(".genes tbody tr, .names li")].map((row) => ({
+        row,
+        place,
+        name: (row.tagName === "TR" ? row.cells[0] : row).textContent.trim().toUpperCase(),
+        signature: row.parentElement.classList.contains("signature"),
+      })),
+    );
+  const wasOpen = new Map(); // which details the reader had opened before searching
+
+  const search = () => {
+    const text = byId("gene").value.trim();
+    const wanted = text.toUpperCase();
+    rows ??= collect();
+    const boxes = [...document.querySelectorAll(".place, .unlisted")];
+    if (wanted && !wasOpen.size) boxes.forEach((box) => wasOpen.set(box, box.open));
+    const hits = new Set();
+    let flips = 0, signatures = 0;
+    for (const item of rows) {
+      const hit = item.name.includes(wanted);
+      item.row.hidden = !hit;
+      if (!wanted || !hit) continue;
+      hits.add(item.place);
+      hits.add(item.row.closest("details"));
+      if (item.signature) signatures += 1;
+      else flips += 1;
+    }
+    for (const box of boxes) {
+      box.hidden = Boolean(wanted) && !hits.has(box);
+      box.open = wanted ? hits.has(box) : (wasOpen.get(box) ?? box.open);
+    }
+    if (!wanted) wasOpen.clear();
+    const where = places.filter((place) => hits.has(place)).length;
+    byId("found").textContent = !wanted ? ""
+      : hits.size ? `“${text}”: ${say(flips, "flip")} and ${say(signatures, "place")} in a signature, in ${say(where, "cluster")} below.`
+      : `No gene with “${text}” in its name is listed in this report.`;
+  };
+  let waiting;
+  byId("gene").addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(search, 120);
+  });
+  byId("tools").addEventListener("submit", (event) => {
+    event.preventDefault();
+    search();
+  });
+  byId("open").addEventListener("click", () => places.forEach((place) => (place.open = true)));
+  byId("close").addEventListener("click", () => places.forEach((place) => (place.open = false)));
+  byId("tools").hidden = false;
+
+  // headings of gene tables become buttons that sort
+  const value = (row, column) => row.cells[column].dataset.v ?? row.cells[column].textContent;
+  const compare = (a, b) => a.localeCompare(b, "en", { numeric: true });
+  for (const head of document.querySelectorAll(".genes thead th")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+      for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+      const body = head.closest("table").tBodies[0];
+      const sorted = [...body.rows].sort((a, b) => sign * compare(value(a, head.cellIndex), value(b, head.cellIndex)));
+      body.replaceChildren(...sorted);
+    });
+  }
+})();
