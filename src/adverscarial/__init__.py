@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from adverscarial import attacks, classifiers, datasets, errors
+from adverscarial import attacks, classifiers, datasets, errors, pl
 from adverscarial.classifiers.prediction import ClusterPrediction, predict
 from adverscarial.evaluation import Survey, survey
 from adverscarial.modifications import (
@@ -35,6 +35,7 @@ __all__ = [
     "datasets",
     "errors",
     "modify",
+    "pl",
     "predict",
     "survey",
 ]

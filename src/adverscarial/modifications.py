@@ -318,7 +318,7 @@ SHORT_STRINGS = {
     "decile+5": "move each cell five deciles up (or down: decile-5)",
     "random": "draw each cell between the gene's minimum and maximum",
     "positive_aberrant": "100,000 times the data set's maximum",
-    "negative_aberrant": "the same, negative",
+    "negative_aberrant": "100,000 times the data set's maximum, negative",
     "dropout:0.5": "set half of the cells to zero",
     "fixed:3": "set every cell to 3",
 }

@@ -4,12 +4,15 @@ from adverscarial.classifiers.base import Answer, Answers, Classifier, Decision,
 from adverscarial.classifiers.chetah import Chetah
 from adverscarial.classifiers.loading import load
 from adverscarial.classifiers.markers import Markers
+from adverscarial.classifiers.mlp import MLP
 from adverscarial.classifiers.random_forest import RandomForest
 from adverscarial.classifiers.scannotatr import ScAnnotatR
 from adverscarial.classifiers.sctype import ScType
+from adverscarial.classifiers.torch_module import TorchModule
 from adverscarial.classifiers.wrap import wrap
 
 __all__ = [
+    "MLP",
     "Answer",
     "Answers",
     "Chetah",
@@ -20,6 +23,7 @@ __all__ = [
     "ScAnnotatR",
     "ScType",
     "Scorer",
+    "TorchModule",
     "load",
     "wrap",
 ]

@@ -21,6 +21,8 @@ from adverscarial.errors import InputRejected
 _DOUBT = 1e-12
 #: and so is one whose answer is this much smaller than what was added up: too few digits are left
 _LOST = 1e-5
+#: changes accepted one upon the other before everything is summed anew, so that no rounding piles up
+_ANEW = 64
 
 #: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -136,6 +138,10 @@ class LinearScorer(Scorer):
         self._sums = Z @ self._weights + self._bias
         # how much was added up for each cell, whatever cancelled
         self._size = (np.abs(Z) @ np.abs(self._weights) + np.abs(self._bias)).max(axis=1)
+        self._accepted = 0
+        self._note_sums()
+
+    def _note_sums(self) -> None:
         self._codes = self._decide(self._sums)
         self._counts = self._ballot.count(self._codes)
         self._baseline = self._ballot.answer(self._codes, self._report(self._sums))
@@ -169,10 +175,11 @@ class LinearScorer(Scorer):
         """Return the sums with some genes changed, as exact as a full prediction."""
         weights = self._weights[places]
         if 2 * len(places) < len(self._weights):
-            delta = new - self._Z[:, places]
-            sums = self._sums + delta @ weights
-            size = self._size + (np.abs(delta) @ np.abs(weights)).max(axis=1)
-            best = np.partition(sums, -2, axis=1)[:, -2:] if sums.shape[1] > 1 else np.hstack([np.zeros_like(sums), sums])
+            sums = self._sums + (new - self._Z[:, places]) @ weights
+            size = self._size + self._added(places, new)
+            best = (
+                np.partition(sums, -2, axis=1)[:, -2:] if sums.shape[1] > 1 else np.hstack([np.zeros_like(sums), sums])
+            )
             unclear = np.abs(best[:, 1] - best[:, 0]) <= _DOUBT * size
             if not (unclear | (np.abs(sums).max(axis=1) < _LOST * size)).any():
                 return sums
@@ -207,7 +214,18 @@ class LinearScorer(Scorer):
         _, places, new = self._known(genes, values)
         if not np.isfinite(new).all():
             raise InputRejected(_refusal(new))
-        self._set_state(self._changed(places, new))
+        self._accepted += 1
+        if self._accepted == _ANEW:
+            self._set_state(self._changed(places, new))
+            return
+        sums = self._summed(places, new)
+        self._size = self._size + self._added(places, new)
+        self._sums, self._Z = sums, self._changed(places, new)
+        self._note_sums()
+
+    def _added(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Return a bound on what changing some genes adds up to, for each cell."""
+        return (np.abs(new - self._Z[:, places]) @ np.abs(self._weights[places])).max(axis=1)
 
     def fork(self) -> Self:  # noqa: D102
         other = object.__new__(type(self))

@@ -8,13 +8,14 @@ from adverscarial import _store
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.chetah import Chetah
 from adverscarial.classifiers.markers import Markers
+from adverscarial.classifiers.mlp import MLP
 from adverscarial.classifiers.random_forest import RandomForest
 from adverscarial.classifiers.scannotatr import ScAnnotatR
 from adverscarial.classifiers.sctype import ScType
 from adverscarial.errors import AdverscarialError, StorageError, some
 
 FAMILIES: dict[str, type[Classifier]] = {
-    str(family.family): family for family in (Chetah, Markers, RandomForest, ScAnnotatR, ScType)
+    str(family.family): family for family in (MLP, Chetah, Markers, RandomForest, ScAnnotatR, ScType)
 }
 
 

@@ -148,8 +148,9 @@ class TreeScorer(Scorer):
         inner = np.flatnonzero(trees.feature >= 0)
         order = np.argsort(trees.roots, kind="stable")
         tree = order[np.searchsorted(trees.roots[order], inner, side="right") - 1]
-        pairs = np.unique(np.stack([trees.feature[inner], tree]), axis=1)
-        self._uses = np.searchsorted(pairs[0], np.arange(self._n_features + 1)), pairs[1]
+        pairs = np.unique(trees.feature[inner] * len(order) + tree)
+        starts = np.searchsorted(pairs, np.arange(self._n_features + 1) * len(order))
+        self._uses = starts, pairs % len(order)
 
     def _settle(self) -> None:
         """Sum the leaves anew, so that no rounding piles up over accepted changes."""
@@ -229,7 +230,9 @@ class TreeScorer(Scorer):
 
 
 #: one node in one place of memory, so that a step of a walk reads one cache line
-_NODE = np.dtype([("threshold", np.float64), ("feature", np.int32), ("left", np.int32), ("right", np.int32)], align=True)
+_NODE = np.dtype(
+    [("threshold", np.float64), ("feature", np.int32), ("left", np.int32), ("right", np.int32)], align=True
+)
 
 
 def packed(trees: TreeEnsemble) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import pandas as pd
 import typer
+from rich import box
 from rich.table import Table
 
 from adverscarial.attacks import Attack, MaxChange, SingleGene
@@ -107,12 +108,12 @@ def show(result: Survey) -> None:
             chosen = part[part["attack"] == kind]
             if chosen.empty:
                 continue
-            table = Table(title=f"{classifier} · {title}", title_justify="left")
+            table = Table(title=f"{classifier} · {title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
             table.add_column("cluster")
             table.add_column("called")
             modifications = list(dict.fromkeys(chosen["modification"]))
             for name in modifications:
-                table.add_column(name, justify="right")
+                table.add_column(name.replace("_", "\n"), justify="right")
             for cluster, cells in chosen.groupby("cluster", sort=False):
                 of = cells.set_index("modification")
                 numbers = [of[column].get(name) for name in modifications]

@@ -1,0 +1,5 @@
+"""``python -m adverscarial``: the command line."""
+
+from adverscarial.cli import main
+
+main()

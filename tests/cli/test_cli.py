@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import anndata
+import pandas as pd
+import pytest
+
+import adverscarial as adv
+from adverscarial.cli import main
+
+
+@pytest.fixture(scope="module")
+def cells_file(pbmc_small, tmp_path_factory):
+    path = tmp_path_factory.mktemp("cells") / "cells.h5ad"
+    pbmc_small.write_h5ad(path)
+    return path
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run the command line here; return (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["adverscarial", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def attack_arguments(cells_file, *more):
+    common = [
+        "--groupby",
+        "cell_type",
+        "--target",
+        "CD4+/CD25 T Reg",
+        "--classifier",
+        "sctype",
+        "--preprocess",
+        "scale",
+    ]
+    return ["attack", cells_file, *common, *more]
+
+
+def test_every_command_has_help_with_an_example(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("demo", "attack", "survey", "list"):
+        assert command in out
+        code, help_text, _ = run(command, "--help")
+        assert code == 0
+        assert "Example:" in help_text
+
+
+def test_list_names_everything(run):
+    code, out, _ = run("list", "--json")
+    listed = json.loads(out)
+    assert code == 0
+    assert set(listed) == {"attacks", "modifications", "classifiers"}
+    assert {"single-gene", "max-change"} <= set(listed["attacks"])
+    for name in listed["modifications"]:
+        assert str(adv.modifications.parse(name)) == name
+    code, out, _ = run("list")
+    assert code == 0
+    assert "perc99" in out
+
+
+def test_attack_prints_what_the_library_finds(run, cells_file, pbmc_small):
+    code, out, _ = run(*attack_arguments(cells_file, "--json"))
+    assert code == 0
+    answer = json.loads(out)
+    scaled = adv.datasets.preprocess(pbmc_small, target_sum=None)
+    attack = adv.attacks.SingleGene("perc99")
+    result = attack(scaled, adv.classifiers.ScType(), groupby="cell_type", target="CD4+/CD25 T Reg")
+    assert answer["genes"] == result.genes
+    assert answer["baseline"] == result.baseline
+    code, out, _ = run(*attack_arguments(cells_file))
+    assert code == 0
+    assert f"flipped   {len(result.genes)}" in out
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".h5ad"])
+def test_attack_writes_what_the_ending_says(run, cells_file, tmp_path, suffix):
+    out = tmp_path / f"result{suffix}"
+    code, _, err = run(*attack_arguments(cells_file, "--out", out))
+    assert code == 0
+    assert f"result{suffix}" in err.replace("\n", "")
+    if suffix == ".csv":
+        assert len(pd.read_csv(out)) == 765
+    elif suffix == ".npz":
+        assert adv.attacks.Result.load(out).target == "CD4+/CD25 T Reg"
+    else:
+        assert "adverscarial" in anndata.read_h5ad(out).uns
+
+
+def test_fail_over_sets_the_exit_code(run, cells_file):
+    code, _, err = run(*attack_arguments(cells_file, "--fail-over", "0"))
+    assert code == 1
+    assert "--fail-over allows 0" in err.replace("\n", " ")
+    code, _, _ = run(*attack_arguments(cells_file, "--fail-over", "765"))
+    assert code == 0
+
+
+def test_max_change_and_a_trained_classifier(run, cells_file):
+    arguments = ["attack", cells_file, "--groupby", "cell_type", "--target", "Dendritic", "--classifier", "markers"]
+    code, out, err = run(*arguments, "--attack", "max-change", "--modification", "perc1", "--json")
+    assert code == 0
+    assert json.loads(out)["maximal"] is True
+    assert "the other half (347) is attacked" in err.replace("\n", " ")
+
+
+def test_a_saved_classifier_is_read(run, cells_file, pbmc_small, tmp_path):
+    model = adv.classifiers.Markers(n_markers=3).fit(pbmc_small, "cell_type")
+    model.save(tmp_path / "markers.npz")
+    arguments = ["attack", cells_file, "--groupby", "cell_type", "--target", "Dendritic", "--json"]
+    code, out, _ = run(*arguments, "--classifier", tmp_path / "markers.npz")
+    assert code == 0
+    expected = adv.attacks.SingleGene("perc99")(pbmc_small, model, groupby="cell_type", target="Dendritic")
+    assert json.loads(out)["genes"] == expected.genes
+
+
+def test_survey_writes_table_and_report_and_goes_on(run, cells_file, tmp_path):
+    arguments = ["survey", cells_file, "--groupby", "cell_type", "--preprocess", "scale", "--classifier", "sctype"]
+    arguments += ["--target", "Dendritic", "--target", "CD19+ B", "--modification", "perc1", "--modification", "perc99"]
+    arguments += ["--attack", "single-gene", "--attack", "max-change", "--out", tmp_path / "run"]
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "CD19+ B" in out
+    table = pd.read_csv(tmp_path / "run" / "table.csv")
+    assert len(table) == 8
+    assert "<html" in (tmp_path / "run" / "report.html").read_text()
+    code, out, _ = run(*arguments, "--json")
+    assert code == 0
+    assert len(json.loads(out)["rows"]) == 8
+    code, _, err = run(*arguments, "--seed", "5")
+    assert code == 2
+    assert "belongs to another survey, which differs in seed" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--modification", "perk99"], "is no modification"),
+        (["--attack", "single"], "There is no attack 'single'"),
+        (["--classifier", "svm9"], "is neither a classifier nor a file"),
+        (["--target", "Dentritic"], "Did you mean 'Dendritic'"),
+        (["--groupby", "celltype"], "Did you mean 'cell_type'"),
+        (["--layer", "counts"], "There is no layer 'counts'"),
+        (["--out", "result.xml"], "must end in .csv, .npz or .h5ad"),
+        (["--budget", "0"], "budget must be at least 1"),
+    ],
+)
+def test_bad_input_ends_with_one_clear_message(run, cells_file, arguments, message):
+    code, out, err = run(*attack_arguments(cells_file, *arguments))
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_missing_file_as_a_program(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "adverscarial",
+        "attack",
+        str(tmp_path / "no.h5ad"),
+        "--groupby",
+        "a",
+        "--target",
+        "b",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no.h5ad" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_demo_prints_its_table_and_writes_its_report(run, tmp_path):
+    code, out, err = run("demo", "--out", tmp_path / "demo")
+    assert code == 0
+    assert "ScType" in out
+    assert "RandomForest" in out
+    assert "Report:" in err
+    assert (tmp_path / "demo" / "report.html").stat().st_size > 10_000
+    assert len(pd.read_csv(tmp_path / "demo" / "table.csv")) == 3 * 10 * 7
