@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.boosting import Boosted, boosting_package
 from adverscarial.classifiers.callables import CellFunction, ClusterFunction
+from adverscarial.classifiers.celltypist import CellTypist, is_celltypist
 from adverscarial.classifiers.estimators import Estimator
 from adverscarial.errors import ParameterError
 
@@ -18,8 +20,10 @@ def wrap(obj: Any, *, classes: Sequence[str] | None = None, genes: Sequence[str]
     Parameters
     ----------
     obj
-        A fitted scikit-learn estimator or pipeline; or a function: ``X -> labels``, ``X -> scores`` (cells x
-        classes), or the R package's form ``f(expression, clusters, target) -> (label, share)``.
+        A fitted scikit-learn estimator or pipeline; an XGBoost or LightGBM classifier or ``Booster``; a CellTypist
+        ``Model``; or a function: ``X -> labels``, ``X -> scores`` (cells x classes), or the R package's form
+        ``f(expression, clusters, target) -> (label, share)``. (An XGBoost model that was trained on a sparse matrix
+        needs :class:`~adverscarial.classifiers.boosting.Boosted` with ``missing=0``.)
     classes
         Names of the score columns, where the object does not know them.
     genes
@@ -41,12 +45,19 @@ def wrap(obj: Any, *, classes: Sequence[str] | None = None, genes: Sequence[str]
         return obj
     if isinstance(obj, type):
         raise ParameterError(f"wrap got the class {obj.__name__} itself; pass a fitted object of it.")
+    if boosting_package(obj):
+        return Boosted(obj, classes=classes, genes=genes)
+    if is_celltypist(obj):
+        if classes is not None or genes is not None:
+            raise ParameterError("A CellTypist model knows its classes and genes: leave out classes= and genes=.")
+        return CellTypist(obj)
     if hasattr(obj, "predict") and hasattr(obj, "get_params"):
         return Estimator(obj, classes=classes, genes=genes)
     if callable(obj):
         return ClusterFunction(obj) if _wants_three(obj) else CellFunction(obj, classes=classes, genes=genes)
     raise ParameterError(
-        f"wrap cannot use a {type(obj).__name__}: pass a fitted scikit-learn estimator, or a function of cells x genes."
+        f"wrap cannot use a {type(obj).__name__}: pass a fitted scikit-learn estimator, an XGBoost, LightGBM or "
+        "CellTypist model, or a function of cells x genes."
     )
 
 
