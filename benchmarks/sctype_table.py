@@ -6,9 +6,9 @@ import resource
 import sys
 
 import pandas as pd
-from common import data_folder, median_seconds, pbmc3k, save, show
 
 import adverscarial as adv
+from common import data_folder, median_seconds, pbmc3k, save, show
 
 MODIFICATIONS = ("perc1", "perc99", "decile+5:reference", "positive_aberrant:reference", "negative_aberrant:reference")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from common import REPEATS, halves, median_seconds, save, show
 
 import adverscarial as adv
 from adverscarial.cluster import Cluster
+from common import REPEATS, halves, median_seconds, save, show
 
 GENES = 200  # genes that the slow loop is timed on; the rest is extrapolated
 TARGET = "B"

@@ -201,9 +201,9 @@ def test_unknown_modifications(make: Callable[..., Any]) -> None:
     [
         (lambda: SingleGene("perc1", search="all"), "search must be 'auto', 'exact', 'bisect' or 'both', got 'all'"),  # type: ignore[arg-type]
         (lambda: SingleGene("perc1", change_type="real"), "change_type must be 'any' or 'named'.*got 'real'"),  # type: ignore[arg-type]
-        (lambda: SingleGene("perc1", bins=0), "bins and max_split_size must be at least 1, got 0"),
-        (lambda: SingleGene("perc1", max_split_size=0), "must be at least 1, got 100 and 0"),
-        (lambda: MaxChange("perc1", restarts=0), "restarts and max_split_size must be at least 1, got 0"),
+        (lambda: SingleGene("perc1", bins=0), "bins must be a whole number of at least 1, got 0"),
+        (lambda: SingleGene("perc1", max_split_size=0), "max_split_size must be a whole number of at least 1, got 0"),
+        (lambda: MaxChange("perc1", restarts=0), "restarts must be a whole number of at least 1, got 0"),
         (lambda: MaxChange("perc1", change_type="real"), "change_type must be 'any' or 'named'.*got 'real'"),  # type: ignore[arg-type]
     ],
 )
@@ -275,15 +275,15 @@ def test_classifiers_that_misbehave(attack: Any, wrong: str, late: bool) -> None
     assert not isinstance(caught.value, InputRejected)
 
 
-@pytest.mark.xfail(raises=(TypeError, ValueError), reason="such answers are read outside of what is caught")
 @pytest.mark.parametrize(
     "model",
     [
         lambda X: [[1.0], *[[1.0, 2.0]] * (len(X) - 1)],
         lambda expression, clusters, target: ("B", "all"),
         lambda expression, clusters, target: ("B", None),
+        lambda expression, clusters, target: ("B", float("nan")),
     ],
-    ids=["ragged scores", "share is text", "share is None"],
+    ids=["ragged scores", "share is text", "share is None", "share is NaN"],
 )
 def test_answers_that_cannot_be_read(model: Any) -> None:
     with pytest.raises(ClassifierError, match="returned"):
@@ -366,3 +366,24 @@ def test_genes_that_are_not_the_classifiers(needed: list[str], have: list[str] |
     ):
         with pytest.raises(GeneMismatchError, match=message):
             refused()
+
+
+def test_a_setting_of_the_wrong_type() -> None:
+    with pytest.raises(ParameterError, match="bins must be a whole number of at least 1, got 'x'"):
+        SingleGene("perc99", bins="x")
+    with pytest.raises(ParameterError, match="restarts must be a whole number"):
+        MaxChange("perc99", restarts=0)
+
+
+def test_data_of_another_type() -> None:
+    with pytest.raises(DataError, match="Expected an AnnData, got a str"):
+        SingleGene("perc99")("cells.h5ad", lambda X: ["B"] * len(X), groupby="cell_type", target="B")
+
+
+def test_verifying_a_gene_that_was_not_tested() -> None:
+    adata = example()
+    first, second = adata.var_names[:2]
+    attack = SingleGene("perc99", genes=[first])
+    result = attack(adata, lambda X: ["B"] * len(X), groupby="cell_type", target="B")
+    with pytest.raises(ParameterError, match="did not test"):
+        result.verify(adata, lambda X: ["B"] * len(X), genes=[second])

@@ -147,7 +147,11 @@ def cluster_names(labels: np.ndarray) -> list[str]:
 
 
 def check_genes(adata: AnnData) -> None:
-    """Raise a DataError when gene names repeat."""
+    """Raise a DataError when gene names repeat, or when it is no AnnData at all."""
+    if not isinstance(adata, AnnData):
+        raise DataError(
+            f"Expected an AnnData, got a {type(adata).__name__}. Read files with adverscarial.datasets.load()."
+        )
     if not adata.var_names.is_unique:
         repeated = adata.var_names[adata.var_names.duplicated()].unique()
         raise DataError(

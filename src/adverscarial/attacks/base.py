@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -115,10 +116,10 @@ class Attack(ABC):
 
 def check_run(budget: int | None, seed: int) -> None:
     """Raise a ParameterError for an impossible budget or seed."""
-    if budget is not None and budget < 1:
-        raise ParameterError(f"budget must be at least 1 question, got {budget}.")
-    if seed < 0:
-        raise ParameterError(f"seed must not be negative, got {seed}.")
+    if budget is not None and (not isinstance(budget, Integral) or budget < 1):
+        raise ParameterError(f"budget must be at least 1 question, got {budget!r}.")
+    if not isinstance(seed, Integral) or seed < 0:
+        raise ParameterError(f"seed must be a whole number, not negative, got {seed!r}.")
 
 
 def scorer_for(model: Classifier, cluster: Cluster) -> Scorer:
@@ -155,6 +156,13 @@ def candidates(cluster: Cluster, genes: Sequence[str] | None, exclude: Sequence[
     if not len(chosen):
         raise ParameterError("No gene is left to attack: genes= is empty, or exclude= names all of them.")
     return chosen
+
+
+def check_counts(**settings: int) -> None:
+    """Raise a ParameterError unless every setting is a whole number of at least 1."""
+    for name, value in settings.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ParameterError(f"{name} must be a whole number of at least 1, got {value!r}.")
 
 
 def check_change_type(change_type: str) -> None:

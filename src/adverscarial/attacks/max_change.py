@@ -9,10 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from adverscarial.attacks.base import Attack, candidates, check_change_type
+from adverscarial.attacks.base import Attack, candidates, check_change_type, check_counts
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.session import BudgetSpent, Session
-from adverscarial.errors import ParameterError
 from adverscarial.modifications import Modification, parse
 
 
@@ -67,10 +66,7 @@ class MaxChange(Attack):
     def __post_init__(self) -> None:
         object.__setattr__(self, "modification", parse(self.modification))
         check_change_type(self.change_type)
-        if self.restarts < 1 or self.max_split_size < 1:
-            raise ParameterError(
-                f"restarts and max_split_size must be at least 1, got {self.restarts} and {self.max_split_size}."
-            )
+        check_counts(restarts=self.restarts, max_split_size=self.max_split_size)
 
     def _steps(self, session: Session) -> float:
         return float(self.restarts)

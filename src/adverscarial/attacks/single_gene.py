@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial.attacks.base import Attack, candidates, check_change_type
+from adverscarial.attacks.base import Attack, candidates, check_change_type, check_counts
 from adverscarial.attacks.result import Judge, Result, Verification
 from adverscarial.attacks.session import BudgetSpent, Session
 from adverscarial.classifiers.base import Answer
-from adverscarial.errors import ParameterError
+from adverscarial.errors import ParameterError, some
 from adverscarial.modifications import Modification, parse
 
 FLIPPED, HELD, REJECTED = 0, 1, 2
@@ -76,10 +76,7 @@ class SingleGene(Attack):
         check_change_type(self.change_type)
         if self.search not in ("auto", "exact", "bisect", "both"):
             raise ParameterError(f"search must be 'auto', 'exact', 'bisect' or 'both', got '{self.search}'.")
-        if self.bins < 1 or self.max_split_size < 1:
-            raise ParameterError(
-                f"bins and max_split_size must be at least 1, got {self.bins} and {self.max_split_size}."
-            )
+        check_counts(bins=self.bins, max_split_size=self.max_split_size)
 
     def _steps(self, session: Session) -> float:
         return float(len(candidates(session.cluster, self.genes, self.exclude)))
@@ -329,7 +326,10 @@ class SingleGeneResult(Result):
         judge = Judge(adata, classifier, self)
         place = {name: i for i, name in enumerate(self.gene)}
         rows = []
-        for name in self.genes if genes is None else genes:
+        chosen = self.genes if genes is None else list(genes)
+        if untested := [name for name in chosen if name not in place]:
+            raise ParameterError(f"The attack did not test {some(untested)}, so there is nothing to verify.")
+        for name in chosen:
             answer = judge.ask(judge.cluster.positions([name]))
             claimed = str(self.labels[self.code[place[name]]])
             rows.append((name, claimed, answer.label, answer.share, answer.label == claimed))

@@ -54,7 +54,10 @@ class CellFunction(Classifier):
 
     def decide(self, X: np.ndarray) -> Decision:  # noqa: D102
         answer = call(self.name, self.function, X)
-        values = np.asarray(answer)
+        try:
+            values = np.asarray(answer)
+        except ValueError as error:
+            raise ClassifierError(f"{self.name} returned rows of different lengths: {error}") from error
         if values.ndim == 2 and values.shape[1] == 1 and values.dtype.kind not in "fiu":
             values = values[:, 0]
         if values.ndim == 1 and len(values) == len(X):
@@ -164,7 +167,12 @@ class ClusterFunction(Classifier):
             raise ClassifierError(
                 f"{self.name} returned a {type(answer).__name__}; expected a label or (label, share)."
             )
-        share = float(share)
+        try:
+            share = float(share)
+        except (TypeError, ValueError) as error:
+            raise ClassifierError(f"{self.name} returned the share {share!r}; expected a number.") from error
+        if np.isnan(share):
+            raise ClassifierError(f"{self.name} returned NaN as its share; expected a number.")
         return Answer(str(answer), share)
 
     def decide(self, X: np.ndarray) -> Decision:

@@ -242,7 +242,7 @@ def _refusal(transformed: np.ndarray) -> str:
 def _count_each(
     sums: np.ndarray, size: np.ndarray, delta: np.ndarray, weights: np.ndarray, n_labels: int, binary: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count the labels of all cells for each gene changed alone, shape (genes, labels); and say where rounding decides."""
+    """Count the labels of all cells for each gene changed alone, (genes, labels); and say where rounding decides."""
     n_cells, n_classes = sums.shape
     counts = np.zeros((len(delta), n_labels), dtype=np.int64)
     unclear = np.zeros(len(delta), dtype=np.bool_)

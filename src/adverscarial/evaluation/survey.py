@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -204,13 +205,17 @@ def survey(
     [['Dendritic', 'Dendritic cell', 0]]
     """
     check_run(budget, seed)
+    jobs = _jobs(n_jobs, backend)
     models = named_classifiers(classifiers)
     chosen = [attacks] if isinstance(attacks, Attack) else list(attacks)
     if not chosen or not all(isinstance(attack, Attack) for attack in chosen):
         raise ParameterError("attacks= must name at least one attack, for example [adv.attacks.SingleGene('perc99')].")
     check_genes(adata)
     names = cluster_names(cluster_labels(adata, groupby))
-    clusters = names if targets is None else [str(target) for target in targets]
+    wanted = [targets] if isinstance(targets, str) else targets
+    clusters = names if wanted is None else list(dict.fromkeys(map(str, wanted)))
+    if not clusters:
+        raise ParameterError(f"targets= is empty; leave it out to attack all {len(names)} clusters.")
     if strange := [name for name in clusters if name not in names]:
         raise DataError(
             f"There is no cluster '{strange[0]}' in obs['{groupby}'].{did_you_mean(strange[0], names)} "
@@ -220,7 +225,8 @@ def survey(
         raise DataError(f"obs['{groupby}'] has {len(names)} cluster(s); a survey needs at least two.")
     grid = [(model, target, attack) for model in models for target in clusters for attack in chosen]
     tasks = tuple(Task(number, *cell) for number, cell in enumerate(grid))
-    layer_of(adata, layer)
+    matrix = CellMatrix(layer_of(adata, layer))
+    matrix.check_finite()
     plan = plan_of(adata, models, chosen, clusters, groupby=groupby, layer=layer, seed=seed, budget=budget)
     folder = None if out is None else RunFolder(out)
     done: dict[int, Result] = {} if folder is None else folder.open(plan, tasks)
@@ -231,7 +237,7 @@ def survey(
     work = _Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder)
     errors: dict[int, str] = {}
     for outcomes in _run_all(
-        work, [(models[group[0].classifier], group) for group in groups if group], n_jobs, backend, progress
+        work, [(models[group[0].classifier], group) for group in groups if group], jobs, backend, progress
     ):
         for number, outcome in outcomes:
             if isinstance(outcome, Result):
@@ -279,10 +285,8 @@ _statistics: dict[str, GeneStatistics] = {}
 def _run_group(work: _Work, model: Classifier, tasks: Sequence[Task]) -> list[tuple[int, Result | str]]:
     """Run all attacks on one cluster of one classifier: they share its rows and its scorer."""
     if work.key not in _statistics:
-        matrix = CellMatrix(layer_of(work.adata, work.layer))
-        matrix.check_finite()
         _statistics.clear()
-        _statistics[work.key] = GeneStatistics(matrix)
+        _statistics[work.key] = GeneStatistics(CellMatrix(layer_of(work.adata, work.layer)))
     outcomes: list[tuple[int, Result | str]] = []
     try:
         cluster = Cluster(
@@ -309,17 +313,25 @@ def _run_group(work: _Work, model: Classifier, tasks: Sequence[Task]) -> list[tu
     return outcomes
 
 
+def _jobs(n_jobs: int, backend: str | None) -> int:
+    """Return the number of processes, once it and the backend are known to make sense."""
+    from joblib import cpu_count
+
+    if backend not in (None, "loky", "threading"):
+        raise ParameterError(f"backend must be 'loky' (processes) or 'threading', got {backend!r}.")
+    if not isinstance(n_jobs, Integral) or (n_jobs < 1 and n_jobs != -1):
+        raise ParameterError(f"n_jobs must be at least 1, or -1 for all cores, got {n_jobs!r}.")
+    return int(cpu_count() if n_jobs == -1 else n_jobs)
+
+
 def _run_all(
-    work: _Work, groups: list[tuple[Classifier, list[Task]]], n_jobs: int, backend: str | None, progress: bool | None
+    work: _Work, groups: list[tuple[Classifier, list[Task]]], jobs: int, backend: str | None, progress: bool | None
 ) -> Iterator[list[tuple[int, Result | str]]]:
     """Run the groups here or in several processes, and yield each group's outcomes as they come."""
-    from joblib import Parallel, cpu_count, delayed
+    from joblib import Parallel, delayed
     from rich.console import Console
     from rich.progress import track
 
-    jobs = cpu_count() if n_jobs == -1 else n_jobs
-    if jobs < 1:
-        raise ParameterError(f"n_jobs must be at least 1, or -1 for all cores, got {n_jobs}.")
     finished: Iterator[list[tuple[int, Result | str]]]
     if jobs == 1 or len(groups) < 2:
         finished = (_run_group(work, model, tasks) for model, tasks in groups)

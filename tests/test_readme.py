@@ -1,0 +1,38 @@
+"""What the README shows is what its code prints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"[\d.]+ s$", "# s", text.strip(), flags=re.MULTILINE)
+
+
+def test_quickstart_prints_what_is_shown(capsys, tmp_path, monkeypatch):
+    text = README.read_text()
+    code = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    shown = re.findall(r"```text\n(.*?)```", text, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(code[0], names)
+    assert without_times(capsys.readouterr().out) == without_times(shown[0])
+    assert len(code[0].strip().splitlines()) <= 12
+    exec(code[1], names)
+    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\(([^)]+)\)", README.read_text()):
+        assert (README.parent / link).is_file(), link
+
+
+@pytest.mark.parametrize("name", ["demo", "test", "lint", "types", "bench"])
+def test_make_has_what_the_readme_and_ci_call(name):
+    makefile = (README.parent / "Makefile").read_text()
+    assert re.search(rf"^{name}:", makefile, flags=re.MULTILINE)
