@@ -180,6 +180,7 @@ class _Game:
             assert answer.label == truth.label
             assert answer.share == truth.share
         else:  # each undecided cell may be counted for either label
+            assert truth.labels is not None
             undecided = int(near.sum())
             votes = vote(truth.labels)[2]
             assert votes[truth.label] - votes.get(answer.label, 0) <= 2 * undecided
