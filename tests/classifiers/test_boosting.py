@@ -207,6 +207,16 @@ def test_zeros_apart_on_both_sides_of_a_threshold(sign: int, default: str) -> No
     assert len(np.unique(trees.sums(values).round(6))) > 1
 
 
+def test_many_trees_in_float32_keep_the_exact_scorer(cells: AnnData) -> None:
+    """The rounding of XGBoost's own sums is no reason to mistrust the trees."""
+    classifier = wrap(xgb(cells, TWO, n_estimators=600, learning_rate=0.3))
+    for target in (TARGET, "Dendritic"):
+        scorer = classifier.scorer(Cluster(cells, "cell_type", target))
+        assert type(scorer) is TreeScorer
+        truth = classifier.scores(cells[(cells.obs["cell_type"] == target).to_numpy()].copy())
+        np.testing.assert_allclose(scorer.baseline.scores, truth, rtol=0, atol=5e-6)
+
+
 NOT_EXACT = {
     "linear booster": (lambda cells: xgb(cells, booster="gblinear", max_depth=None), "gblinear"),
     "vector leaves": (lambda cells: xgb(cells, multi_strategy="multi_output_tree"), "one value per class"),
