@@ -11,6 +11,7 @@ from adverscarial.classifiers.boosting import Boosted, boosting_package
 from adverscarial.classifiers.callables import CellFunction, ClusterFunction
 from adverscarial.classifiers.celltypist import CellTypist, is_celltypist
 from adverscarial.classifiers.estimators import Estimator
+from adverscarial.classifiers.scanvi import Scanvi, is_scanvi
 from adverscarial.errors import ParameterError
 
 
@@ -21,7 +22,8 @@ def wrap(obj: Any, *, classes: Sequence[str] | None = None, genes: Sequence[str]
     ----------
     obj
         A fitted scikit-learn estimator or pipeline; an XGBoost or LightGBM classifier or ``Booster``; a CellTypist
-        ``Model``; or a function: ``X -> labels``, ``X -> scores`` (cells x classes), or the R package's form
+        ``Model``; an scvi-tools ``SCANVI``; or a function:
+        ``X -> labels``, ``X -> scores`` (cells x classes), or the R package's form
         ``f(expression, clusters, target) -> (label, share)``. (An XGBoost model that was trained on a sparse matrix
         needs :class:`~adverscarial.classifiers.boosting.Boosted` with ``missing=0``.)
     classes
@@ -51,6 +53,10 @@ def wrap(obj: Any, *, classes: Sequence[str] | None = None, genes: Sequence[str]
         if classes is not None or genes is not None:
             raise ParameterError("A CellTypist model knows its classes and genes: leave out classes= and genes=.")
         return CellTypist(obj)
+    if is_scanvi(obj):
+        if classes is not None or genes is not None:
+            raise ParameterError("A SCANVI model knows its classes and genes: leave out classes= and genes=.")
+        return Scanvi(obj)
     if hasattr(obj, "predict") and hasattr(obj, "get_params"):
         return Estimator(obj, classes=classes, genes=genes)
     if callable(obj):
