@@ -42,7 +42,7 @@ EXCEPTION = ("evaluation/survey.py", "adverscarial.report")
 def test_all_is_what_can_be_imported(name: str) -> None:
     package = importlib.import_module(name)
     listed = package.__all__
-    assert listed == sorted(set(listed))
+    assert len(listed) == len(set(listed))  # their order is the linter's
     public = {
         key
         for key, value in vars(package).items()

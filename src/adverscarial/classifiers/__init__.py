@@ -1,6 +1,8 @@
 """Classifiers: those of the paper, and adapters for the ones people use."""
 
 from adverscarial.classifiers.base import Answer, Answers, Classifier, Decision, Scorer
+from adverscarial.classifiers.boosting import Boosted
+from adverscarial.classifiers.celltypist import CellTypist, load_celltypist
 from adverscarial.classifiers.chetah import Chetah
 from adverscarial.classifiers.loading import load
 from adverscarial.classifiers.markers import Markers
@@ -15,6 +17,8 @@ __all__ = [
     "MLP",
     "Answer",
     "Answers",
+    "Boosted",
+    "CellTypist",
     "Chetah",
     "Classifier",
     "Decision",
@@ -25,5 +29,6 @@ __all__ = [
     "Scorer",
     "TorchModule",
     "load",
+    "load_celltypist",
     "wrap",
 ]

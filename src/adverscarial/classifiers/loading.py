@@ -6,6 +6,8 @@ from os import PathLike
 
 from adverscarial import _store
 from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.boosting import Boosted
+from adverscarial.classifiers.celltypist import CellTypist
 from adverscarial.classifiers.chetah import Chetah
 from adverscarial.classifiers.markers import Markers
 from adverscarial.classifiers.mlp import MLP
@@ -15,7 +17,8 @@ from adverscarial.classifiers.sctype import ScType
 from adverscarial.errors import AdverscarialError, StorageError, some
 
 FAMILIES: dict[str, type[Classifier]] = {
-    str(family.family): family for family in (MLP, Chetah, Markers, RandomForest, ScAnnotatR, ScType)
+    str(family.family): family
+    for family in (MLP, Boosted, CellTypist, Chetah, Markers, RandomForest, ScAnnotatR, ScType)
 }
 
 

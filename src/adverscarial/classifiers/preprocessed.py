@@ -1,0 +1,239 @@
+"""Preprocessing inside the classifier: counts are attacked, and the library size closes again around the change."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial.classifiers.base import Answer, Ballot, Classifier, Decision, Scorer
+from adverscarial.classifiers.general import GeneralScorer
+from adverscarial.cluster import Cluster, check_genes
+from adverscarial.errors import ClassifierError, InputRejected, ParameterError, did_you_mean
+
+#: counts per cell after normalisation
+TARGET_SUM = 1e4
+#: largest z-score
+MAX_VALUE = 10.0
+
+_CELLS = 2048
+
+
+def log1p(X: np.ndarray) -> np.ndarray:
+    """Return ``log(1 + 10,000 x / library size)`` of counts, cells x all genes.
+
+    A cell without any count stays zero.
+
+    Raises
+    ------
+    InputRejected
+        If a count is negative: such a cell has no library size.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    if X.size and X.min() < 0:
+        raise InputRejected("a count is negative, so the cell cannot be normalised")
+    size = X.sum(axis=1, keepdims=True)
+    return np.log1p(X * (TARGET_SUM / np.where(size > 0, size, 1.0)))
+
+
+class Preprocessed(Classifier):
+    """A classifier behind a function of whole cells: ``"log1p"``, or your own.
+
+    Parameters
+    ----------
+    classifier
+        What gets the preprocessed values.
+    function
+        Cells x all genes of the data -> the same shape; each cell by itself.
+    name
+        Shown in tables.
+    """
+
+    def __init__(self, classifier: Classifier, function: Callable[[np.ndarray], np.ndarray], name: str) -> None:
+        self.inner, self.function, self._how = classifier, function, name
+        self.genes = None
+        self.gives_scores = classifier.gives_scores
+        self._columns: np.ndarray | None = None
+        if classifier.needs_all_cells:
+            raise ParameterError(
+                f"{classifier.name} looks at all cells, so no function of single cells can stand before it."
+            )
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the classifier inside."""
+        return self.inner.classes
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        return f"{self.inner.name} ({self._how})"
+
+    def bind(self, genes: pd.Index) -> Preprocessed:  # noqa: D102
+        bound = copy.copy(self)
+        bound.inner = self.inner.bind(genes)
+        bound._columns = bound.inner.align(genes)
+        bound.genes = genes
+        return bound
+
+    def decide(self, X: np.ndarray) -> Decision:  # noqa: D102
+        if self._columns is None:
+            raise ClassifierError("Preprocessing needs gene names: call bind(genes).decide(X), or predict(adata).")
+        return self.inner.decide(checked(self.function(X), X.shape, self._how)[:, self._columns])
+
+    def scorer(self, cluster: Cluster) -> Scorer:
+        """Return the general scorer: one count moves the cell's library size, and so every gene of it."""
+        return GeneralScorer(self.bind(cluster.genes), cluster)
+
+
+def checked(values: Any, shape: tuple[int, ...], how: str) -> np.ndarray:
+    """Return preprocessed values; raise a ClassifierError when they are not as many finite numbers as went in."""
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != shape or not np.isfinite(values).all():
+        raise ClassifierError(
+            f"The preprocessing '{how}' returned shape {values.shape}, expected {shape}, with finite values only."
+        )
+    return values
+
+
+class Scaled(Classifier):
+    """A classifier behind log-normalisation and z-scores over all cells of the data (n - 1, capped at 10).
+
+    Parameters
+    ----------
+    classifier
+        What gets the z-scores.
+    """
+
+    needs_all_cells = True
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.inner = classifier
+        self.genes = None
+        self.gives_scores = classifier.gives_scores
+        if classifier.needs_all_cells:
+            raise ParameterError(f"{classifier.name} scales its input itself; wrap it with preprocess='log1p'.")
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the classifier inside."""
+        return self.inner.classes
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        return f"{self.inner.name} (scale)"
+
+    def bind(self, genes: pd.Index) -> Classifier:  # noqa: D102
+        return self.inner.bind(genes)
+
+    def decide(self, X: np.ndarray) -> Decision:
+        """Not to be called: z-scores need all cells of the data."""
+        raise ClassifierError("preprocess='scale' needs all cells of the data: call predict(adata).")
+
+    def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
+        check_genes(adata)
+        genes = pd.Index(adata.var_names.astype(str))
+        model = self.inner.bind(genes)
+        columns = model.align(genes)
+        matrix = CellMatrix(layer_of(adata, layer))
+        logs = [log1p(rows)[:, columns] for rows in _chunks(matrix)]
+        X = np.concatenate(logs)
+        mean = X.mean(axis=0)
+        return model.decide(_zscores(X, mean, ((X - mean) ** 2).sum(axis=0), len(X)))
+
+    def scorer(self, cluster: Cluster) -> ScaledScorer:  # noqa: D102
+        return ScaledScorer(self.inner.bind(cluster.genes), cluster)
+
+
+class ScaledScorer(Scorer):
+    """State: the cluster's counts, and per gene the mean and squared deviations of all other cells.
+
+    A changed count moves its cell's library size, hence all of the cell's genes, hence every gene's mean and spread
+    over the data set; the other cells enter through two numbers per gene.
+    """
+
+    incremental = False
+
+    def __init__(self, model: Classifier, cluster: Cluster) -> None:
+        self._model, self._counts = model, cluster.X.astype(np.float64)
+        self._columns = model.align(cluster.genes)
+        outside = np.setdiff1d(np.arange(cluster.statistics.n_cells), cluster.rows)
+        self._n_rest = len(outside)
+        logs = [log1p(rows)[:, self._columns] for rows in _chunks(cluster.statistics.matrix, outside)]
+        rest = np.concatenate(logs)
+        self._mean = rest.mean(axis=0)
+        self._squares = ((rest - self._mean) ** 2).sum(axis=0)
+        self._baseline = self._answer(self._counts)
+
+    def _answer(self, counts: np.ndarray) -> Answer:
+        X = log1p(counts)[:, self._columns]
+        n = self._n_rest + len(X)
+        inside = X.mean(axis=0)
+        mean = (self._n_rest * self._mean + len(X) * inside) / n
+        # squared deviations of two groups, joined about their common mean
+        squares = self._squares + self._n_rest * (self._mean - mean) ** 2 + ((X - mean) ** 2).sum(axis=0)
+        decision = self._model.decide(_zscores(X, mean, squares, n))
+        ballot = Ballot(sorted({str(label) for label in decision.labels}))
+        return ballot.answer(np.searchsorted(ballot.labels, np.asarray(decision.labels, dtype=str)), decision.scores)
+
+    @property
+    def baseline(self) -> Answer:  # noqa: D102
+        return self._baseline
+
+    def _changed(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        counts = self._counts.copy()
+        counts[:, genes] = values
+        return counts
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        try:
+            return self._answer(self._changed(genes, values))
+        except InputRejected as refusal:
+            return Answer(self._baseline.label, 0.0, rejected=True, reason=str(refusal))
+
+    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
+        counts = self._changed(genes, values)
+        self._baseline = self._answer(counts)
+        self._counts = counts
+
+    def fork(self) -> ScaledScorer:  # noqa: D102
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+
+def _chunks(matrix: CellMatrix, rows: np.ndarray | None = None) -> list[np.ndarray]:
+    rows = np.arange(matrix.shape[0]) if rows is None else rows
+    return [matrix.rows(rows[start : start + _CELLS]) for start in range(0, len(rows), _CELLS)]
+
+
+def _zscores(X: np.ndarray, mean: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
+    """Return z-scores of log values, capped above; 0 where a gene does not vary."""
+    spread = np.sqrt(squares / max(n - 1, 1))
+    # a gene that is constant up to rounding does not vary
+    varies = spread > 1e-12 * np.maximum(np.abs(mean), 1.0)
+    z = (X - mean) / np.where(varies, spread, 1.0)
+    return np.minimum(np.where(varies, z, 0.0), MAX_VALUE)
+
+
+def preprocessed(classifier: Classifier, how: str | Callable[[np.ndarray], np.ndarray]) -> Classifier:
+    """Return `classifier` behind ``"log1p"``, ``"scale"`` or a function of cells x genes.
+
+    Raises
+    ------
+    ParameterError
+        If `how` is neither.
+    """
+    if how == "log1p":
+        return Preprocessed(classifier, log1p, "log1p")
+    if how == "scale":
+        return Scaled(classifier)
+    if callable(how):
+        return Preprocessed(classifier, how, getattr(how, "__name__", type(how).__name__))
+    raise ParameterError(
+        f"preprocess must be 'log1p', 'scale' or a function, got {how!r}.{did_you_mean(how, ['log1p', 'scale'])}"
+    )
