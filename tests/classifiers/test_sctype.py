@@ -65,10 +65,8 @@ def golden(shared: Path) -> Path:
 @pytest.fixture(scope="module")
 def golden_cells(golden: Path) -> AnnData:
     X = pd.read_csv(golden / "scaled_test.csv.gz", index_col=0)
-    labels = pd.read_csv(golden / "cells_test.tsv", sep="\t", index_col="cell")["label"]
-    return AnnData(
-        X.to_numpy(), obs=pd.DataFrame({"label": labels.reindex(X.index)}), var=pd.DataFrame(index=X.columns)
-    )
+    obs = pd.read_csv(golden / "cells_test.tsv", sep="\t", index_col="cell").reindex(X.index)
+    return AnnData(X.to_numpy(), obs=obs, var=pd.DataFrame(index=X.columns))
 
 
 @pytest.fixture(scope="module")

@@ -42,9 +42,9 @@ def wrap(
         Names of its input columns, in order, where it does not know them; the data's own genes otherwise.
 
     preprocess
-        What happens to counts before the object sees them: ``"log1p"`` (10,000 counts per cell, then log1p), ``"scale"``
-        (the same, then z-scores over all cells of the data, capped at 10), or a function of cells x genes. Attacks
-        then change counts, and the library size closes again around each change.
+        What happens to counts before the object sees them: ``"log1p"`` (10,000 counts per cell, then log1p),
+        ``"scale"`` (the same, then z-scores over all cells of the data, capped at 10), or a function of cells x genes.
+        Attacks then change counts, and the library size closes again around each change.
 
     Raises
     ------
