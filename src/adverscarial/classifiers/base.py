@@ -146,6 +146,8 @@ class Classifier(ABC):
 
     #: whether :meth:`scores` works
     gives_scores: bool = True
+    #: whether the label is always the class with the best score
+    labels_are_argmax: bool = True
     #: whether a cell's answer depends on the other cells of the data set
     needs_all_cells: bool = False
 

@@ -14,11 +14,12 @@ from adverscarial.classifiers.mlp import MLP
 from adverscarial.classifiers.random_forest import RandomForest
 from adverscarial.classifiers.scannotatr import ScAnnotatR
 from adverscarial.classifiers.sctype import ScType
+from adverscarial.classifiers.singler import SingleR
 from adverscarial.errors import AdverscarialError, StorageError, some
 
 FAMILIES: dict[str, type[Classifier]] = {
     str(family.family): family
-    for family in (MLP, Boosted, CellTypist, Chetah, Markers, RandomForest, ScAnnotatR, ScType)
+    for family in (MLP, Boosted, CellTypist, Chetah, Markers, RandomForest, ScAnnotatR, ScType, SingleR)
 }
 
 

@@ -86,6 +86,7 @@ class ScAnnotatR(Classifier):
 
     family: ClassVar[str] = "scannotatr"
     needs_all_cells = True
+    labels_are_argmax = False  # thresholds and parents have a say
 
     def __init__(
         self,
