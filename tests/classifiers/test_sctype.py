@@ -321,6 +321,10 @@ def test_huge_values_taken_back_leave_no_rounding() -> None:
     assert set(answers.label) <= set(model.classes)
     scorer.accept(genes, cluster.X[:, genes])
     np.testing.assert_array_equal(scorer.baseline.scores, clean)
+    third, value = np.array([2]), np.array([[0.5]])
+    np.testing.assert_array_equal(
+        scorer.together(third, value).scores, model.scorer(cluster).together(third, value).scores
+    )
 
 
 def test_only_markers_are_read(pbmc_small: AnnData) -> None:
