@@ -186,10 +186,11 @@ def test_markers_of_the_original_models(folder: Path) -> None:
     models = json.loads((folder / "scannotatr/models.json").read_text())
     X = table(folder / "scaled_train.csv.gz")
     labels = pd.read_csv(folder / "cells_train.tsv", sep="\t", index_col=0).loc[X.index, "label"].to_numpy()
-    codes = [(labels != model["cell_type"]).astype(np.int64) for model in models]
-    ranked = _svm.rank_markers(CellMatrix(X.to_numpy()), codes, 20)
-    for model, positions in zip(models, ranked, strict=True):
-        assert set(X.columns[positions]) == set(model["marker_genes"])
+    cells = AnnData(X.to_numpy(), obs=pd.DataFrame({"type": labels}, index=X.index), var=pd.DataFrame(index=X.columns))
+    fitted = ScAnnotatR(ranking="rest", keep_ambiguous=True).fit(cells, "type").models
+    found = {model.cell_type: set(model.markers) for model in fitted}
+    for model in models:
+        assert found[model["cell_type"]] == set(model["marker_genes"])
 
 
 # ---- training ------------------------------------------------------------------------------------------------------

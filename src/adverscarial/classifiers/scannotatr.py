@@ -9,7 +9,7 @@ import copy
 import logging
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,9 @@ class ScAnnotatR(Classifier):
     ----------
     n_markers
         Marker genes per type, when ranked from the data (see :func:`~adverscarial.classifiers._svm.rank_markers`).
+    ranking
+        ``"original"``: a gene's p-value is the smallest of the type against all others and against each other cluster.
+        ``"rest"``: against all others only, as marker genes are usually ranked.
     threshold
         Probability from which a type is predicted.
     markers
@@ -92,6 +95,7 @@ class ScAnnotatR(Classifier):
         self,
         n_markers: int = 20,
         *,
+        ranking: Literal["original", "rest"] = "original",
         threshold: float = 0.5,
         markers: Mapping[str, Sequence[str]] | None = None,
         parents: Mapping[str, str] | None = None,
@@ -100,15 +104,18 @@ class ScAnnotatR(Classifier):
     ) -> None:
         if n_markers < 1:
             raise ParameterError(f"ScAnnotatR: n_markers must be at least 1, got {n_markers}.")
+        if ranking not in ("original", "rest"):
+            raise ParameterError(f"ScAnnotatR: ranking must be 'original' or 'rest', got {ranking!r}.")
         if not 0 <= threshold <= 1:
             raise ParameterError(f"ScAnnotatR: threshold is a probability, from 0 to 1, got {threshold}.")
         self.n_markers, self.threshold, self.keep_ambiguous, self.seed = n_markers, threshold, keep_ambiguous, seed
+        self.ranking = ranking
         self.markers = None if markers is None else {str(t): [str(g) for g in genes] for t, genes in markers.items()}
         self.parents = None if parents is None else {str(child): str(parent) for child, parent in parents.items()}
         self.models: tuple[TypeModel, ...] = ()
 
     def _settings(self) -> dict[str, Any]:
-        names = ("n_markers", "threshold", "markers", "parents", "keep_ambiguous", "seed")
+        names = ("n_markers", "ranking", "threshold", "markers", "parents", "keep_ambiguous", "seed")
         return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
@@ -201,7 +208,9 @@ class ScAnnotatR(Classifier):
                 raise GeneMismatchError(mismatch_message(f"ScAnnotatR: type '{name}'", wanted, genes))
         ranked = [name for name in codes if name not in given]
         if ranked:
-            found = rank_markers(matrix, [codes[name] for name in ranked], self.n_markers)
+            # without the single clusters, all others are one
+            against = [np.minimum(codes[name], 1) if self.ranking == "rest" else codes[name] for name in ranked]
+            found = rank_markers(matrix, against, self.n_markers)
             positions.update(zip(ranked, found, strict=True))
         for name, markers_found in positions.items():
             if len(markers_found) == 0:

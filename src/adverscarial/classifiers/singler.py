@@ -83,7 +83,7 @@ class SingleR(Classifier):
         self._built: Any = None
 
     @property
-    def labels_are_argmax(self) -> bool:
+    def labels_are_argmax(self) -> bool:  # type: ignore[override]
         """Whether the label is always that of the best score: not with fine-tuning."""
         return not self.fine_tune
 
