@@ -78,6 +78,8 @@ class CellMatrix:
         if self.sparse:
             return self._dense(self.csc()[:, index])
         if isinstance(self.X, np.ndarray):
+            if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+                return np.asarray(self.X[:, index[0] : index[0] + len(index)], dtype=self.dtype)  # not copied twice
             return np.asarray(self.X[:, index], dtype=self.dtype)
         order = np.argsort(index)  # files want increasing positions
         block = self._dense(self.X[:, index[order]])

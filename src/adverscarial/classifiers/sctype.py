@@ -84,9 +84,11 @@ class ScType(Classifier):
         GeneMismatchError
             If no type keeps a positive marker.
         """
+        upper = genes.str.upper()
+        wanted = {gene for sets in self.markers.values() for listed in sets for gene in listed}
         places: dict[str, list[int]] = {}
-        for place, gene in enumerate(genes.str.upper()):
-            places.setdefault(gene, []).append(place)
+        for place in np.flatnonzero(upper.isin(wanted)):
+            places.setdefault(upper[place], []).append(int(place))
         sensitivity = self.sensitivity()
         columns: dict[str, dict[int, float]] = {}
         for cell_type, sets in self.markers.items():
