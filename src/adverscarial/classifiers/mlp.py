@@ -10,7 +10,7 @@ import inspect
 import itertools
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -168,7 +168,9 @@ class MLP(Classifier):
         model.layers, model.classes, model.genes = layers, names, index
         return model
 
-    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+    def fit(
+        self, adata: AnnData, groupby: str, *, layer: str | None = None, adversary: Adversary | None = None
+    ) -> Self:
         """Train on labelled cells; cells without a label are left out.
 
         Parameters
@@ -179,6 +181,9 @@ class MLP(Classifier):
             Column of ``adata.obs`` with the cell types.
         layer
             Layer to train on; ``X`` when left out.
+        adversary
+            Function of (:class:`Trainer`, cells x genes, class numbers) that returns the cells to take the step on in
+            place of each batch: float32, same shape. :attr:`history` then tells of those cells.
 
         Returns
         -------
@@ -196,7 +201,7 @@ class MLP(Classifier):
         import_torch("Training MLP")
         X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
         classes, codes = np.unique(labels.astype(str), return_inverse=True)
-        weights, rows = _train(self, X.astype(np.float32), codes, len(classes))
+        weights, rows = _train(self, X.astype(np.float32), codes, len(classes), adversary)
         arrays = {f"{'Wb'[i % 2]}{i // 2 + 1}": array for i, array in enumerate(weights)}
         fitted = MLP.from_weights(arrays, classes, genes)
         self.layers, self.classes, self.genes = fitted.layers, fitted.classes, fitted.genes
@@ -328,7 +333,7 @@ class Trainer:
     def losses(self, X: np.ndarray, codes: np.ndarray, dropout: float = 0.0) -> tuple[Any, float]:
         """Return the mean cross-entropy (a tensor), and the share of rows whose best class is right."""
         torch = self.torch
-        values, truth = (torch.from_numpy(array).to(self.device) for array in (X, codes))
+        values, truth = (torch.as_tensor(array).to(self.device) for array in (X, codes))
         for W, b in zip(self.tensors[:-2:2], self.tensors[1:-2:2], strict=True):
             values = torch.relu(values @ W + b)
             if dropout:
@@ -336,6 +341,11 @@ class Trainer:
                 values = values * kept / (1 - dropout)
         logits = values @ self.tensors[-2] + self.tensors[-1]
         return torch.nn.functional.cross_entropy(logits, truth), float((logits.argmax(1) == truth).float().mean())
+
+    def gradient(self, X: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the gradient of the loss, without dropout, with respect to each value of `X`; float32, its shape."""
+        values = self.torch.from_numpy(X).to(self.device).requires_grad_()
+        return self.torch.autograd.grad(self.losses(values, codes)[0], values)[0].cpu().numpy()
 
     def step(self, X: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
         """Take one step on these rows; return loss and accuracy before it."""
@@ -353,7 +363,13 @@ class Trainer:
         return float(loss.detach()), accuracy
 
 
-def _train(model: MLP, X: np.ndarray, codes: np.ndarray, n_classes: int) -> tuple[list[np.ndarray], list[dict]]:
+#: what to train on in place of a batch, given the network as it stands
+Adversary = Callable[[Trainer, np.ndarray, np.ndarray], np.ndarray]
+
+
+def _train(
+    model: MLP, X: np.ndarray, codes: np.ndarray, n_classes: int, adversary: Adversary | None
+) -> tuple[list[np.ndarray], list[dict]]:
     """Return trained weights ``W1, b1, ...`` and one row of history per epoch."""
     from rich.console import Console
     from rich.progress import track
@@ -376,10 +392,14 @@ def _train(model: MLP, X: np.ndarray, codes: np.ndarray, n_classes: int) -> tupl
     console = Console(stderr=True)
     show = console.is_terminal if model.progress is None else model.progress
     history = []
+
+    def cells_of(batch: np.ndarray) -> np.ndarray:
+        return X[batch] if adversary is None else adversary(trainer, X[batch], codes[batch])
+
     for epoch in track(range(model.epochs), "Training MLP", disable=not show, transient=True, console=console):
         order = seen[torch.randperm(len(seen), generator=generator).numpy()]
         batches = [order[i : i + model.batch_size] for i in range(0, len(order), model.batch_size)]
-        results = np.array([trainer.step(X[batch], codes[batch]) for batch in batches])
+        results = np.array([trainer.step(cells_of(batch), codes[batch]) for batch in batches])
         loss, accuracy = np.average(results, axis=0, weights=[len(batch) for batch in batches])
         if not np.isfinite(loss):
             raise ClassifierError(f"Training diverged in epoch {epoch + 1}: scale the data, or lower learning_rate.")
