@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
-from scipy.stats import kstest
+from scipy.stats import binom, chisquare, kstest
 from tests.golden_files import read_input, read_json
 
 import adverscarial as adv
-from adverscarial import Aberrant, Custom, Decile, Dropout, Fixed, Modification, Percentile, Random, modify
+from adverscarial import Aberrant, Custom, Decile, Dropout, Fixed, Modification, Percentile, Random, Thinning, modify
 from adverscarial.cluster import Cluster
 from adverscarial.errors import DataError, ParameterError
 from adverscarial.modifications import SHORT_STRINGS, parse
@@ -217,6 +217,62 @@ def test_unknown_genes_and_targets_and_missing_values_are_errors() -> None:
             modify(adata, ["counts"], text, groupby="cluster", target="A")
 
 
+# --- thinning ------------------------------------------------------------------------------------------------------
+
+
+def counted(values: np.ndarray) -> AnnData:
+    """Cluster "a" holds `values`, cells x genes; "b" one cell of zeros."""
+    X = np.vstack([values, np.zeros((1, values.shape[1]), dtype=values.dtype)])
+    obs = pd.DataFrame({"cluster": [*["a"] * len(values), "b"]}, index=[f"cell{i}" for i in range(len(X))])
+    return AnnData(X, obs=obs, var=pd.DataFrame(index=[f"g{j}" for j in range(X.shape[1])]))
+
+
+@pytest.mark.parametrize(("count", "depth"), [(1, 0.5), (4, 0.3), (8, 0.6)])
+def test_thinned_counts_are_binomial(count: int, depth: float) -> None:
+    drawn = Thinning(depth).values(Cluster(counted(np.full((8000, 1), count)), "cluster", "a"), np.array([0]))[:, 0]
+    observed = np.bincount(drawn.astype(int), minlength=count + 1)
+    expected = len(drawn) * binom.pmf(np.arange(count + 1), count, depth)
+    assert chisquare(observed, expected).pvalue > 1e-3
+
+
+def test_thinning_keeps_integers_sparse_data_and_the_other_cells() -> None:
+    values = np.random.default_rng(0).poisson(3, size=(40, 6))
+    dense = modify(counted(values), [f"g{j}" for j in range(6)], "thinning:0.5", groupby="cluster", target="a", seed=1)
+    assert dense.X.dtype == values.dtype
+    assert ((dense.X[:40] >= 0) & (dense.X[:40] <= values)).all()
+    assert 0 < dense.X.sum() < values.sum()
+    given = counted(values)
+    given.X = sp.csr_matrix(given.X)
+    sparse = modify(given, [f"g{j}" for j in range(6)], "thinning:0.5", groupby="cluster", target="a", seed=1)
+    assert sparse.X.dtype == values.dtype
+    np.testing.assert_array_equal(sparse.X.toarray(), dense.X)
+    one = modify(counted(values), ["g3"], "thinning:0.5", groupby="cluster", target="a", seed=1)
+    np.testing.assert_array_equal(one.X[:, 3], dense.X[:, 3])  # whichever other genes are thinned
+    np.testing.assert_array_equal(np.delete(one.X[:40], 3, axis=1), np.delete(values, 3, axis=1))
+    shuffled = counted(values)[::-1].copy()
+    again = modify(shuffled, [f"g{j}" for j in range(6)], "thinning:0.5", groupby="cluster", target="a", seed=1)
+    np.testing.assert_array_equal(again.X[::-1], dense.X)
+    other = modify(counted(values), [f"g{j}" for j in range(6)], "thinning:0.5", groupby="cluster", target="a", seed=2)
+    assert not np.array_equal(other.X, dense.X)
+
+
+def test_thinning_to_nothing_and_to_everything() -> None:
+    values = np.random.default_rng(0).poisson(3, size=(40, 6))
+    cluster, genes = Cluster(counted(values), "cluster", "a"), np.arange(6)
+    np.testing.assert_array_equal(Thinning(1).values(cluster, genes), values)
+    np.testing.assert_array_equal(Thinning(0).values(cluster, genes), np.zeros(values.shape))
+
+
+@pytest.mark.parametrize("found", [2.5, -1.0])
+def test_thinning_needs_counts(found: float) -> None:
+    values = np.ones((5, 3))
+    values[2, 1] = found
+    adata = counted(values)
+    with pytest.raises(DataError, match=rf"raw counts.*1 of 15 values of 'g1' are not, such as {found:g}"):
+        modify(adata, ["g0", "g1", "g2"], "thinning:0.5", groupby="cluster", target="a")
+    assert modify(adata, ["g0"], "thinning:0.5", groupby="cluster", target="a").X[2, 1] == found
+
+
 # --- strings -------------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +294,8 @@ def test_unknown_genes_and_targets_and_missing_values_are_errors() -> None:
         ("negative_aberrant:500:dataset", Aberrant(-1, 500)),
         ("dropout:0.5", Dropout(0.5)),
         ("dropout:1", Dropout(1)),
+        ("thinning:0.5", Thinning(0.5)),
+        ("thinning:0", Thinning(0)),
         ("fixed:3", Fixed(3)),
         ("fixed:-7.5", Fixed(-7.5)),
         ("fixed:1e-07", Fixed(1e-7)),
@@ -262,7 +320,8 @@ def test_numpy_numbers_are_written_as_plain_ones() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "perc", "perc99x", "perc99:reference", "decile", "decile+", "decile+5:gene", "fixed", "fixed:", "fixed:nan",
-     "fixed:inf", "dropout", "dropout:half", "random:7", "positive_aberrant:5", "positive_aberrant:5:cell", "PERC99"],
+     "fixed:inf", "dropout", "dropout:half", "thinning", "thinning:all", "random:7",
+     "positive_aberrant:5", "positive_aberrant:5:cell", "PERC99"],
 )  # fmt: skip
 def test_strings_that_mean_nothing(text: str) -> None:
     with pytest.raises(ParameterError, match="is no modification"):
@@ -285,6 +344,7 @@ def test_a_misspelt_string_gets_a_suggestion() -> None:
         (lambda: Percentile("99"), "got '99'"),  # type: ignore[arg-type]
         (lambda: parse("decile+11"), "n must be a number from -10 to 10, got 11"),
         (lambda: parse("dropout:1.5"), "rate must be a number from 0 to 1, got 1.5"),
+        (lambda: parse("thinning:1.5"), "depth must be a number from 0 to 1, got 1.5"),
         (lambda: Fixed(float("inf")), "must be a finite number, got inf"),
         (lambda: Fixed(None), "must be a finite number, got None"),  # type: ignore[arg-type]
         (lambda: Aberrant(0), r"sign must be \+1 or -1, got 0"),

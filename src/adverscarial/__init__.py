@@ -14,6 +14,7 @@ from adverscarial.modifications import (
     Modification,
     Percentile,
     Random,
+    Thinning,
     modify,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "Percentile",
     "Random",
     "Survey",
+    "Thinning",
     "attacks",
     "classifiers",
     "datasets",

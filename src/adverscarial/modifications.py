@@ -22,7 +22,7 @@ from anndata import AnnData
 
 from adverscarial._matrix import layer_of, replace
 from adverscarial.cluster import Cluster
-from adverscarial.errors import AdverscarialError, ParameterError, did_you_mean
+from adverscarial.errors import AdverscarialError, DataError, ParameterError, did_you_mean, some
 
 
 class Modification(ABC):
@@ -217,6 +217,50 @@ class Dropout(Modification):
         return f"dropout:{_exact(self.rate)}"
 
 
+@dataclass(frozen=True, repr=False)
+class Thinning(Modification):
+    """Every cell's counts as sequencing to a share `depth` gives them: a count k becomes Binomial(k, depth).
+
+    Each molecule is kept or lost by itself; integer data stay integer.
+
+    Parameters
+    ----------
+    depth
+        Share of the molecules that is kept, 0 to 1.
+
+    Notes
+    -----
+    Needs raw counts: a DataError says what was found where a value is negative or not whole.
+    """
+
+    depth: float
+
+    def __post_init__(self) -> None:
+        _check_number("Thinning: depth", self.depth, 0, 1)
+
+    def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        from scipy.stats import binom
+
+        counts = cluster.X[:, genes].astype(np.float64)
+        bad = (counts < 0) | (counts != np.rint(counts))
+        if bad.any():
+            raise DataError(
+                f"Thinning needs raw counts, whole and not negative: {int(bad.sum()):,} of {bad.size:,} values of "
+                f"{some(cluster.genes[genes[bad.any(axis=0)]], 3)} are not, such as {counts[bad][0]:g}. "
+                "Name the layer of counts with layer=."
+            )
+        out = np.zeros(counts.shape)
+        for k, gene in enumerate(genes):
+            full = counts[:, k] > 0
+            # the draw's quantile, not numpy's binomial: a cell then keeps its draw whatever the other cells hold
+            kept = binom.ppf(cluster.uniform(gene)[full], counts[full, k], self.depth)
+            out[full, k] = np.maximum(kept, 0)  # scipy's quantile 0 is -1
+        return out
+
+    def __str__(self) -> str:
+        return f"thinning:{_exact(self.depth)}"
+
+
 def _call(function: Callable[..., object], *arguments: np.ndarray) -> np.ndarray:
     try:
         answer = function(*arguments)
@@ -320,6 +364,7 @@ SHORT_STRINGS = {
     "positive_aberrant": "100,000 times the data set's maximum",
     "negative_aberrant": "100,000 times the data set's maximum, negative",
     "dropout:0.5": "set half of the cells to zero",
+    "thinning:0.5": "keep each counted molecule with probability one half (raw counts only)",
     "fixed:3": "set every cell to 3",
 }
 
@@ -357,6 +402,8 @@ def parse(modification: Modification | str) -> Modification:
         return Fixed(_number(match[1]))
     if match := re.fullmatch(rf"dropout:{_NUMBER}", text):
         return Dropout(float(match[1]))
+    if match := re.fullmatch(rf"thinning:{_NUMBER}", text):
+        return Thinning(float(match[1]))
     known = list(SHORT_STRINGS)
     raise ParameterError(
         f"'{text}' is no modification.{did_you_mean(text, known)} Examples: {', '.join(known)}; "
