@@ -41,7 +41,7 @@ def classifiers(train: anndata.AnnData) -> dict[str, adv.classifiers.Classifier]
 def accuracy(name: str, model: adv.classifiers.Classifier, test: anndata.AnnData) -> dict[str, object]:
     """Return balanced accuracy, the worst types, and what they are taken for."""
     truth = test.obs["cell_type"].astype(str)
-    said = model.predict(test).astype(str)
+    said = model.predict(test, layer="lognorm" if name == "scAnnotatR" else None).astype(str)
     if name == "scType":
         known = {theirs: ours for ours, names in SCTYPE_NAMES.items() for theirs in names}
         said = said.map(lambda label: known.get(label, label))

@@ -98,7 +98,7 @@ class Attack(ABC):
         start = time.perf_counter()
         meter = Meter(budget)
         session = Session(
-            cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter
+            cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter, model
         )
         with progress_bar(meter, f"{type(self).__name__} · {cluster.target}", self._steps(session), progress):
             kind, found = self._search(session)

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from adverscarial.classifiers.base import Answer, Answers, Scorer, is_named
+from adverscarial.classifiers.base import Answer, Answers, Classifier, Scorer, is_named
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError
 from adverscarial.modifications import Modification
@@ -67,13 +67,21 @@ class Session:
         ``"any"``: every other label is a change. ``"named"``: only a real cell type is.
     meter
         Shared by all forks of a run.
+    model
+        The classifier, for attacks that read its classes or rank genes by it.
     """
 
     def __init__(
-        self, cluster: Cluster, scorer: Scorer, modification: Modification | None, change_type: str, meter: Meter
+        self,
+        cluster: Cluster,
+        scorer: Scorer,
+        modification: Modification | None,
+        change_type: str,
+        meter: Meter,
+        model: Classifier,
     ) -> None:
         self.cluster, self.scorer, self.modification = cluster, scorer, modification
-        self.change_type, self.meter = change_type, meter
+        self.change_type, self.meter, self.model = change_type, meter, model
         self.baseline = scorer.baseline
         self._values: np.ndarray | None = None
         self._cached: np.ndarray | None = None

@@ -160,6 +160,11 @@ class Classifier(ABC):
         """Short name for tables."""
         return type(self).__name__
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that :meth:`predict` can give: the classes, and those that mean "I do not know"."""
+        return tuple(self.classes)
+
     @abstractmethod
     def decide(self, X: np.ndarray) -> Decision:
         """Label cells given dense, shape (cells, classifier's genes)."""

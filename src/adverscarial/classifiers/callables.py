@@ -40,7 +40,7 @@ class CellFunction(Classifier):
         self._given_classes = None if classes is None else tuple(str(name) for name in classes)
         self.classes = self._given_classes or ()
         self.genes = None if genes is None else pd.Index([str(gene) for gene in genes])
-        self.gives_scores = classes is not None  # until the first answer tells
+        self.gives_scores = True  # until an answer tells otherwise
 
     def __repr__(self) -> str:
         given = [self.name]
@@ -187,7 +187,7 @@ class ClusterFunction(Classifier):
     ) -> Answer:
         matrix = CellMatrix(layer_of(adata, layer))
         frame = pd.DataFrame(matrix.rows(np.arange(adata.n_obs)), index=adata.obs_names, columns=adata.var_names)
-        return self.ask(frame, pd.Series(labels, index=adata.obs_names), cluster)
+        return self.ask(frame, pd.Series(labels, index=adata.obs_names, copy=True), cluster)
 
     def scorer(self, cluster: Cluster) -> ClusterFunctionScorer:  # noqa: D102
         return ClusterFunctionScorer(self, cluster)
@@ -203,7 +203,7 @@ class ClusterFunctionScorer(Scorer):
         whole = cluster.statistics.matrix.rows(np.arange(len(cluster.labels)))
         self._clusters = pd.Series(cluster.labels)
         self._frame = pd.DataFrame(whole, columns=cluster.genes)
-        self._baseline = classifier.ask(self._frame.copy(), self._clusters, cluster.target)
+        self._baseline = classifier.ask(self._frame.copy(), self._clusters.copy(), cluster.target)
 
     @property
     def baseline(self) -> Answer:  # noqa: D102
@@ -216,13 +216,14 @@ class ClusterFunctionScorer(Scorer):
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         try:
-            return self._classifier.ask(self._changed(genes, values), self._clusters, self._cluster.target)
+            return self._classifier.ask(self._changed(genes, values), self._clusters.copy(), self._cluster.target)
         except InputRejected as refusal:
             return Answer(self._baseline.label, 0.0, rejected=True, reason=str(refusal))
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
-        self._frame = self._changed(genes, values)
-        self._baseline = self._classifier.ask(self._frame.copy(), self._clusters, self._cluster.target)
+        changed = self._changed(genes, values)
+        self._baseline = self._classifier.ask(changed.copy(), self._clusters.copy(), self._cluster.target)
+        self._frame = changed  # only now: the function may refuse
 
     def fork(self) -> Self:  # noqa: D102
         other = object.__new__(type(self))

@@ -172,15 +172,14 @@ class Chetah(Classifier):
         model = self._fitted()
         node, types = self._columns(model)
         branch = np.where(np.arange(len(node)) < model.node_split[node - 1], 1, 2)
-        return pd.DataFrame(
-            {"node": node, "label": self.labels[len(self.classes) + node - 1], "type": types, "branch": branch}
-        )
+        stuck = np.array(self.labels[len(self.classes) :], dtype=object)
+        return pd.DataFrame({"node": node, "label": stuck[node - 1], "type": types, "branch": branch})
 
     @property
-    def labels(self) -> np.ndarray:
+    def labels(self) -> tuple[str, ...]:
         """Every label that a prediction may give: the classes, ``Unassigned``, ``Node1``, ``Node2``, ..."""
         stuck = ["Unassigned", *(f"Node{k}" for k in range(1, len(self._fitted().node_split)))]
-        return np.array([*self.classes, *stuck], dtype=object)
+        return (*self.classes, *stuck)
 
     def gene_lists(self) -> pd.DataFrame:
         """Return the genes of each type at each node, largest difference first: ``node, type, rank, gene``."""
@@ -222,7 +221,7 @@ class Chetah(Classifier):
             Before :meth:`fit`.
         """
         codes = _ranks.walk(self._scores(X), self._fitted(), self.threshold, len(self.classes))
-        return Decision(self.labels[codes], None)
+        return Decision(np.array(self.labels, dtype=object)[codes], None)
 
     def profile_scores(self, X: np.ndarray) -> pd.DataFrame:
         """Return F_A(rho) + F_B(rho) - 1, from -1 to 1, for each cell of `X` and each (node, type).
@@ -281,7 +280,7 @@ class ChetahScorer(Scorer):
         self._dtype = cluster.X.dtype
         self._X = np.ascontiguousarray(cluster.X[:, columns], dtype=np.float64)
         self._entries = _ranks.entries(self._model.lists, len(columns))
-        self._ballot = Ballot(classifier.labels.tolist())
+        self._ballot = Ballot(classifier.labels)
         pairs = np.arange(len(self._model.power))
         rho, self._order = _ranks.correlate(self._X, pairs, self._model)
         self._scores = _ranks.profile_scores(rho, pairs, self._model)

@@ -35,7 +35,7 @@ class GeneralScorer(Scorer):
         self._place = np.full(len(cluster.genes), -1, dtype=np.int64)
         self._place[columns] = np.arange(len(columns))
         self._X = cluster.X[:, columns]
-        self._baseline = _answer(classifier.decide(self._X))
+        self._baseline = _answer(classifier.decide(self._X.copy()))  # a function may write into what it is given
 
     @property
     def baseline(self) -> Answer:  # noqa: D102
@@ -79,7 +79,7 @@ class GeneralScorer(Scorer):
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         X = self._changed(genes, values)
-        self._baseline = _answer(self.classifier.decide(X))
+        self._baseline = _answer(self.classifier.decide(X.copy()))
         self._X = X
 
     def fork(self) -> Self:  # noqa: D102

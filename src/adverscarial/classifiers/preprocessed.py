@@ -57,12 +57,16 @@ class Preprocessed(Classifier):
     def __init__(self, classifier: Classifier, function: Callable[[np.ndarray], np.ndarray], name: str) -> None:
         self.inner, self.function, self._how = classifier, function, name
         self.genes = None
-        self.gives_scores = classifier.gives_scores
         self._columns: np.ndarray | None = None
         if classifier.needs_all_cells:
             raise ParameterError(
                 f"{classifier.name} looks at all cells, so no function of single cells can stand before it."
             )
+
+    @property
+    def gives_scores(self) -> bool:  # type: ignore[override]
+        """As the classifier inside; a function tells only when it answers."""
+        return self.inner.gives_scores
 
     @property
     def classes(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -114,9 +118,13 @@ class Scaled(Classifier):
     def __init__(self, classifier: Classifier) -> None:
         self.inner = classifier
         self.genes = None
-        self.gives_scores = classifier.gives_scores
         if classifier.needs_all_cells:
             raise ParameterError(f"{classifier.name} scales its input itself; wrap it with preprocess='log1p'.")
+
+    @property
+    def gives_scores(self) -> bool:  # type: ignore[override]
+        """As the classifier inside; a function tells only when it answers."""
+        return self.inner.gives_scores
 
     @property
     def classes(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -123,6 +123,11 @@ class ScAnnotatR(Classifier):
         shown = [f"{name}={value!r}" for name, value in self._settings().items() if value != default[name]]
         return f"ScAnnotatR({', '.join(shown)})"
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that a prediction may give: the classes, and ``unknown``."""
+        return self.classes if UNKNOWN in self.classes else (*self.classes, UNKNOWN)
+
     def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None, markers_layer: str | None = None) -> Self:
         """Train on labelled cells (cells without a label are left out; cells labelled "unknown" are of no type).
 
@@ -259,7 +264,6 @@ class ScAnnotatR(Classifier):
         self._platt = np.array([[m.svm.platt_a, m.svm.platt_b] for m in models])
         self._thresholds = np.array([m.threshold for m in models])
         self._above = {types.index(name): [types.index(n) for n in ancestors(name, parents)] for name in parents}
-        self.labels = self.classes if UNKNOWN in self.classes else (*self.classes, UNKNOWN)
 
     def align(self, genes: pd.Index) -> np.ndarray:  # noqa: D102
         if not self.models:

@@ -87,8 +87,8 @@ class ScType(Classifier):
         upper = genes.str.upper()
         wanted = {gene for sets in self.markers.values() for listed in sets for gene in listed}
         places: dict[str, list[int]] = {}
-        for place in np.flatnonzero(upper.isin(wanted)):
-            places.setdefault(upper[place], []).append(int(place))
+        for found in np.flatnonzero(upper.isin(wanted)).tolist():
+            places.setdefault(upper[found], []).append(found)
         sensitivity = self.sensitivity()
         columns: dict[str, dict[int, float]] = {}
         for cell_type, sets in self.markers.items():
@@ -105,9 +105,8 @@ class ScType(Classifier):
             else:
                 columns[cell_type] = weights
         if not columns:
-            wanted = list(sensitivity)
             raise GeneMismatchError(
-                f"ScType: none of the {len(wanted):,} positive markers ({some(wanted)}) is among "
+                f"ScType: none of the {len(sensitivity):,} positive markers ({some(sensitivity)}) is among "
                 f"the {len(genes):,} genes ({some(genes)}). "
                 "Markers are gene symbols: use datasets.gene_symbols() if the data have other ids."
             )
