@@ -6,6 +6,7 @@ classifier would say if some genes of that cluster were changed, at the cost of 
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -136,9 +137,12 @@ class Scorer(ABC):
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:
         """Make a change permanent."""
 
-    @abstractmethod
     def fork(self) -> Self:
-        """Return a copy whose later :meth:`accept` calls leave this one alone."""
+        """Return a copy whose later :meth:`accept` calls leave this one alone.
+
+        The copy shares its arrays with this one: `accept` must replace arrays, never write into them.
+        """
+        return copy.copy(self)
 
 
 class Classifier(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -224,8 +224,3 @@ class ClusterFunctionScorer(Scorer):
         changed = self._changed(genes, values)
         self._baseline = self._classifier.ask(changed.copy(), self._clusters.copy(), self._cluster.target)
         self._frame = changed  # only now: the function may refuse
-
-    def fork(self) -> Self:  # noqa: D102
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        return other

@@ -27,7 +27,7 @@ from scipy.special import expit
 from adverscarial._matrix import layer_of
 from adverscarial.classifiers.base import Answer, Answers, Classifier, Decision, Scorer, argmax_labels
 from adverscarial.classifiers.estimators import two_columns
-from adverscarial.classifiers.linear import LinearScorer
+from adverscarial.classifiers.linear import LinearScorer, gradient_of, logits_of
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError, GeneMismatchError, InputRejected, ParameterError, StorageError, some
 
@@ -139,6 +139,15 @@ class CellTypist(Classifier):
         return Decision(
             argmax_labels(self.classes, decision), expit(decision) if self.report == "probability" else decision
         )
+
+    def logits(self, X: np.ndarray) -> np.ndarray:
+        """Return the weighted sums behind the probabilities, shape (cells, classes)."""
+        return logits_of(self._scaled(np.arange(X.shape[1]), X) @ self._weights + self._bias)
+
+    def gradient(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the exact gradient of ``sum_k weights[c, k] * logit_k(c)``, shape of `X`; 0 above the cap."""
+        below = (X - self._mean) / self._scale < _CAP
+        return gradient_of(weights, self._weights) * below / self._scale
 
     def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
         check_input(layer_of(adata, layer))
@@ -272,8 +281,7 @@ class CellTypistScorer(Scorer):
         self._linear.accept(genes, values)
 
     def fork(self) -> Self:  # noqa: D102
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
+        other = super().fork()
         other._linear = self._linear.fork()
         return other
 

@@ -5,8 +5,6 @@ It serves every classifier that labels cells one by one and has no cheaper exact
 
 from __future__ import annotations
 
-from typing import Self
-
 import numpy as np
 
 from adverscarial.classifiers.base import Answer, Answers, Classifier, Decision, Scorer, vote
@@ -81,11 +79,6 @@ class GeneralScorer(Scorer):
         X = self._changed(genes, values)
         self._baseline = _answer(self.classifier.decide(X.copy()))
         self._X = X
-
-    def fork(self) -> Self:  # noqa: D102
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)  # arrays are replaced, never written into
-        return other
 
 
 def _answer(decision: Decision) -> Answer:

@@ -7,7 +7,6 @@ Marker scores, logistic regression, linear SVMs and CellTypist's models are all 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -58,6 +57,22 @@ class LinearModel(Classifier):
         scores = X.astype(np.float64) @ self.weights + self.bias
         return Decision(argmax_labels(self.classes, scores), scores)
 
+    def logits(self, X: np.ndarray) -> np.ndarray:
+        """Return the weighted sums, float64, shape (cells, classes)."""
+        return logits_of(X.astype(np.float64) @ self.weights + self.bias)
+
+    def gradient(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the exact gradient of ``sum_k weights[c, k] * logit_k(c)``, float64, shape of `X`.
+
+        Parameters
+        ----------
+        X
+            Cells x :attr:`genes`.
+        weights
+            Shape (cells, classes).
+        """
+        return gradient_of(weights, self.weights)
+
     def scorer(self, cluster: Cluster, transform: Transform | None = None) -> LinearScorer:  # noqa: D102
         columns = self.align(cluster.genes)
         return LinearScorer(
@@ -69,6 +84,26 @@ class LinearModel(Classifier):
             self.classes,
             transform=transform,
         )
+
+
+def logits_of(sums: np.ndarray) -> np.ndarray:
+    """Return one logit per class, whose softmax is the probability: a single sum s becomes (-s/2, s/2)."""
+    return np.hstack([-sums / 2, sums / 2]) if sums.shape[1] == 1 else sums
+
+
+def gradient_of(weights: np.ndarray, model_weights: np.ndarray) -> np.ndarray:
+    """Return the gradient of ``sum_k weights[c, k] * logit_k`` with respect to what `model_weights` multiply.
+
+    Parameters
+    ----------
+    weights
+        Shape (cells, classes).
+    model_weights
+        Shape (genes, classes), or (genes, 1) for two classes.
+    """
+    if model_weights.shape[1] == 1:
+        weights = (weights[:, [1]] - weights[:, [0]]) / 2
+    return weights @ model_weights.T
 
 
 class LinearScorer(Scorer):
@@ -226,11 +261,6 @@ class LinearScorer(Scorer):
     def _added(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Return a bound on what changing some genes adds up to, for each cell."""
         return (np.abs(new - self._Z[:, places]) @ np.abs(self._weights[places])).max(axis=1)
-
-    def fork(self) -> Self:  # noqa: D102
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        return other
 
 
 def _refusal(transformed: np.ndarray) -> str:

@@ -41,7 +41,30 @@ def log1p(X: np.ndarray) -> np.ndarray:
     return np.log1p(X * (TARGET_SUM / np.where(size > 0, size, 1.0)))
 
 
-class Preprocessed(Classifier):
+class _Behind(Classifier):
+    """A classifier that gets preprocessed values."""
+
+    genes = None
+
+    def __init__(self, classifier: Classifier, how: str) -> None:
+        self.inner, self._how = classifier, how
+        self.gives_scores = classifier.gives_scores
+        if classifier.needs_all_cells:
+            raise ParameterError(
+                f"{classifier.name} looks at all cells of the data, so no preprocessing can stand before it."
+            )
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the classifier inside."""
+        return self.inner.classes
+
+    @property
+    def name(self) -> str:
+        return f"{self.inner.name} ({self._how})"
+
+
+class Preprocessed(_Behind):
     """A classifier behind a function of whole cells: ``"log1p"``, or your own.
 
     Parameters
@@ -55,27 +78,9 @@ class Preprocessed(Classifier):
     """
 
     def __init__(self, classifier: Classifier, function: Callable[[np.ndarray], np.ndarray], name: str) -> None:
-        self.inner, self.function, self._how = classifier, function, name
-        self.genes = None
+        super().__init__(classifier, name)
+        self.function = function
         self._columns: np.ndarray | None = None
-        if classifier.needs_all_cells:
-            raise ParameterError(
-                f"{classifier.name} looks at all cells, so no function of single cells can stand before it."
-            )
-
-    @property
-    def gives_scores(self) -> bool:  # type: ignore[override]
-        """As the classifier inside; a function tells only when it answers."""
-        return self.inner.gives_scores
-
-    @property
-    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the classifier inside."""
-        return self.inner.classes
-
-    @property
-    def name(self) -> str:  # noqa: D102
-        return f"{self.inner.name} ({self._how})"
 
     def bind(self, genes: pd.Index) -> Preprocessed:  # noqa: D102
         bound = copy.copy(self)
@@ -104,7 +109,7 @@ def checked(values: Any, shape: tuple[int, ...], how: str) -> np.ndarray:
     return values
 
 
-class Scaled(Classifier):
+class Scaled(_Behind):
     """A classifier behind log-normalisation and z-scores over all cells of the data (n - 1, capped at 10).
 
     Parameters
@@ -116,24 +121,7 @@ class Scaled(Classifier):
     needs_all_cells = True
 
     def __init__(self, classifier: Classifier) -> None:
-        self.inner = classifier
-        self.genes = None
-        if classifier.needs_all_cells:
-            raise ParameterError(f"{classifier.name} scales its input itself; wrap it with preprocess='log1p'.")
-
-    @property
-    def gives_scores(self) -> bool:  # type: ignore[override]
-        """As the classifier inside; a function tells only when it answers."""
-        return self.inner.gives_scores
-
-    @property
-    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the classifier inside."""
-        return self.inner.classes
-
-    @property
-    def name(self) -> str:  # noqa: D102
-        return f"{self.inner.name} (scale)"
+        super().__init__(classifier, "scale")
 
     def bind(self, genes: pd.Index) -> Classifier:  # noqa: D102
         return self.inner.bind(genes)
@@ -207,11 +195,6 @@ class ScaledScorer(Scorer):
         counts = self._changed(genes, values)
         self._baseline = self._answer(counts)
         self._counts = counts
-
-    def fork(self) -> ScaledScorer:  # noqa: D102
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        return other
 
 
 def _chunks(matrix: CellMatrix, rows: np.ndarray | None = None) -> list[np.ndarray]:

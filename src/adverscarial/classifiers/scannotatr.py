@@ -5,7 +5,6 @@ A cell's z-scores depend on all cells of the data set: an aberrant value in a fe
 
 from __future__ import annotations
 
-import copy
 import logging
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -430,9 +429,6 @@ class ScAnnotatRScorer(Scorer):
             self._X = self._X.copy()  # forks may hold the old one
             self._X[:, places] = new
             self._settle()
-
-    def fork(self) -> Self:  # noqa: D102
-        return copy.copy(self)  # accept replaces arrays, never writes into them
 
 
 def _left_out(label: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -130,11 +130,6 @@ class FirstLayerScorer(Scorer):
         sums = self._moved(genes, values)
         self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
         self._settle(sums)
-
-    def fork(self) -> Self:  # noqa: D102
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        return other
 
     def _unmoved(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return which changes, shape (cells, genes), are proven to leave the cell's label alone."""

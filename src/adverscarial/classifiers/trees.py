@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numba import njit
@@ -222,11 +221,6 @@ class TreeScorer(Scorer):
         self._leaf = self._leaf.copy()
         self._leaf[:, again] = reached
         self._settle()
-
-    def fork(self) -> Self:  # noqa: D102
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        return other
 
 
 #: one node in one place of memory, so that a step of a walk reads one cache line
