@@ -6,12 +6,25 @@ from dataclasses import fields
 from typing import Any
 
 from adverscarial.attacks.base import Attack
+from adverscarial.attacks.cgd import ClusterGradientDescent
+from adverscarial.attacks.fgsm import FastGradientSign
+from adverscarial.attacks.grid import Grid
 from adverscarial.attacks.max_change import MaxChange
+from adverscarial.attacks.pgd import ProjectedGradientDescent
+from adverscarial.attacks.random_walk import RandomWalk
 from adverscarial.attacks.single_gene import SingleGene
 from adverscarial.errors import ParameterError, StorageError, did_you_mean
 from adverscarial.modifications import Custom, Modification, parse
 
-ATTACKS: dict[str, type[Attack]] = {"single-gene": SingleGene, "max-change": MaxChange}
+ATTACKS: dict[str, type[Attack]] = {
+    "single-gene": SingleGene,
+    "max-change": MaxChange,
+    "cgd": ClusterGradientDescent,
+    "grid": Grid,
+    "random-walk": RandomWalk,
+    "fgsm": FastGradientSign,
+    "pgd": ProjectedGradientDescent,
+}
 
 
 def attack_named(name: str) -> type[Attack]:
@@ -34,6 +47,8 @@ def describe(attack: Attack) -> dict[str, Any]:
     settings = {}
     for f in fields(attack):  # type: ignore[arg-type]
         value = getattr(attack, f.name)
+        if f.name == "modifications":
+            value = [str(modification) for modification in value]
         settings[f.name] = str(value) if isinstance(value, Modification) else value
     return {"type": type(attack).__name__, "settings": settings}
 
@@ -42,12 +57,16 @@ def rebuild(description: dict[str, Any]) -> Attack:
     """Return the attack that :func:`describe` described."""
     kinds = {kind.__name__: kind for kind in ATTACKS.values()}
     settings = dict(description["settings"])
-    if str(settings.get("modification", "")).startswith("custom:"):
-        settings["modification"] = _lost(settings["modification"])
-    elif "modification" in settings:
-        settings["modification"] = parse(settings["modification"])
+    if "modification" in settings:
+        settings["modification"] = _modification(settings["modification"])
+    if "modifications" in settings:
+        settings["modifications"] = [_modification(text) for text in settings["modifications"]]
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     return kinds[description["type"]](**settings)
+
+
+def _modification(text: str) -> Modification:
+    return _lost(text) if text.startswith("custom:") else parse(text)
 
 
 def _lost(name: str) -> Custom:

@@ -1,0 +1,169 @@
+"""Which combination of changes to a few genes, of all there are, is the smallest that flips the label?"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from adverscarial.attacks.base import Attack, candidates, check_change_type
+from adverscarial.attacks.combination import (
+    OFF_AND_ON,
+    CombinationResult,
+    Trials,
+    check_genes_given,
+    check_modifications,
+)
+from adverscarial.attacks.session import BudgetSpent, Session
+from adverscarial.errors import ParameterError
+from adverscarial.modifications import Modification
+
+LIMIT = 100_000  # combinations that are tested without being asked twice
+_SAMPLE = 3  # questions that a time is estimated from
+_LARGE = 10**12  # numbers above this are not written out
+
+
+@dataclass(frozen=True, repr=False)
+class Grid(Attack):
+    """Test every combination of changes to a few genes (R: ``advGridMinChange``).
+
+    Each gene is left as it is, or gets one of the modifications: g genes and m modifications make (m + 1)^g
+    combinations. They are asked about from few genes to many, so the first one that flips the label has the fewest
+    genes there can be, even when a budget ends the search early. The R code starts with all genes changed and stops at
+    its first hit, whatever its size; the paper tests all, as here.
+
+    Parameters
+    ----------
+    genes
+        Names of the genes to combine; their order does not matter.
+    modifications
+        What can be done to a gene: short strings such as ``"perc99"``, or objects.
+    first
+        Stop at the first combination that flips the label.
+    confirm
+        Really test more than 100,000 combinations. Without it such a grid is refused, and the refusal says how many
+        there are and about how long they take.
+    change_type
+        ``"named"`` counts only flips to a real cell type, not to "unknown" and its like.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> cells = adv.datasets.embedded()
+    >>> model = adv.classifiers.ScType(scaled=False)
+    >>> grid = Grid(["CD79A", "CD79B", "MS4A1"])
+    >>> result = grid(cells, model, groupby="cell_type", target="Dendritic")
+    >>> result.n_combinations, len(result.to_frame())
+    (27, 27)
+    """
+
+    genes: Sequence[str]
+    modifications: Sequence[Modification | str] = OFF_AND_ON
+    _: KW_ONLY
+    first: bool = False
+    confirm: bool = False
+    change_type: Literal["any", "named"] = "any"
+
+    question = "Which combination of changes to a few genes is the smallest that flips the label?"
+    cost = "(modifications + 1) ^ genes questions"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "genes", check_genes_given(self.genes))
+        object.__setattr__(self, "modifications", check_modifications(self.modifications))
+        check_change_type(self.change_type)
+
+    @property
+    def n_combinations(self) -> int:
+        """Combinations in the whole grid, the unmodified one included."""
+        return int((len(self.modifications) + 1) ** len(self.genes))
+
+    def _steps(self, session: Session) -> float:
+        return float(min(self.n_combinations, _LARGE))
+
+    def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
+        genes = candidates(session.cluster, self.genes, ())
+        trials = Trials(session, genes, self.modifications)  # type: ignore[arg-type]
+        if self.n_combinations > LIMIT and not self.confirm:
+            raise ParameterError(self._refusal(session, trials))
+        complete = True
+        try:
+            for code in fewest_first(len(genes), len(self.modifications)):
+                flips = trials.flips(code)
+                session.meter.advance()
+                if flips and self.first:
+                    break
+        except BudgetSpent:
+            complete = False
+        return GridResult, {**trials.fields(), "complete": complete}
+
+    def _refusal(self, session: Session, trials: Trials) -> str:
+        """Say how many combinations there are, and how long they would take, measured on a few of them."""
+        rng = np.random.default_rng(session.cluster.seed)
+        start = 0.0
+        for question in range(_SAMPLE + 1):
+            if question == 1:  # the first one may compile, and does not count
+                start = time.perf_counter()
+            code = rng.integers(0, len(self.modifications) + 1, len(self.genes)).astype(np.uint8)
+            session.scorer.together(*trials.change(code))
+        each = (time.perf_counter() - start) / _SAMPLE
+        questions = (len(self.modifications) + 1) ** int(trials.reads.sum())
+        unread = int((~trials.reads).sum())
+        spared = f" The classifier does not read {unread:,} of the genes: leave those out." if unread else ""
+        return (
+            f"{len(self.genes):,} genes and {len(self.modifications):,} modifications make "
+            f"{_number(self.n_combinations)} combinations, more than {LIMIT:,}; testing them takes about "
+            f"{_duration(each * min(questions, 10**100))}, by the time of {_SAMPLE} questions.{spared} "
+            "Give fewer genes or modifications, use RandomWalk, or pass confirm=True."
+        )
+
+
+def fewest_first(n_genes: int, n_modifications: int) -> Iterator[np.ndarray]:
+    """Yield every combination once: those that change no gene, one gene, two genes, ...
+
+    >>> [code.tolist() for code in fewest_first(2, 1)]
+    [[0, 0], [1, 0], [0, 1], [1, 1]]
+    """
+    for size in range(n_genes + 1):
+        for changed in itertools.combinations(range(n_genes), size):
+            for modifications in itertools.product(range(1, n_modifications + 1), repeat=size):
+                code = np.zeros(n_genes, dtype=np.uint8)
+                code[list(changed)] = modifications
+                yield code
+
+
+def _number(n: int) -> str:
+    return f"{n:,}" if n <= _LARGE else f"about 10^{int(math.log10(n))}"
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as a person says it.
+
+    >>> _duration(30), _duration(7200), _duration(1e9)
+    ('30 seconds', '2.0 hours', '32 years')
+    """
+    if seconds < 1 or seconds > 3e10:
+        return "a second" if seconds < 1 else "a thousand years or more"
+    for unit, length in (("years", 365 * 86_400), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            amount = seconds / length
+            return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:,.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class GridResult(CombinationResult):
+    """Every combination, and the smallest that flips the label: there is none with fewer genes."""
+
+    @property
+    def n_combinations(self) -> int:
+        """Combinations in the whole grid; fewer were tested when it stopped at the first hit, or for a budget."""
+        return int(self.attack.n_combinations)
+
+    def __str__(self) -> str:
+        tested = f"  tested    {len(self.codes):,} of {_number(self.n_combinations)} combinations, fewest genes first"
+        return "\n".join([self._headline(), tested, *self._found(), self._footer()])
