@@ -17,7 +17,7 @@ import pandas as pd
 from adverscarial.classifiers.base import Classifier, Decision, Scorer
 from adverscarial.classifiers.callables import call, check_scores
 from adverscarial.classifiers.general import GeneralScorer
-from adverscarial.classifiers.linear import LinearScorer
+from adverscarial.classifiers.linear import LinearScorer, gradient_of, logits_of
 from adverscarial.classifiers.random_forest import forest_arrays
 from adverscarial.classifiers.trees import TreeEnsemble, TreeScorer
 from adverscarial.cluster import Cluster
@@ -101,6 +101,61 @@ class Estimator(Classifier):
         scores = np.asarray(call(self.name, getattr(self.estimator, self._method), given), dtype=np.float64)
         return Decision(names, check_scores(self.name, two_columns(scores)))
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether :meth:`logits` and :meth:`gradient` work: for linear models, also behind steps that are taken in."""
+        n_genes = self._n_features or len(() if self.genes is None else self.genes)
+        return _is_linear(_last(self.estimator), len(self.classes)) and self._front(n_genes) is not None
+
+    def logits(self, X: np.ndarray) -> np.ndarray:
+        """Return a linear model's weighted sums, shape (cells, classes); their softmax is its probability.
+
+        Raises
+        ------
+        ClassifierError
+            If the estimator is not linear.
+        """
+        front, weights, bias = self._linear(X.shape[1])
+        values = np.asarray(X, dtype=np.float64)
+        values = values if front.elementwise is None else front.elementwise(np.arange(X.shape[1]), values)
+        return logits_of(values @ weights + bias)
+
+    def gradient(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the gradient of ``sum_k weights[c, k] * logit_k(c)`` with respect to each value of `X`.
+
+        Parameters
+        ----------
+        X
+            Cells x genes of the estimator.
+        weights
+            Shape (cells, classes).
+
+        Returns
+        -------
+        float64, shape of `X`.
+
+        Raises
+        ------
+        ClassifierError
+            If the estimator is not linear.
+        """
+        front, model_weights, _ = self._linear(X.shape[1])
+        gradient = gradient_of(weights, model_weights)
+        return gradient if front.elementwise is None else gradient * _slope(front.elementwise, X)
+
+    def _front(self, n_genes: int) -> _Front | None:
+        """Return the steps before the model; None where one has no known exact form."""
+        front = _Front(n_genes)
+        return front if all(front.add(step) for step in _steps(self.estimator)[:-1]) else None
+
+    def _linear(self, n_genes: int) -> tuple[_Front, np.ndarray, np.ndarray]:
+        """Return the steps before a linear model, and its weights and bias after them."""
+        front, model = self._front(n_genes), _last(self.estimator)
+        if front is None or not _is_linear(model, len(self.classes)):
+            raise ClassifierError(f"{self.name} is no linear model behind simple steps, so it has no gradient here.")
+        weights = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64)).T  # one row of two classes may be flat
+        return front, *front.fold(weights, np.ravel(model.intercept_))
+
     def scorer(self, cluster: Cluster) -> Scorer:
         """Return the exact scorer where there is one, checked on the cluster's own cells; else the general one."""
         general = GeneralScorer(self, cluster)
@@ -109,14 +164,13 @@ class Estimator(Classifier):
 
     def _exact_scorer(self, cluster: Cluster) -> Scorer | None:
         columns = self.align(cluster.genes)
-        front = _Front(len(columns))
-        for step in _steps(self.estimator)[:-1]:
-            if not front.add(step):
-                return None
+        front = self._front(len(columns))
+        if front is None:
+            return None
         model = _last(self.estimator)
         X, n_genes = cluster.X[:, columns], len(cluster.genes)
         if _is_linear(model, len(self.classes)):
-            weights, bias = front.fold(np.asarray(model.coef_, dtype=np.float64).T, np.ravel(model.intercept_))
+            front, weights, bias = self._linear(len(columns))
             return LinearScorer(
                 X, columns, n_genes, weights, bias, self.classes, transform=front.elementwise,
                 checked=front.checked, link=_link(self._method), binary=weights.shape[1] == 1,
@@ -175,7 +229,7 @@ def _is_linear(model: Any, n_classes: int) -> bool:
     if not all(hasattr(model, name) for name in ("coef_", "intercept_", "decision_function")):
         return False
     one_vs_one = hasattr(model, "n_support_") and n_classes > 2  # SVC: one sum per pair of classes
-    return np.ndim(model.coef_) == 2 and len(model.coef_) == (1 if n_classes == 2 else n_classes) and not one_vs_one
+    return len(np.atleast_2d(model.coef_)) == (1 if n_classes == 2 else n_classes) and not one_vs_one
 
 
 class _Front:
@@ -247,6 +301,21 @@ class _Front:
         return spread, bias
 
 
+def _slope(function: Callable[[np.ndarray, np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
+    """Return the derivative of a per-gene function at each value of `X`, by central differences.
+
+    Exact to rounding for scaling, and to about 1e-8 for a logarithm; one-sided where a function ends (a root at 0).
+    """
+    values = np.asarray(X, dtype=np.float64)
+    step = 1e-4 * np.maximum(np.abs(values), 1.0)
+    places = np.arange(X.shape[1])
+    above, below = function(places, values + step), function(places, values - step)
+    ends = ~np.isfinite(below)
+    if ends.any():
+        below = np.where(ends, function(places, values), below)
+    return (above - below) / np.where(ends, step, 2 * step)
+
+
 def _on(function: np.ufunc, mask: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Return `function` for the genes in `mask`; genes that an earlier step left out stay as they are."""
 
@@ -261,7 +330,9 @@ def _affine(step: Any, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Return (offset, factor) of a step that computes ``(x - offset) * factor`` gene by gene."""
     if kind in ("StandardScaler", "RobustScaler"):
         n = step.n_features_in_
-        center = getattr(step, "mean_" if kind == "StandardScaler" else "center_", None)
+        # a StandardScaler that does not centre has a mean_ all the same
+        centred = kind == "RobustScaler" or step.with_mean
+        center = getattr(step, "mean_" if kind == "StandardScaler" else "center_") if centred else None
         scale = step.scale_
         return np.zeros(n) if center is None else center, np.ones(n) if scale is None else 1 / scale
     if kind == "MaxAbsScaler" and not getattr(step, "clip", False):
