@@ -1,0 +1,220 @@
+"""In which direction does each cell's label become less certain? The slopes that gradient attacks follow.
+
+The loss of a cell is the cross-entropy of one class, ``-log p(class)``. Its slope comes from the classifier itself
+where it has a gradient (networks, linear models), else from central differences of its scores, gene by gene.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from adverscarial.attacks.session import Session
+from adverscarial.classifiers.base import Classifier, Scorer
+from adverscarial.cluster import Cluster
+from adverscarial.errors import ClassifierError, InputRejected
+
+_TINY = np.finfo(np.float64).tiny
+
+
+class Slopes(ABC):
+    """Slopes of the loss with respect to each value of some genes.
+
+    Attributes
+    ----------
+    genes
+        Positions in the data set.
+    classes
+        Names of the classes, in the order of the codes.
+    scores
+        Of the unmodified cells, shape (cells, classes): larger means more likely.
+    questions
+        What asking for all slopes once costs.
+    """
+
+    genes: np.ndarray
+    classes: tuple[str, ...]
+    scores: np.ndarray
+    questions: int
+
+    @abstractmethod
+    def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the slope of each cell's loss, up to one positive factor per cell.
+
+        Parameters
+        ----------
+        values
+            The genes' values, float64, shape (cells, len(genes)).
+        codes
+            The class of each cell's loss.
+        """
+
+    def codes(self, labels: Sequence[str]) -> np.ndarray:
+        """Return the classes that labels stand for; for a label without a score ("unassigned") the best class."""
+        code = {name: k for k, name in enumerate(self.classes)}
+        best = np.argmax(self.scores, axis=1)
+        return np.array([code.get(label, k) for label, k in zip(labels, best, strict=True)], dtype=np.int64)
+
+
+class ModelSlopes(Slopes):
+    """Slopes from the classifier's own gradient: one question for all genes.
+
+    Parameters
+    ----------
+    model
+        A bound classifier with ``logits`` and ``gradient``.
+    cluster
+        The cluster under attack.
+    genes
+        Positions to attack; those that the classifier does not know are left out.
+    """
+
+    questions = 1
+
+    def __init__(self, model: Any, cluster: Cluster, genes: np.ndarray) -> None:
+        columns = model.align(cluster.genes)
+        place = np.full(len(cluster.genes), -1, dtype=np.int64)
+        place[columns] = np.arange(len(columns))
+        self.genes = genes[place[genes] >= 0]
+        self._places = place[self.genes]
+        self._model, self._X = model, cluster.X[:, columns].astype(np.float64)
+        self.classes, self.scores = model.classes, model.logits(self._X)
+
+    def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:  # noqa: D102
+        self._X[:, self._places] = values
+        weights = loss_slopes(self._model.logits(self._X), codes)
+        return self._model.gradient(self._X, weights)[:, self._places].astype(np.float64)
+
+
+class FiniteSlopes(Slopes):
+    """Slopes by central differences of the scores: two questions per gene.
+
+    Parameters
+    ----------
+    session
+        Its scorer must give scores.
+    model
+        The bound classifier.
+    genes
+        Positions to attack.
+    step
+        Distance to look to either side.
+    low, high
+        Bounds that the values looked at keep, too.
+    """
+
+    def __init__(
+        self, session: Session, model: Classifier, genes: np.ndarray, step: float, low: float, high: float
+    ) -> None:
+        self._session, self._name, self._step, self._low, self._high = session, model.name, step, low, high
+        self.genes, self.questions = genes, 2 * len(genes)
+        assert session.baseline.scores is not None
+        self.classes, self.scores = model.classes, session.baseline.scores
+
+    def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:  # noqa: D102
+        state = self._session.scorer.fork()
+        dtype = self._session.cluster.X.dtype
+        try:
+            state.accept(self.genes, values.astype(dtype))
+        except InputRejected as refusal:
+            raise ClassifierError(self._refusal(str(refusal))) from refusal
+        slopes = np.zeros(values.shape)
+        for k, gene in enumerate(self.genes):
+            # rounded as the data are, so that the distance is the one that the classifier sees
+            sides = values[:, [k]] + np.array([-self._step, self._step])
+            below, above = np.hsplit(np.clip(sides, self._low, self._high).astype(dtype), 2)
+            rise = self._losses(state, gene, above, codes) - self._losses(state, gene, below, codes)
+            distance = (above.astype(np.float64) - below)[:, 0]
+            slopes[:, k] = np.divide(rise, distance, out=np.zeros(len(rise)), where=distance > 0)
+        return slopes
+
+    def _losses(self, state: Scorer, gene: int, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        answer = state.together(np.array([gene]), values)
+        if answer.rejected or answer.scores is None:
+            raise ClassifierError(self._refusal(answer.reason))
+        return losses(answer.scores, codes)
+
+    def _refusal(self, reason: str) -> str:
+        return (
+            f"{self._name} refuses values that lie {self._step:g} beside the cells' own: {reason}. Keep what is "
+            "asked about in its range with nonnegative=True, minimum= or maximum=, or lower finite_step and epsilon."
+        )
+
+
+def slopes_for(session: Session, genes: np.ndarray, *, named: bool, step: float, low: float, high: float) -> Slopes:
+    """Return the slopes that a classifier allows; those of its own gradient where it has one.
+
+    Parameters
+    ----------
+    session
+        The run.
+    genes
+        Positions to attack.
+    named
+        Whether the user chose them: differences of all genes of a data set would take thousands of questions per step.
+    step, low, high
+        See :class:`FiniteSlopes`.
+
+    Raises
+    ------
+    ClassifierError
+        If the classifier gives no scores, or has no gradient and `named` is False.
+    """
+    classifier = session.model
+    model = classifier.bind(session.cluster.genes)
+    # a classifier of all cells that is bound to one of single cells computes z-scores in front of it: the gradient
+    # behind them is not that of the data
+    of_the_data = model.needs_all_cells == classifier.needs_all_cells
+    if of_the_data and hasattr(model, "gradient") and getattr(model, "differentiable", True):
+        return ModelSlopes(model, session.cluster, genes)
+    answer = session.baseline
+    if answer.scores is None or answer.labels is None:
+        raise ClassifierError(
+            f"{classifier.name} gives labels only, no scores for single cells, so there is no slope to follow. "
+            "SingleGene, MaxChange and RandomWalk need labels only."
+        )
+    if answer.scores.shape[1] != len(model.classes):
+        raise ClassifierError(
+            f"{classifier.name} gives {answer.scores.shape[1]} scores per cell for {len(model.classes)} classes; "
+            "expected one score per class. SingleGene, MaxChange and RandomWalk need labels only."
+        )
+    if not named:
+        raise ClassifierError(
+            f"{classifier.name} has scores but no gradient. Name the genes to attack with genes=: their slopes are "
+            "then measured by finite differences, two questions per gene and step. Over all genes use SingleGene, "
+            "MaxChange or ClusterGradientDescent."
+        )
+    return FiniteSlopes(session, model, genes, step, low, high)
+
+
+def loss_slopes(logits: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the slope of ``-log p(code)`` with respect to each logit, divided by ``1 - p(code)``.
+
+    The slope itself is ``p_k`` for the other classes and ``p - 1`` for the class itself, which vanishes for a cell that
+    the classifier is sure of. Divided, it keeps its direction, which is all that an attack follows, and its digits.
+
+    >>> loss_slopes(np.array([[50.0, 0.0, 0.0]]), np.array([0]))
+    array([[-1. ,  0.5,  0.5]])
+    """
+    cells = np.arange(len(logits))
+    others = logits.astype(np.float64)
+    others[cells, codes] = -np.inf
+    slopes = softmax(others, axis=1)
+    slopes[cells, codes] = -1.0
+    return slopes
+
+
+def losses(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return ``-log p(code)`` of each cell; scores that are no probabilities go through a softmax first.
+
+    >>> losses(np.array([[0.25, 0.75]]), np.array([1])).round(4)
+    array([0.2877])
+    """
+    scores = scores.astype(np.float64)
+    if scores.min(initial=0) < 0 or np.abs(scores.sum(axis=1) - 1).max(initial=0) > 1e-4:
+        scores = softmax(scores, axis=1)
+    return -np.log(np.maximum(scores[np.arange(len(scores)), codes], _TINY))
