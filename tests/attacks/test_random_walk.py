@@ -140,6 +140,7 @@ def test_the_needed_genes_are_found_among_many(needed):
     assert steps[-1] == needed
     assert all(before > after for before, after in itertools.pairwise(steps))
     assert set(result.path["outcome"]) == {"flipped"}
+    assert f"from 200 to {needed} changed genes" in str(result)
 
 
 def test_a_step_may_reach_any_smaller_combination():

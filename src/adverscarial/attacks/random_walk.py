@@ -18,6 +18,7 @@ from adverscarial.attacks.combination import (
     check_genes_given,
     check_modifications,
 )
+from adverscarial.attacks.max_change import recursive_union
 from adverscarial.attacks.session import BudgetSpent, Session
 from adverscarial.errors import ParameterError
 from adverscarial.modifications import Modification
@@ -39,9 +40,9 @@ class RandomWalk(Attack):
 
     The start is the first of these that flips the label: each modification on all genes, then random combinations.
     A step removes some of the changed genes, and now and then gives one another modification or moves it to another
-    gene; it is taken if the label is still flipped. No combination is asked about twice. At the end each remaining gene
-    is tried for removal until none can be spared, so the answer is *minimal*, which is not to say the smallest of all:
-    :class:`Grid` finds that one, at the price of every combination.
+    gene; it is taken if the label is still flipped. No combination is asked about twice. At the end genes are removed,
+    halves before single ones, until none can be spared, so the answer is *minimal*, which is not to say the smallest of
+    all: :class:`Grid` finds that one, at the price of every combination.
 
     Parameters
     ----------
@@ -182,14 +183,19 @@ class _Walk:
         return code
 
     def spare_genes(self) -> None:
-        """Remove genes one by one until none can be removed without losing the flip."""
-        before = 0
+        """Remove genes, many at once where that goes, until none can be removed without losing the flip."""
+        changed = np.flatnonzero(self.code)
+        recursive_union(self._rng.permutation(changed), self._remove, lambda: bool(self._rng.random() < 0.5), 1)
+        before = 0  # a gene that was needed may have become spare since
         while before != (now := int(np.count_nonzero(self.code))):
             before = now
             for gene in self._rng.permutation(np.flatnonzero(self.code)):
-                code = self.code.copy()
-                code[gene] = 0
-                self._try(code)
+                self._remove(gene)
+
+    def _remove(self, genes: np.ndarray) -> bool:
+        code = self.code.copy()
+        code[genes] = 0
+        return self._try(code)
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -217,7 +223,10 @@ class RandomWalkResult(CombinationResult):
         lines = [f"  tried     {len(self.codes):,} combinations; the walk ended {_ENDINGS[self.ended]}", *self._found()]
         if self.success:
             lines.append(f"  minimal   {'yes, no gene can be spared' if self.minimal else 'not shown'}")
-            lines.append("  path      " + " -> ".join(str(n) for n in self.path["n_genes"]) + " genes")
+            sizes = np.count_nonzero(self.codes[self.outcome == FLIPPED], axis=1)
+            lines.append(
+                f"  path      from {sizes[0]:,} to {sizes[-1]:,} changed genes over {len(sizes):,} combinations"
+            )
         return "\n".join([self._headline(), *lines, self._footer()])
 
     def row(self) -> dict[str, Any]:  # noqa: D102
