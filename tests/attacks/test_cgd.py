@@ -384,7 +384,6 @@ def test_the_budget_is_held_and_the_path_is_the_same_as_far_as_it_goes(scaled, o
     )
     assert free.complete
     assert free.tested_genes == order
-    assert free.proven > 0  # genes that no tree tests cost nothing
     assert not short.complete
     assert short.queries <= 11 < free.queries
     assert free.queries <= 2 * len(order)
@@ -392,6 +391,14 @@ def test_the_budget_is_held_and_the_path_is_the_same_as_far_as_it_goes(scaled, o
     pd.testing.assert_frame_equal(short.steps, free.steps.head(len(short.steps)))
     assert short.verify(scaled, model)
     assert "stopped by the budget" in str(short)
+
+
+def test_genes_that_the_classifier_does_not_read_cost_nothing(scaled, order):
+    attack = ClusterGradientDescent(genes=order, stop_at_switch=False)
+    result = attack(scaled, trained("ScType", scaled), groupby="cell_type", target="CD19+ B")
+    assert 0 < result.proven < len(order)
+    assert result.queries <= 2 * (len(order) - result.proven)
+    assert result.tested_genes == order
 
 
 @pytest.mark.parametrize(
