@@ -17,6 +17,7 @@ from adverscarial.modifications import (
     Thinning,
     modify,
 )
+from adverscarial.ranking import rank_genes
 
 __version__ = _version("adverscarial")
 
@@ -39,5 +40,6 @@ __all__ = [
     "modify",
     "pl",
     "predict",
+    "rank_genes",
     "survey",
 ]

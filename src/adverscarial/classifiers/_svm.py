@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import njit
-from scipy.special import expit, ndtr
+from scipy.special import expit
 
 from adverscarial._matrix import CellMatrix
+from adverscarial._ranktests import compare, rank_sum_p
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
 #: kernlab's and libsvm's default; a tighter one finds a slightly different optimum (2e-3 in the decision values)
@@ -221,35 +221,8 @@ def smallest_p(values: np.ndarray, order: np.ndarray, code: np.ndarray) -> np.nd
     ties = np.empty_like(u)
     _rank_sums(values, order, code.astype(np.int64), sizes.astype(np.int64), u, ties)
     others = [int(sizes[1:].sum()), *map(int, sizes[1:])]
-    tests = [_p_value(u[:, k], ties[:, k], int(sizes[0]), n) for k, n in enumerate(others)]
+    tests = [rank_sum_p(u[:, k], ties[:, k], int(sizes[0]), n) for k, n in enumerate(others)]
     return np.min(tests, axis=0)
-
-
-def _p_value(u: np.ndarray, ties: np.ndarray, n: int, m: int) -> np.ndarray:
-    """Return R's ``wilcox.test`` p-values: exact for small samples without ties, else normal with corrections."""
-    cells = n + m
-    variance = n * m / 12 * (cells + 1 - ties / (cells * (cells - 1)))
-    away = np.maximum(np.abs(u - n * m / 2) - 0.5, 0.0)
-    p = np.where(variance > 0, 2 * ndtr(-away / np.sqrt(np.where(variance > 0, variance, 1.0))), 1.0)
-    if n < 50 and m < 50:
-        plain = ties == 0
-        tail = np.minimum(u[plain], n * m - u[plain]).astype(int)
-        p[plain] = np.minimum(2 * _exact_cdf(n, m)[tail], 1.0)
-    return p
-
-
-@cache
-def _exact_cdf(n: int, m: int) -> np.ndarray:
-    """Return P(U <= u) for u = 0 ... n * m, for samples of n and m without ties (recursion of Mann and Whitney)."""
-    row = [np.ones(1) for _ in range(m + 1)]
-    for i in range(1, n + 1):
-        above, row = row, [np.ones(1)]
-        for j in range(1, m + 1):
-            ways = np.zeros(i * j + 1)
-            ways[j:] += above[j]
-            ways[: len(row[j - 1])] += row[j - 1]
-            row.append(ways)
-    return np.cumsum(row[m]) / row[m].sum()
 
 
 @njit(cache=True, nogil=True)
@@ -274,11 +247,11 @@ def _rank_sums(
                 others[n_others] = values[g, cell]
                 n_others += 1
         own = ordered[: sizes[0]]
-        u[g, 0], ties[g, 0] = _compare(_not_constant(own, 1e-5), _not_constant(others, 1e-5))
+        u[g, 0], ties[g, 0] = compare(_not_constant(own, 1e-5), _not_constant(others, 1e-5))
         own = _not_constant(own, 1e-3)
         for c in range(1, len(sizes)):
             cluster = ordered[starts[c] : starts[c + 1]]
-            u[g, c], ties[g, c] = _compare(own, _not_constant(cluster, 1e-3))
+            u[g, c], ties[g, c] = compare(own, _not_constant(cluster, 1e-3))
 
 
 @njit(cache=True, nogil=True)
@@ -289,24 +262,6 @@ def _not_constant(ordered: np.ndarray, shift: float) -> np.ndarray:
     out = ordered.copy()
     out[-1] += shift
     return out
-
-
-@njit(cache=True, nogil=True)
-def _compare(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Return U of x over y (a tie counts a half) and the sum of m^3 - m over runs of m equal values; both sorted."""
-    i, j = 0, 0
-    u, ties = 0.0, 0.0
-    while i < len(x) or j < len(y):
-        value = x[i] if j == len(y) or (i < len(x) and x[i] <= y[j]) else y[j]
-        first_x, first_y = i, j
-        while i < len(x) and x[i] == value:
-            i += 1
-        while j < len(y) and y[j] == value:
-            j += 1
-        u += (i - first_x) * (first_y + 0.5 * (j - first_y))
-        run = float(i - first_x + j - first_y)
-        ties += run**3 - run
-    return u, ties
 
 
 def checked_parents(parents: Mapping[str, str], types: Sequence[str]) -> dict[str, str]:
