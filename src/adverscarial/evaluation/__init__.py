@@ -1,5 +1,20 @@
-"""Evaluation: many attacks on many clusters and classifiers."""
+"""Evaluation: many attacks on many clusters and classifiers, curves along an attack, and how visible it is."""
 
+from adverscarial.evaluation.comparison import compare
+from adverscarial.evaluation.curves import Curve, robustness_curve
+from adverscarial.evaluation.detectability import Detectability, detectability
+from adverscarial.evaluation.scores import accuracy_curve, f1_curve, roc_curve_of_cluster
 from adverscarial.evaluation.survey import Survey, survey
 
-__all__ = ["Survey", "survey"]
+__all__ = [
+    "Curve",
+    "Detectability",
+    "Survey",
+    "accuracy_curve",
+    "compare",
+    "detectability",
+    "f1_curve",
+    "robustness_curve",
+    "roc_curve_of_cluster",
+    "survey",
+]
