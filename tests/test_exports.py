@@ -22,7 +22,7 @@ PACKAGES.remove("adverscarial.cli")
 LAYERS = [
     {"errors", "_store"},
     {"_matrix"},
-    {"statistics"},
+    {"_ranktests", "statistics"},
     {"cluster"},
     {"modifications"},
     {"datasets", "ranking"},

@@ -88,7 +88,10 @@ def test_pairs_of_the_r_code(shared: Path) -> None:
 
 
 def test_the_papers_first_genes(shared: Path) -> None:
-    """On another random half than the paper's, with its order of clusters (that of pbmc3k's first cells)."""
+    """A regression check, not a reproduction: half and order of clusters were searched for agreement with the record.
+
+    The paper's own half and order are not public. What the search cannot make up are the p-values, which agree.
+    """
     recorded = pd.read_csv(shared / "specs" / "paper_numbers.csv")
     recorded = recorded[(recorded["exp"] == "sign_gene_ranking") & (recorded["dataset"] == "PBMC3k_test")]
     paper = recorded["metric"].str.partition(":")[2].tolist()
