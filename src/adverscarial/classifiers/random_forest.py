@@ -166,7 +166,9 @@ class RandomForest(Classifier):
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:  # noqa: D102
         forest = cls(**meta["settings"])
         forest.classes, forest.genes = tuple(meta["classes"]), pd.Index(meta["genes"])
-        forest._trees = TreeEnsemble(**arrays, single=bool(meta["single"]))
+        forest._trees = trees = TreeEnsemble(**arrays, single=bool(meta["single"]))
+        if trees.feature.max() >= len(forest.genes) or {trees.value.shape[1], len(trees.bias)} != {len(forest.classes)}:
+            raise DataError("The trees test more genes than are named, or vote for other classes.")
         return forest
 
 

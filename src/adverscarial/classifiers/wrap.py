@@ -64,18 +64,17 @@ def wrap(
 
 def _wrapped(obj: Any, classes: Sequence[str] | None, genes: Sequence[str] | None) -> Classifier:
     if isinstance(obj, Classifier):
+        _nothing_given(f"The classifier {obj.name}", classes, genes)
         return obj
     if isinstance(obj, type):
         raise ParameterError(f"wrap got the class {obj.__name__} itself; pass a fitted object of it.")
     if boosting_package(obj):
         return Boosted(obj, classes=classes, genes=genes)
     if is_celltypist(obj):
-        if classes is not None or genes is not None:
-            raise ParameterError("A CellTypist model knows its classes and genes: leave out classes= and genes=.")
+        _nothing_given("A CellTypist model", classes, genes)
         return CellTypist(obj)
     if is_scanvi(obj):
-        if classes is not None or genes is not None:
-            raise ParameterError("A SCANVI model knows its classes and genes: leave out classes= and genes=.")
+        _nothing_given("A SCANVI model", classes, genes)
         return Scanvi(obj)
     if hasattr(obj, "forward") and hasattr(obj, "state_dict"):
         if classes is None:
@@ -85,12 +84,20 @@ def _wrapped(obj: Any, classes: Sequence[str] | None, genes: Sequence[str] | Non
         return TorchModule(obj, classes=classes, genes=genes)
     if hasattr(obj, "predict") and hasattr(obj, "get_params"):
         return Estimator(obj, classes=classes, genes=genes)
+    if callable(obj) and _wants_three(obj):
+        _nothing_given("A function of a whole cluster", classes, genes)
+        return ClusterFunction(obj)
     if callable(obj):
-        return ClusterFunction(obj) if _wants_three(obj) else CellFunction(obj, classes=classes, genes=genes)
+        return CellFunction(obj, classes=classes, genes=genes)
     raise ParameterError(
         f"wrap cannot use a {type(obj).__name__}: pass a fitted scikit-learn estimator, an XGBoost, LightGBM or "
         "CellTypist model, a torch module, or a function of cells x genes."
     )
+
+
+def _nothing_given(what: str, classes: Sequence[str] | None, genes: Sequence[str] | None) -> None:
+    if classes is not None or genes is not None:
+        raise ParameterError(f"{what} knows its classes and genes: leave out classes= and genes=.")
 
 
 def _wants_three(function: Any) -> bool:
