@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,7 @@ from hypothesis import strategies as st
 import adverscarial as adv
 import golden_classifiers as golden
 from adverscarial.attacks import Grid, RandomWalk, RandomWalkResult, Result
-from adverscarial.attacks.combination import Trials
 from adverscarial.attacks.random_walk import _Walk
-from adverscarial.attacks.session import Meter, Session
-from adverscarial.cluster import Cluster
 
 #: the modifications of the reference runs, as the R code computes them
 MODIFICATIONS = {"perc1": "perc1", "perc99": "perc99", "fixed 10": "fixed:10", "decile+5": "decile+5:reference"}
@@ -150,11 +148,8 @@ def test_the_needed_genes_are_found_among_many(needed):
 @given(st.lists(st.integers(0, 2), min_size=4, max_size=4).filter(any))
 @settings(max_examples=20, deadline=None)
 def test_a_step_reaches_every_smaller_combination_and_no_other(start):
-    adata, rule = needle(4, 2)
-    cluster = Cluster(adata, "cluster", "a")
-    session = Session(cluster, adv.classifiers.wrap(rule).scorer(cluster), None, "any", Meter())
-    trials = Trials(session, np.arange(4), [adv.modifications.parse(name) for name in ("perc1", "fixed:3")])
-    walk = _Walk(trials, 0.2, np.random.default_rng(0))
+    genes = SimpleNamespace(reads=np.ones(4, bool), modifications=("off", "up"), code=lambda: np.zeros(4, np.uint8))
+    walk = _Walk(genes, 0.2, np.random.default_rng(0))
     walk.code = np.array(start, dtype=np.uint8)
     reached = {tuple(walk._neighbour(0.5).tolist()) for _ in range(6000)}
     everything = itertools.product(range(3), repeat=4)
