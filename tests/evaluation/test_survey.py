@@ -168,3 +168,25 @@ def test_repeated_names_are_numbered(pbmc_small):
     twins = [adv.classifiers.ScType(scaled=False), adv.classifiers.ScType(scaled=False)]
     result = adv.survey(pbmc_small, twins, attacks=SingleGene("perc1"), groupby="cell_type", targets=["Dendritic"])
     assert result.to_frame()["classifier"].tolist() == ["ScType", "ScType #2"]
+
+
+def test_every_kind_of_attack_fills_its_columns(pbmc_small, models):
+    genes = list(pbmc_small.var_names[:3])
+    attacks = [
+        SingleGene("perc99"),
+        MaxChange("perc99", restarts=1),
+        adv.attacks.Grid(genes),
+        adv.attacks.RandomWalk(genes, tries=5, steps=5),
+        adv.attacks.ClusterGradientDescent(genes=genes),
+    ]
+    result = adv.survey(pbmc_small, models["forest"], attacks=attacks, groupby="cell_type", targets=TARGETS[:1])
+    frame = result.to_frame().set_index("attack")
+    assert not result.errors
+    filled = {"SingleGene": "held", "MaxChange": "signature", "Grid": "genes_modified", "RandomWalk": "minimal"}
+    for attack, column in {**filled, "ClusterGradientDescent": "modified"}.items():
+        assert frame.loc[attack, column] is not None
+        assert frame[column].notna()[attack]
+    for task, one in zip(result.tasks, result.results, strict=True):
+        unknown = set(one.row()) - set(frame.reset_index().columns)
+        assert not unknown, (task, unknown)
+    assert set(result.flipping().columns) == {"classifier", "cluster", "modification", "gene", "label", "share"}

@@ -18,6 +18,7 @@ from anndata import AnnData
 from adverscarial._matrix import CellMatrix, layer_of
 from adverscarial.attacks.base import Attack, check_run, scorer_for
 from adverscarial.attacks.result import Result
+from adverscarial.attacks.single_gene import SingleGeneResult
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.cluster import Cluster, check_genes, cluster_labels, cluster_names
@@ -30,9 +31,16 @@ logger = logging.getLogger(__name__)
 #: columns of the table, in order; a survey shows those that its attacks fill
 COLUMNS = (
     "classifier", "cluster", "n_cells", "attack", "modification", "baseline", "baseline_share", "label", "share",
-    "tested", "flipped", "held", "rejected", "groups", "modifiable", "signature", "maximal",
-    "queries", "proven", "complete", "error",
+    "tested", "flipped", "held", "rejected", "groups", "modifiable", "signature", "maximal", "success", "modified",
+    "genes_modified", "minimal", "genes_changed", "cells_flipped", "linf", "l2", "queries", "proven", "complete", "error",
 )  # fmt: skip
+
+#: columns that hold whole numbers, and those that hold yes or no; both may be empty
+_WHOLE = (
+    "n_cells", "tested", "flipped", "held", "rejected", "groups", "modifiable", "signature", "modified",
+    "genes_modified", "genes_changed", "cells_flipped", "queries", "proven",
+)  # fmt: skip
+_YES_OR_NO = ("maximal", "success", "minimal")
 
 
 class Task(NamedTuple):
@@ -78,21 +86,8 @@ class Survey:
                 row |= result.row()
             rows.append(row)
         frame = pd.DataFrame(rows)
-        whole = [
-            "n_cells",
-            "tested",
-            "flipped",
-            "held",
-            "rejected",
-            "groups",
-            "modifiable",
-            "signature",
-            "queries",
-            "proven",
-        ]
-        kinds = {name: "Int64" for name in whole if name in frame} | (
-            {"maximal": "boolean"} if "maximal" in frame else {}
-        )
+        kinds = {name: "Int64" for name in _WHOLE if name in frame}
+        kinds |= {name: "boolean" for name in _YES_OR_NO if name in frame}
         return frame[[name for name in COLUMNS if name in frame]].astype(kinds)
 
     @property
@@ -104,7 +99,7 @@ class Survey:
         """Return every single gene that flips a label: ``classifier, cluster, modification, gene, label, share``."""
         parts = []
         for task, result in zip(self.tasks, self.results, strict=True):
-            if result is None or "flipped" not in result.row():
+            if not isinstance(result, SingleGeneResult):
                 continue
             hits = result.to_frame().query("outcome == 'flipped'")[["gene", "label", "share"]]
             modification = str(getattr(task.attack, "modification", ""))
