@@ -338,13 +338,13 @@ def _distance_ratio(real: np.ndarray, known: np.ndarray, old: np.ndarray, new: n
     from sklearn.neighbors import NearestNeighbors
 
     k = min(_NEIGHBOURS, len(known) - 1)
-    search = NearestNeighbors(n_neighbors=k + 1).fit(real)
     means = []
     for cells in (old, new):
-        distances, found = search.kneighbors(cells)
+        scale = max(1.0, float(np.abs(cells).max()) / 1e100)  # so that no square overflows
+        distances, found = NearestNeighbors(n_neighbors=k + 1).fit(real / scale).kneighbors(cells / scale)
         own = known[found] == judged[:, None]
         own[~own.any(axis=1), -1] = True  # itself is not among them: leave out the furthest instead
-        means.append(distances[~own].mean())
+        means.append(distances[~own].mean() * scale)
     return float(means[1] / means[0]) if means[0] > 0 else float("nan")
 
 
