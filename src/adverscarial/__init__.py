@@ -4,7 +4,7 @@ from importlib.metadata import version as _version
 
 from adverscarial import attacks, classifiers, datasets, errors, pl
 from adverscarial.classifiers.prediction import ClusterPrediction, predict
-from adverscarial.evaluation import Survey, survey
+from adverscarial.evaluation import Survey, compare, detectability, robustness_curve, survey
 from adverscarial.modifications import (
     Aberrant,
     Custom,
@@ -35,11 +35,14 @@ __all__ = [
     "Thinning",
     "attacks",
     "classifiers",
+    "compare",
     "datasets",
+    "detectability",
     "errors",
     "modify",
     "pl",
     "predict",
     "rank_genes",
+    "robustness_curve",
     "survey",
 ]
