@@ -9,31 +9,6 @@ import pandas as pd
 import pytest
 
 import adverscarial as adv
-from adverscarial.cli import main
-
-
-@pytest.fixture(scope="module")
-def cells_file(pbmc_small, tmp_path_factory):
-    path = tmp_path_factory.mktemp("cells") / "cells.h5ad"
-    pbmc_small.write_h5ad(path)
-    return path
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the command line here; return (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["adverscarial", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def attack_arguments(cells_file, *more):
@@ -53,7 +28,7 @@ def attack_arguments(cells_file, *more):
 def test_every_command_has_help_with_an_example(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("demo", "attack", "survey", "list"):
+    for command in ("demo", "attack", "survey", "list", "train", "classify", "convert", "report"):
         assert command in out
         code, help_text, _ = run(command, "--help")
         assert code == 0

@@ -8,14 +8,22 @@ import typer
 
 from adverscarial.cli.app import app
 from adverscarial.cli.attack import attack
+from adverscarial.cli.classify import classify
+from adverscarial.cli.convert import convert
 from adverscarial.cli.demo import demo
 from adverscarial.cli.listing import list_
+from adverscarial.cli.report import report
 from adverscarial.cli.survey import survey
+from adverscarial.cli.train import train
 from adverscarial.errors import AdverscarialError
 
 app.command()(demo)
 app.command()(attack)
 app.command()(survey)
+app.command()(train)
+app.command()(classify)
+app.command()(convert)
+app.command()(report)
 app.command("list")(list_)
 
 

@@ -1,4 +1,4 @@
-"""The application, and what its commands share: options, reading data, making classifiers, exit codes."""
+"""The application, and what its commands share: options, reading and writing data, exit codes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 import logging
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from anndata import AnnData
 from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
 
-from adverscarial import datasets
-from adverscarial.classifiers import Classifier, Markers, RandomForest, ScType, load
-from adverscarial.errors import ParameterError, did_you_mean
+from adverscarial import _store, datasets
+from adverscarial.errors import DataError
 
 app = typer.Typer(
     name="adverscarial",
@@ -34,6 +35,7 @@ class Preprocess(StrEnum):
     """What to do with the data before anything else."""
 
     none = "none"
+    lognorm = "lognorm"
     scale = "scale"
     counts = "counts"
 
@@ -52,7 +54,9 @@ FailOver = Annotated[
 ClassifierSpec = Annotated[
     str,
     typer.Option(
-        help="random-forest, markers, sctype, sctype:MARKERS.tsv, or a file that a classifier was saved to.",
+        help="random-forest, markers, mlp, chetah, scannotatr, singler (trained first), sctype, sctype:MARKERS.tsv, "
+        "or a file: .npz (of train), .skops (scikit-learn), .json or .ubj (XGBoost), .txt (LightGBM), .pkl, .pickle "
+        "or .joblib (CellTypist, scikit-learn; needs --trust).",
     ),
 ]
 TrainFile = Annotated[
@@ -63,52 +67,61 @@ Prepare = Annotated[
     Preprocess,
     typer.Option(
         "--preprocess",
-        help="counts: log-normalise and z-score raw counts; scale: z-score log-normalised values; none: leave them.",
+        help="lognorm: log-normalise raw counts; counts: log-normalise and z-score raw counts; scale: z-score "
+        "log-normalised values; none: leave them.",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Also read classifier files that can run code (pickles). Only if you know their origin."
     ),
 ]
 
-TRAINED = {"random-forest": RandomForest, "markers": Markers}
+
+def working(text: str) -> Status:
+    """Show on a terminal that something goes on: ``with working("Reading ..."):``."""
+    return notes.status(escape(text))
 
 
 def read(path: Path, prepare: Preprocess) -> AnnData:
     """Read a data file and prepare it."""
-    adata = datasets.load(path)
+    with working(f"Reading {path} ..."):
+        adata = datasets.load(path)
     if prepare is Preprocess.none:
         return adata
-    return datasets.preprocess(adata, target_sum=1e4 if prepare is Preprocess.counts else None)
-
-
-def setting(
-    specs: list[str], adata: AnnData, train: Path | None, prepare: Preprocess, *, groupby: str, layer: str | None,
-    seed: int, tissue: str | None,
-) -> tuple[AnnData, dict[str, Classifier]]:  # fmt: skip
-    """Return the cells to attack, and the classifiers that specifications mean, trained where they need to be.
-
-    Without a file to train on, one half of the cells is trained on and all classifiers are asked about the other.
-    """
-    labelled = adata if train is None else read(train, prepare)
-    if train is None and any(spec in TRAINED for spec in specs):
-        labelled, adata = datasets.split(adata, groupby, seed=seed)
-        notes.print(
-            f"Trained on one half of the cells ({labelled.n_obs:,}); the other half ({adata.n_obs:,}) is attacked."
+    try:
+        return datasets.preprocess(
+            adata, target_sum=None if prepare is Preprocess.scale else 1e4, scale=prepare is not Preprocess.lognorm
         )
-    models: dict[str, Classifier] = {}
-    for spec in specs:
-        kind, _, argument = spec.partition(":")
-        if kind == "sctype":
-            models[spec] = ScType(argument or None, tissue=tissue, scaled=prepare is not Preprocess.none)
-        elif kind in TRAINED:
-            model: Classifier = RandomForest(seed=seed) if kind == "random-forest" else Markers()
-            models[spec] = model.fit(labelled, groupby, layer=layer)
-        elif Path(spec).exists():
-            models[spec] = load(spec)
-        else:
-            known = [*TRAINED, "sctype"]
-            raise ParameterError(
-                f"'{spec}' is neither a classifier nor a file.{did_you_mean(kind, known)} "
-                f"Classifiers: {', '.join(known)}."
-            )
-    return adata, models
+    except DataError as error:
+        raise DataError(
+            f"{error} On the command line: --preprocess scale for log-normalised values that are to be z-scored, "
+            "none to leave the values as they are."
+        ) from error
+
+
+def write_data(path: Path, adata: AnnData) -> None:
+    """Write an ``.h5ad`` file; under its name there is all of it, or what was there before."""
+
+    def write(file: BinaryIO) -> None:
+        try:
+            adata.write_h5ad(file.name)  # by name: HDF5 wants a file of its own
+        except OSError:
+            raise  # of the disk, not of the data
+        except Exception as error:  # anndata's own error for a type is no public class
+            raise unstorable(path, error) from error
+
+    _store.write_atomically(path, write)
+
+
+def unstorable(path: Path, error: Exception) -> DataError:
+    """Return the error for data that a file format cannot hold."""
+    where = "".join(getattr(error, "__notes__", [])[:1])  # anndata notes there which element it was
+    return DataError(
+        f"The data cannot be written to '{path}' ({type(error).__name__}: {error}{' ' + where if where else ''}). "
+        "Some element is of a type that AnnData files cannot hold: remove it (adata.uns, adata.obs) and try again."
+    )
 
 
 def print_json(value: Any) -> None:

@@ -22,12 +22,14 @@ from adverscarial.cli.app import (
     Seed,
     Tissue,
     TrainFile,
+    Trust,
     fail_over,
     notes,
     print_json,
     read,
-    setting,
+    write_data,
 )
+from adverscarial.cli.models import setting
 from adverscarial.errors import ParameterError
 
 
@@ -40,6 +42,7 @@ def attack(
     modification: Annotated[str, typer.Option(help="What is done to a gene; see: adverscarial list.")] = "perc99",
     train: TrainFile = None,
     tissue: Tissue = None,
+    trust: Trust = False,
     preprocess: Prepare = Preprocess.none,
     layer: Layer = None,
     seed: Seed = 0,
@@ -59,10 +62,18 @@ def attack(
     chosen = attack_named(attack)(modification)  # type: ignore[call-arg]
     adata = read(data, preprocess)
     adata, models = setting(
-        [classifier], adata, train, preprocess, groupby=groupby, layer=layer, seed=seed, tissue=tissue
+        [classifier],
+        adata,
+        train,
+        preprocess,
+        groupby=groupby,
+        layer=layer,
+        seed=seed,
+        tissue=tissue,
+        trust=trust,
     )
     result: Result = chosen(
-        adata, models[classifier], groupby=groupby, target=target, layer=layer, seed=seed, budget=budget
+        adata, next(iter(models.values())), groupby=groupby, target=target, layer=layer, seed=seed, budget=budget
     )
     if json:
         print_json({"classifier": result.classifier, "cluster": result.target, **result.row(), "genes": result.genes})
@@ -74,7 +85,7 @@ def attack(
         elif out.suffix == ".npz":
             result.save(out)
         else:
-            result.apply(adata).write_h5ad(out)
+            write_data(out, result.apply(adata))
         notes.print(f"Written: {out}")
     if isinstance(result, SingleGeneResult):
         fail_over(fail_over_, len(result.genes), f"cluster '{target}'")

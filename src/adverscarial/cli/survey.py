@@ -24,13 +24,14 @@ from adverscarial.cli.app import (
     Seed,
     Tissue,
     TrainFile,
+    Trust,
     console,
     fail_over,
     notes,
     print_json,
     read,
-    setting,
 )
+from adverscarial.cli.models import setting
 from adverscarial.evaluation import Survey
 from adverscarial.evaluation import survey as run_survey
 
@@ -50,6 +51,7 @@ def survey(
     ] = None,
     train: TrainFile = None,
     tissue: Tissue = None,
+    trust: Trust = False,
     preprocess: Prepare = Preprocess.none,
     layer: Layer = None,
     seed: Seed = 0,
@@ -68,7 +70,15 @@ def survey(
     attacks: list[Attack] = [attack_named(name)(change) for name in attack for change in modification]  # type: ignore[call-arg]
     adata = read(data, preprocess)
     cells, models = setting(
-        classifier, adata, train, preprocess, groupby=groupby, layer=layer, seed=seed, tissue=tissue
+        classifier,
+        adata,
+        train,
+        preprocess,
+        groupby=groupby,
+        layer=layer,
+        seed=seed,
+        tissue=tissue,
+        trust=trust,
     )
     result = run_survey(
         cells, models, attacks=attacks, groupby=groupby, targets=target, layer=layer, seed=seed, n_jobs=jobs,
@@ -80,6 +90,11 @@ def survey(
     else:
         show(result)
         notes.print(f"Table: {out / 'table.csv'}   Report: {report}")
+    if result.errors:
+        first = next(iter(result.errors.values()))
+        notes.print(f"{len(result.errors):,} of {len(result.tasks):,} attacks failed. The first: {first}", markup=False)
+        if len(result.errors) == len(result.tasks):
+            raise typer.Exit(2)
     frame = result.to_frame()
     if "flipped" in frame and len(frame):
         worst = frame.loc[frame["flipped"].fillna(0).astype(int).idxmax()]
@@ -116,7 +131,7 @@ def show(result: Survey) -> None:
                 table.add_column(name.replace("_", "\n"), justify="right")
             for cluster, cells in chosen.groupby("cluster", sort=False):
                 of = cells.set_index("modification")
-                numbers = [of[column].get(name) for name in modifications]
+                numbers = [of[column].get(name) if column in of else None for name in modifications]
                 shown = ["failed" if pd.isna(n) else f"{n:,}" for n in numbers]
                 baseline = of["baseline"].dropna().tolist() if "baseline" in of else []
                 table.add_row(str(cluster), baseline[0] if baseline else "-", *shown)

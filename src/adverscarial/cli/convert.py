@@ -1,0 +1,77 @@
+"""``adverscarial convert``: any format that can be read, as ``.h5ad`` or ``.zarr``."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from anndata import AnnData
+
+from adverscarial import datasets
+from adverscarial.cli.app import AsJson, DataFile, notes, print_json, unstorable, working, write_data
+from adverscarial.errors import ParameterError, StorageError
+
+
+def convert(
+    data: DataFile,
+    out: Annotated[Path, typer.Argument(help="What to write: .h5ad (a file) or .zarr (a folder).")],
+    symbols: Annotated[
+        str | None,
+        typer.Option(help="Name genes by this column of var; auto finds the column of symbols.", metavar="COLUMN|auto"),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Read data of any known format and write it as .h5ad or .zarr.
+
+    Example:  adverscarial convert filtered_feature_bc_matrix.h5 cells.h5ad
+    """
+    if out.suffix not in (".h5ad", ".zarr"):
+        raise ParameterError(f"The output ends in '{out.suffix}'; it must end in .h5ad or .zarr.")
+    if out.exists() and not overwrite:
+        raise StorageError(f"'{out}' is there already. Choose another name, or replace it with --overwrite.")
+    if out.exists() and out.is_dir() != (out.suffix == ".zarr"):
+        raise StorageError(f"'{out}' is a {'folder' if out.is_dir() else 'file'}; it is not replaced. Remove it first.")
+    with working(f"Reading {data} ..."):
+        adata = datasets.load(data)
+    if symbols is not None:
+        adata = datasets.gene_symbols(adata, None if symbols == "auto" else symbols)
+    with working(f"Writing {out} ..."):
+        if out.suffix == ".h5ad":
+            write_data(out, adata)
+        else:
+            _write_zarr(out, adata)
+    if json:
+        print_json({"out": str(out), "cells": adata.n_obs, "genes": adata.n_vars, "obs": list(map(str, adata.obs))})
+        return
+    columns = ", ".join(map(str, adata.obs)) or "none"
+    notes.print(
+        f"Written: {out}   {adata.n_obs:,} cells x {adata.n_vars:,} genes; columns of obs: {columns}", markup=False
+    )
+
+
+def _write_zarr(out: Path, adata: AnnData) -> None:
+    """Write a folder beside its final place, then move it there."""
+    new = out.parent / f".{out.name}.{uuid.uuid4().hex}.part"
+    old = new.with_suffix(".old")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        adata.write_zarr(new)
+        if out.exists():
+            out.rename(old)
+        new.rename(out)
+    except OSError as error:
+        raise StorageError(
+            f"'{out}' cannot be written ({type(error).__name__}: {error.strerror or error}). "
+            "Name a folder where you may write, on a disk with space left."
+        ) from error
+    except Exception as error:  # anndata's own error for a type is no public class
+        raise unstorable(out, error) from error
+    finally:
+        if old.exists() and not out.exists():
+            old.rename(out)  # the new folder did not get there
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)

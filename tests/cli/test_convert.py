@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+
+@pytest.fixture
+def table(tmp_path):
+    """4 cells x 3 genes and a column of text, as .csv."""
+    frame = pd.DataFrame(np.arange(12.0).reshape(4, 3), index=list("abcd"), columns=["ENSG1", "ENSG2", "ENSG3"])
+    frame["cell_type"] = ["B", "B", "T", "T"]
+    frame.to_csv(tmp_path / "cells.csv")
+    return tmp_path / "cells.csv"
+
+
+def read(path):
+    return anndata.read_h5ad(path) if path.suffix == ".h5ad" else anndata.io.read_zarr(path)
+
+
+@pytest.mark.parametrize("ending", [".h5ad", ".zarr"])
+def test_written_by_ending_and_nothing_else_is_left(run, table, tmp_path, ending):
+    out = tmp_path / "new" / f"cells{ending}"
+    code, printed, _ = run("convert", table, out, "--json")
+    assert code == 0
+    assert json.loads(printed) == {"out": str(out), "cells": 4, "genes": 3, "obs": ["cell_type"]}
+    adata = read(out)
+    np.testing.assert_array_equal(np.asarray(adata.X), np.arange(12.0).reshape(4, 3))
+    assert adata.obs["cell_type"].tolist() == ["B", "B", "T", "T"]
+    assert [entry.name for entry in out.parent.iterdir()] == [out.name]
+    assert out.stat().st_mode & 0o044  # others may read it, as far as the folder lets them
+
+
+@pytest.mark.parametrize("ending", [".h5ad", ".zarr"])
+def test_what_is_there_is_replaced_only_when_asked(run, table, tmp_path, ending):
+    out = tmp_path / "new" / f"cells{ending}"
+    assert run("convert", table, out)[0] == 0
+    other = tmp_path / "other.csv"
+    other.write_text("cell,g1\na,1\nb,2\n")
+    code, _, err = run("convert", other, out)
+    assert code == 2
+    assert "replace it with --overwrite" in err
+    assert read(out).shape == (4, 3)
+    code, _, err = run("convert", other, out, "--overwrite")
+    assert code == 0
+    assert "2 cells x 1 genes" in err.replace("\n", " ")
+    assert read(out).shape == (2, 1)
+    assert [entry.name for entry in out.parent.iterdir()] == [out.name]
+
+
+def test_a_file_onto_itself(run, cells_file, pbmc_small, tmp_path):
+    path = tmp_path / "cells.h5ad"
+    path.write_bytes(cells_file.read_bytes())
+    assert run("convert", path, path, "--overwrite")[0] == 0
+    assert read(path).shape == pbmc_small.shape
+
+
+@pytest.mark.parametrize("ending", [".h5ad", ".zarr"])
+@pytest.mark.parametrize("there", [False, True])
+def test_nothing_half_written(run, table, tmp_path, monkeypatch, ending, there):
+    out = tmp_path / "new" / f"cells{ending}"
+    if there:
+        assert run("convert", table, out)[0] == 0
+    write = getattr(AnnData, f"write_{ending[1:]}")
+
+    def fails(self, path, **more):
+        write(self, path, **more)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(AnnData, f"write_{ending[1:]}", fails)
+    code, _, err = run("convert", table, out, "--overwrite")
+    assert code == 2
+    assert "No space left on device" in err
+    assert [entry.name for entry in out.parent.iterdir()] == ([out.name] if there else [])
+    if there:
+        assert read(out).shape == (4, 3)
+
+
+@pytest.mark.parametrize("column", ["auto", "symbol"])
+def test_symbols(run, tmp_path, column):
+    var = pd.DataFrame({"symbol": ["CD3D", "MS4A1"]}, index=["ENSG1", "ENSG2"])
+    AnnData(np.ones((2, 2)), var=var).write_h5ad(tmp_path / "ids.h5ad")
+    code, _, _ = run("convert", tmp_path / "ids.h5ad", tmp_path / "out.h5ad", "--symbols", column)
+    assert code == 0
+    adata = read(tmp_path / "out.h5ad")
+    assert adata.var_names.tolist() == ["CD3D", "MS4A1"]
+    assert adata.var["gene_id"].tolist() == ["ENSG1", "ENSG2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cells.csv", "out.loom"], "must end in .h5ad or .zarr"),
+        (["cell.csv", "out.h5ad"], "Did you mean 'cells.csv'"),
+        (["cells.csv", "out.h5ad", "--symbols", "auto"], "No column of adata.var is known to hold gene symbols"),
+        (["cells.csv", "out.h5ad", "--symbols", "symbol"], "adata.var has no column 'symbol'"),
+        (["cells.csv", "folder.h5ad", "--overwrite"], "'folder.h5ad' is a folder; it is not replaced"),
+    ],
+)
+def test_bad_input_ends_with_one_clear_message(run, table, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.h5ad").mkdir()
+    code, out, err = run("convert", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_what_a_file_cannot_hold_is_said(run, table, tmp_path, monkeypatch):
+    from adverscarial import datasets
+
+    adata = AnnData(np.ones((2, 2)), uns={"strange": object()})
+    monkeypatch.setattr(datasets, "load", lambda path: adata)
+    for name in ("out.h5ad", "out.zarr"):
+        code, _, err = run("convert", table, tmp_path / name)
+        assert code == 2
+        assert "strange" in err
+        assert "remove it" in err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["cells.csv"]

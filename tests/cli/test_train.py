@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import adverscarial as adv
+from adverscarial.cli.models import TRAINED
+
+
+@pytest.fixture
+def few(pbmc_small, tmp_path):
+    """200 genes of real cells, for the slow classifiers."""
+    pbmc_small[:, :200].copy().write_h5ad(tmp_path / "few.h5ad")
+    return tmp_path / "few.h5ad"
+
+
+def test_trains_on_one_half_and_judges_on_the_other(run, cells_file, pbmc_small, tmp_path):
+    out = tmp_path / "forest.npz"
+    arguments = ["train", cells_file, "--groupby", "cell_type", "--classifier", "markers", "--out", out]
+    code, printed, _ = run(*arguments, "--json")
+    assert code == 0
+    answer = json.loads(printed)
+    train, test = adv.datasets.split(pbmc_small, "cell_type", seed=0)
+    model = adv.classifiers.Markers().fit(train, "cell_type")
+    expected = (model.predict(test) == test.obs["cell_type"].astype(str)).mean()
+    assert answer["accuracy"] == pytest.approx(expected)
+    assert (answer["trained_on"], answer["held_out"]) == (train.n_obs, True)
+    assert sum(row["cells"] for row in answer["types"]) == test.n_obs
+    assert adv.classifiers.load(out).predict(test).equals(model.predict(test))
+    code, printed, err = run(*arguments)
+    assert code == 0
+    assert "held-out half" in printed
+    assert "Dendritic" in printed
+    assert "Training markers on 353 cells" in err
+
+
+def test_all_cells(run, cells_file, pbmc_small, tmp_path):
+    out = tmp_path / "markers.npz"
+    code, printed, _ = run(
+        "train", cells_file, "--groupby", "cell_type", "--classifier", "markers", "--all", "--out", out
+    )
+    assert code == 0
+    assert "its own training cells" in printed
+    model = adv.classifiers.Markers().fit(pbmc_small, "cell_type")
+    assert adv.classifiers.load(out).predict(pbmc_small).equals(model.predict(pbmc_small))
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_every_classifier_is_trained_saved_read_and_attacked(run, few, tmp_path, kind):
+    for package, needed_by in (("torch", "mlp"), ("singler", "singler")):
+        if kind == needed_by:
+            pytest.importorskip(package)
+    out = tmp_path / "model.npz"
+    code, printed, err = run("train", few, "--groupby", "cell_type", "--classifier", kind, "--out", out, "--json")
+    assert code == 0, err
+    assert json.loads(printed)["accuracy"] > 0.25  # ten types
+    arguments = ["attack", few, "--groupby", "cell_type", "--target", "Dendritic", "--json", "--budget", "20"]
+    code, printed, err = run(*arguments, "--classifier", out)
+    assert code == 0, err
+    assert json.loads(printed)["classifier"] == adv.classifiers.load(out).name
+
+
+@pytest.mark.parametrize("kind", ["chetah", "scannotatr"])
+def test_attack_trains_it_on_the_way(run, few, pbmc_small, kind):
+    arguments = ["attack", few, "--groupby", "cell_type", "--target", "Dendritic", "--json"]
+    code, printed, err = run(*arguments, "--classifier", kind)
+    assert code == 0, err
+    assert f"Training {kind} on 353 cells" in err
+    train, test = adv.datasets.split(pbmc_small[:, :200].copy(), "cell_type", seed=0)
+    model = TRAINED[kind].make(0).fit(train, "cell_type")
+    expected = adv.attacks.SingleGene("perc99")(test, model, groupby="cell_type", target="Dendritic")
+    assert json.loads(printed)["genes"] == expected.genes
+
+
+def test_what_may_surprise_is_noted(run, few, tmp_path):
+    arguments = ["train", few, "--groupby", "cell_type", "--out", tmp_path / "model.npz"]
+    _, _, err = run(*arguments, "--classifier", "chetah", "--preprocess", "scale")
+    assert "CHETAH is meant for raw counts" in err
+    _, _, err = run(*arguments, "--classifier", "chetah")
+    assert "Note:" not in err
+    _, _, err = run(*arguments, "--classifier", "scannotatr")
+    assert "never gives it: 'CD4+/CD25 T Reg'" in err.replace("\n", " ")
+
+
+def test_the_same_seed_saves_the_same_classifier(run, few, tmp_path):
+    for name in ("a", "b"):
+        arguments = ["--classifier", "scannotatr", "--seed", "3", "--out", tmp_path / f"{name}.npz"]
+        assert run("train", few, "--groupby", "cell_type", *arguments)[0] == 0
+    a, b = (np.load(tmp_path / f"{name}.npz") for name in ("a", "b"))
+    assert all(np.array_equal(a[key], b[key]) for key in a.files)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--classifier", "random-forrest"], "Did you mean 'random-forest'"),
+        (["--classifier", "sctype"], "There is no classifier 'sctype' to train"),
+        (["--out", "model.pkl"], "classifiers are saved as .npz"),
+        (["--groupby", "celltype"], "Did you mean 'cell_type'"),
+        (["--groupby", "celltype", "--all"], "Did you mean 'cell_type'"),
+        (["--preprocess", "lognorm"], "--preprocess scale for log-normalised values"),
+    ],
+)
+def test_bad_input_ends_with_one_clear_message(run, cells_file, tmp_path, arguments, message):
+    code, out, err = run("train", cells_file, "--groupby", "cell_type", "--out", tmp_path / "m.npz", *arguments)
+    assert code == 2
+    assert out == ""
+    assert message in err.replace("\n", " ")
+    assert not (tmp_path / "m.npz").exists()
