@@ -138,7 +138,7 @@ def test_the_import_reader_sees_imports(tmp_path: Path) -> None:
 
 
 def test_importing_loads_no_optional_package() -> None:
-    optional = ("torch", "celltypist", "scvi", "xgboost", "lightgbm", "openpyxl", "loompy", "rds2py")
+    optional = ("torch", "celltypist", "scvi", "xgboost", "lightgbm", "openpyxl", "loompy", "rds2py", "skops")
     code = f"import adverscarial, sys; print([name for name in {optional!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

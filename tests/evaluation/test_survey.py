@@ -190,3 +190,25 @@ def test_every_kind_of_attack_fills_its_columns(pbmc_small, models):
         unknown = set(one.row()) - set(frame.reset_index().columns)
         assert not unknown, (task, unknown)
     assert set(result.flipping().columns) == {"classifier", "cluster", "modification", "gene", "label", "share"}
+
+
+@pytest.mark.parametrize("kind", ["estimator", "function"])
+def test_a_classifier_trained_anew_is_another_one(pbmc_small, tmp_path, kind):
+    from sklearn.linear_model import LogisticRegression
+
+    def trained(strength):
+        if kind == "function":
+            return (
+                (lambda X: np.where(X[:, 0] > 1, "A", "B"))
+                if strength == 1
+                else (lambda X: np.where(X[:, 0] > 2, "A", "B"))
+            )
+        estimator = LogisticRegression(C=strength, max_iter=20)
+        return estimator.fit(pbmc_small.X.toarray(), pbmc_small.obs["cell_type"])
+
+    options = {"attacks": [SingleGene("perc1", bins=2)], "groupby": "cell_type", "targets": ["Dendritic"]}
+    first = adv.survey(pbmc_small, {"model": trained(1)}, out=tmp_path, **options)
+    again = adv.survey(pbmc_small, {"model": trained(1)}, out=tmp_path, **options)
+    assert again.to_frame().equals(first.to_frame())
+    with pytest.raises(adv.errors.StorageError, match="differs in classifiers"):
+        adv.survey(pbmc_small, {"model": trained(0.01)}, out=tmp_path, **options)

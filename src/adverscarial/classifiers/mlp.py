@@ -455,21 +455,29 @@ class MLPScorer(FirstLayerScorer):
 
     def _settle(self, sums: np.ndarray) -> None:
         super()._settle(sums)
-        logits, size = self.model.upper(sums), np.abs(sums)
+        self._radius: np.ndarray | None = None  # computed when first asked for
+
+    def _radii(self) -> np.ndarray:
+        """Return each cell's radius, see above."""
+        logits, size = self.model.upper(self._A), np.abs(self._A)
         for W, b in self.model.layers[1:]:
             size = size @ np.abs(W) + np.abs(b)
         last = self.model.layers[-1][0]
         middle = [W for W, _ in self.model.layers[1:-1]]
         stretch = math.prod(np.linalg.norm(W, 2) for W in middle)
         growth = math.prod(np.linalg.norm(np.abs(W), 2) for W in middle) * np.linalg.norm(last, axis=0).max()
-        cells = np.arange(len(sums))
+        cells = np.arange(len(logits))
         margin = logits[cells, self._codes][:, None] - logits
         margin -= 1e-6 + 2e-9 * size.max(axis=1, keepdims=True)
         apart = np.linalg.norm(last[:, :, None] - last[:, None, :], axis=0)[self._codes]
         radius = margin / (1.000001 * stretch * apart + 2e-9 * growth + 1e-300)
         radius[cells, self._codes] = np.inf
-        self._radius = radius.min(axis=1)
+        return radius.min(axis=1)
 
     def _unmoved(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
         unmoved = changes == 0
-        return unmoved | (np.abs(changes) * self._size[rows] < self._radius[:, None]) if self.skip else unmoved
+        if not self.skip:
+            return unmoved
+        if self._radius is None:
+            self._radius = self._radii()
+        return unmoved | (np.abs(changes) * self._size[rows] < self._radius[:, None])

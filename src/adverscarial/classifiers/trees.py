@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numba import njit
@@ -135,7 +136,8 @@ class TreeScorer(Scorer):
         self._index_trees()
         self._X = self._compared(X)
         self._leaf = _walk_all(self._nodes, trees.roots, self._X)
-        self._settle()
+        self._shared = False
+        self._settle(_sum_leaves(trees.value, trees.bias, self._leaf))
 
     def _compared(self, X: np.ndarray) -> np.ndarray:
         """Return values as the trees compare them, in the smallest type that holds them."""
@@ -151,12 +153,11 @@ class TreeScorer(Scorer):
         starts = np.searchsorted(pairs, np.arange(self._n_features + 1) * len(order))
         self._uses = starts, pairs % len(order)
 
-    def _settle(self) -> None:
-        """Sum the leaves anew, so that no rounding piles up over accepted changes."""
-        self._sums = _sum_leaves(self._trees.value, self._trees.bias, self._leaf)
-        self._codes = self._decide(self._sums)
+    def _settle(self, sums: np.ndarray) -> None:
+        self._sums = sums
+        self._codes = self._decide(sums)
         self._counts = self._ballot.count(self._codes)
-        self._baseline = self._ballot.answer(self._codes, self._report(self._sums))
+        self._baseline = self._ballot.answer(self._codes, self._report(sums))
 
     def _decide(self, sums: np.ndarray) -> np.ndarray:
         return (sums[:, 0] > self._cut).astype(np.int64) if self._binary else np.argmax(sums, axis=1)
@@ -179,48 +180,54 @@ class TreeScorer(Scorer):
         new = np.broadcast_to(self._compared(values[:, known]), (len(self._X), len(known)))
         return known, self._place[genes[known]], np.ascontiguousarray(new)
 
-    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
-        known, places, new = self._known(genes, values)
+    def _column(self, places: np.ndarray) -> np.ndarray:
+        """Return where each of the model's genes stands among the changed ones, -1 for the others."""
         column = np.full(self._n_features, -1, dtype=np.int64)
         column[places] = np.arange(len(places))
+        return column
+
+    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
+        known, places, new = self._known(genes, values)
         counts = np.tile(self._counts, (len(genes), 1))
         change, unclear = _count_each(
             self._nodes, self._trees.roots, self._trees.value, self._X, self._leaf, self._sums, self._codes,
-            column, new, len(self._ballot.labels), self._binary, self._cut, self._doubt,
+            self._column(places), new, len(self._ballot.labels), self._binary, self._cut, self._doubt,
         )  # fmt: skip
         counts[known] += change
         for k in known[unclear]:
-            counts[k] = self._ballot.count(self._decide(self._changed_sums(genes[[k]], values[:, [k]])))
+            *_, sums = self._moved(genes[[k]], values[:, [k]])
+            counts[k] = self._ballot.count(self._decide(sums))
         label, share = self._ballot.winners(counts)
         return Answers(label, share, np.zeros(len(genes), dtype=bool))
 
-    def _moved(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the changed values, the trees that must be walked again, and the leaves reached in them."""
+    def _moved(
+        self, genes: np.ndarray, values: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return changed genes and values, the trees that test them, the leaves reached there, and the new sums."""
         _, places, new = self._known(genes, values)
-        X = self._X.copy()
-        X[:, places] = new
         starts, users = self._uses
         again = np.unique(np.concatenate([users[starts[p] : starts[p + 1]] for p in places] or [users[:0]]))
-        return X, again, _walk_all(self._nodes, self._trees.roots[again], X)
-
-    def _changed_sums(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return the sums with some genes changed; leaves are added in the order of the trees, as always."""
-        _, again, reached = self._moved(genes, values)
-        leaf = self._leaf
-        if len(again):
-            leaf = leaf.copy()
-            leaf[:, again] = reached
-        return _sum_leaves(self._trees.value, self._trees.bias, leaf)
+        trees = self._trees
+        reached = _walk_again(self._nodes, trees.roots[again], self._X, self._column(places), new)
+        whole = self._doubt < 0  # then leaves may be taken off and added on without any rounding
+        sums = _sum_again(trees.value, trees.bias, self._leaf, self._sums, again, reached, whole)
+        return places, new, again, reached, sums
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
-        sums = self._changed_sums(genes, values)
+        *_, sums = self._moved(genes, values)
         return self._ballot.answer(self._decide(sums), self._report(sums))
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
-        self._X, again, reached = self._moved(genes, values)
-        self._leaf = self._leaf.copy()
+        places, new, again, reached, sums = self._moved(genes, values)
+        if self._shared:  # with a fork: from here on each has its own
+            self._X, self._leaf, self._shared = self._X.copy(), self._leaf.copy(), False
+        self._X[:, places] = new
         self._leaf[:, again] = reached
-        self._settle()
+        self._settle(sums)
+
+    def fork(self) -> Self:  # noqa: D102
+        self._shared = True
+        return super().fork()
 
 
 #: one node in one place of memory, so that a step of a walk reads one cache line
@@ -261,6 +268,50 @@ def _walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray
                 node = nodes[at]
             leaf[c, t] = at
     return leaf
+
+
+@njit(cache=True, nogil=True)
+def _walk_again(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, column: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Return the leaf that each cell reaches with some genes changed, as :func:`_walk_all` does."""
+    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
+    for c in range(len(X)):
+        for t in range(len(roots)):
+            at = roots[t]
+            node = nodes[at]
+            while node.feature >= 0:
+                j = column[node.feature]
+                x = X[c, node.feature] if j < 0 else new[c, j]
+                at = node.left if x <= node.threshold else node.right
+                node = nodes[at]
+            leaf[c, t] = at
+    return leaf
+
+
+@njit(cache=True, nogil=True)
+def _sum_again(
+    value: np.ndarray, bias: np.ndarray, leaf: np.ndarray, sums: np.ndarray, again: np.ndarray, reached: np.ndarray,
+    whole: bool,
+) -> np.ndarray:  # fmt: skip
+    """Return the sums with other leaves in some trees; a cell whose leaves are the same keeps its sum."""
+    out = sums.copy()
+    place = np.full(leaf.shape[1], -1, dtype=np.int64)
+    place[again] = np.arange(len(again))
+    for c in range(len(leaf)):
+        moved = False
+        for i in range(len(again)):
+            old = leaf[c, again[i]]
+            if reached[c, i] != old:
+                moved = True
+                if whole:
+                    for k in range(len(bias)):
+                        out[c, k] += value[reached[c, i], k] - value[old, k]
+        if moved and not whole:  # in the order of the trees, so that it rounds as a full sum does
+            out[c] = bias
+            for t in range(leaf.shape[1]):
+                at = leaf[c, t] if place[t] < 0 else reached[c, place[t]]
+                for k in range(len(bias)):
+                    out[c, k] += value[at, k]
+    return out
 
 
 @njit(cache=True, nogil=True)

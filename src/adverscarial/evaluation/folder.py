@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -93,17 +92,35 @@ def fingerprint(adata: AnnData, groupby: str, layer: str | None) -> str:
 
 
 def classifier_fingerprint(model: Classifier) -> str:
-    """Return a hash of what a classifier would store; of one that cannot be stored, its name and genes."""
+    """Return a hash of a classifier's content, so that one trained anew is told from the one before.
+
+    Of a function that cannot be hashed whole, it is a hash of its code.
+    """
     try:
         meta, arrays = model.state()
     except AdverscarialError:
-        text = re.sub(r" at 0x[0-9a-f]+", "", f"{model.name} {model.classes} {model.genes}")
-        return f"by name: {hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+        return _content(model)
     digest = hashlib.blake2b(json.dumps(meta, sort_keys=True, default=str).encode(), digest_size=16)
     for name in sorted(arrays):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(arrays[name]).data)
     return digest.hexdigest()
+
+
+def _content(model: Classifier) -> str:
+    from joblib import hash as joblib_hash
+
+    function = getattr(model, "function", None)
+    code = getattr(function, "__code__", None)
+    if code is not None:  # functions made on the spot cannot be pickled, and equal ones are written alike
+        constants = [constant for constant in code.co_consts if not hasattr(constant, "co_code")]
+        text = repr((model.name, model.classes, code.co_code, constants, code.co_names))
+        return f"by code: {hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
+    try:
+        return f"by content: {joblib_hash(model)}"
+    except Exception as error:  # noqa: BLE001  pickling raises whatever an object makes it
+        logger.warning("%s is known by its name only (%s); a survey cannot tell it from another", model.name, error)
+        return f"by name: {hashlib.blake2b(repr((model.name, model.classes)).encode(), digest_size=16).hexdigest()}"
 
 
 class RunFolder:

@@ -32,7 +32,8 @@ logger = logging.getLogger(__name__)
 COLUMNS = (
     "classifier", "cluster", "n_cells", "attack", "modification", "baseline", "baseline_share", "label", "share",
     "tested", "flipped", "held", "rejected", "groups", "modifiable", "signature", "maximal", "success", "modified",
-    "genes_modified", "minimal", "genes_changed", "cells_flipped", "linf", "l2", "queries", "proven", "complete", "error",
+    "genes_modified", "minimal", "genes_changed", "cells_flipped", "linf", "l2",
+    "queries", "proven", "complete", "error",
 )  # fmt: skip
 
 #: columns that hold whole numbers, and those that hold yes or no; both may be empty

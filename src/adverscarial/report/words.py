@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from adverscarial.attacks import MaxChangeResult, SingleGeneResult
 from adverscarial.classifiers.base import is_named
-from adverscarial.modifications import Aberrant, Decile, Dropout, Fixed, Modification, Percentile, Random
+from adverscarial.modifications import Aberrant, Decile, Dropout, Fixed, Modification, Percentile, Random, Thinning
 from adverscarial.report.grid import Entry, Grid
 
 
@@ -190,7 +190,7 @@ def caveats(grid: Grid, genes_of_data: int) -> list[str]:
             r.attack.change_type == "named" for r in results
         ),
         "draw their new values by chance, once (see the seed): another seed can give other genes": sum(
-            isinstance(r.attack.modification, Random | Dropout) for r in results
+            isinstance(r.attack.modification, Random | Dropout | Thinning) for r in results
         ),
     }
     said = [f"{_searches(grid, n)} {text}." for text, n in notes.items() if n]
@@ -229,4 +229,6 @@ def meaning(modification: Modification) -> str:
             return f"Every cell gets the value {v:g}."
         case Dropout(rate):
             return f"Every cell loses the gene (value 0) with a probability of {rate:g}."
+        case Thinning(depth):
+            return f"Every count is thinned to a share of {depth:g} of the sequencing depth."
     return f"A function of the user’s own: {modification}."
