@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import sys
-
 import anndata
 import numpy as np
 import pandas as pd
@@ -15,8 +13,9 @@ from scipy.stats import median_abs_deviation
 from sklearn.decomposition import PCA
 
 import adverscarial as adv
+from adverscarial import detectability
 from adverscarial.errors import DataError, ParameterError
-from adverscarial.evaluation import Detectability, detectability
+from adverscarial.evaluation import Detectability
 from adverscarial.evaluation.detectability import held_out_auc
 
 TARGET = {"groupby": "cell_type", "target": "CD19+ B"}
@@ -200,9 +199,8 @@ def test_a_gene_that_no_real_cell_has_is_seen():
 
 
 def test_large_data_are_sampled(monkeypatch):
-    module = sys.modules[detectability.__module__]  # the package shows the function by that name
-    monkeypatch.setattr(module, "_REFERENCE", 50)
-    monkeypatch.setattr(module, "_JUDGED", 15)
+    monkeypatch.setitem(detectability.__globals__, "_REFERENCE", 50)  # evaluation.detectability names the function
+    monkeypatch.setitem(detectability.__globals__, "_JUDGED", 15)
     adata = small(n=200, genes=40)
     attacked = changed_at(adata, list(range(66)), [0, 1], 30.0)
     found = detectability(adata, attacked, seed=1)
