@@ -5,6 +5,7 @@ from importlib.metadata import version as _version
 from adverscarial import attacks, classifiers, datasets, errors, pl
 from adverscarial.classifiers.prediction import ClusterPrediction, predict
 from adverscarial.evaluation import Survey, compare, detectability, robustness_curve, survey
+from adverscarial.hardening import Hardening, adversarial_cells, harden
 from adverscarial.modifications import (
     Aberrant,
     Custom,
@@ -28,17 +29,20 @@ __all__ = [
     "Decile",
     "Dropout",
     "Fixed",
+    "Hardening",
     "Modification",
     "Percentile",
     "Random",
     "Survey",
     "Thinning",
+    "adversarial_cells",
     "attacks",
     "classifiers",
     "compare",
     "datasets",
     "detectability",
     "errors",
+    "harden",
     "modify",
     "pl",
     "predict",
