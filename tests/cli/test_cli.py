@@ -167,3 +167,36 @@ def test_demo_prints_its_table_and_writes_its_report(run, tmp_path):
     assert "Report:" in err
     assert (tmp_path / "demo" / "report.html").stat().st_size > 10_000
     assert len(pd.read_csv(tmp_path / "demo" / "table.csv")) == 3 * 10 * 7
+
+
+@pytest.mark.parametrize(
+    ("attack", "more"),
+    [
+        ("cgd", ["--gene", "CD3D", "--gene", "NKG7", "--alpha", "0.5", "--epsilon", "2"]),
+        ("grid", ["--gene", "CD3D", "--gene", "NKG7", "--modification", "perc1", "--modification", "perc99"]),
+        ("random-walk", ["--gene", "CD3D", "--gene", "NKG7"]),
+        ("fgsm", ["--epsilon", "0.5"]),
+        ("pgd", ["--epsilon", "0.5"]),
+        ("max-change", []),
+    ],
+)
+def test_every_attack_can_be_asked_for(run, cells_file, attack, more):
+    code, out, err = run(*attack_arguments(cells_file, "--attack", attack, *more, "--json"))
+    assert code == 0, err
+    answer = json.loads(out)
+    assert answer["attack"] == adv.attacks.registry.ATTACKS[attack].__name__
+    assert answer["complete"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--attack", "grid"], "needs genes"),
+        (["--attack", "fgsm", "--alpha", "1"], "has no alpha"),
+        (["--modification", "perc1", "--modification", "perc99"], "use: adverscarial survey"),
+    ],
+)
+def test_settings_that_an_attack_does_not_take(run, cells_file, arguments, message):
+    code, _, err = run(*attack_arguments(cells_file, *arguments))
+    assert code == 2
+    assert message in err

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
 from adverscarial.attacks.base import Attack
@@ -40,6 +41,37 @@ def attack_named(name: str) -> type[Attack]:
             f"There is no attack '{name}'.{did_you_mean(name, list(ATTACKS))} There are: {', '.join(ATTACKS)}."
         )
     return ATTACKS[name]
+
+
+def build(
+    name: str,
+    modifications: Sequence[str],
+    *,
+    genes: Sequence[str] | None = None,
+    alpha: float | None = None,
+    epsilon: float | None = None,
+) -> list[Attack]:
+    """Return the attacks that a command line asks for: one per modification, or one for all where it combines them.
+
+    Raises
+    ------
+    ParameterError
+        If a setting is given that the attack does not have, or one that it needs is not.
+    """
+    kind = attack_named(name)
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    given = {"genes": tuple(genes) if genes else None, "alpha": alpha, "epsilon": epsilon}
+    settings = {key: value for key, value in given.items() if value is not None}
+    if strange := [key for key in settings if key not in known]:
+        raise ParameterError(f"The attack '{name}' has no {strange[0]}. It has: {', '.join(known)}.")
+    needed = [key for key in given if key in known and known[key].default is MISSING and key not in settings]
+    if needed:
+        raise ParameterError(f"The attack '{name}' needs {' and '.join(needed)}.")
+    if "modification" in known:
+        return [kind(**{"modification": change, **settings}) for change in modifications]
+    if "modifications" in known:
+        settings["modifications"] = tuple(modifications)
+    return [kind(**settings)]
 
 
 def describe(attack: Attack) -> dict[str, Any]:

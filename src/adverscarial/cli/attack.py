@@ -9,7 +9,7 @@ import typer
 
 from adverscarial import _store
 from adverscarial.attacks import Result, SingleGeneResult
-from adverscarial.attacks.registry import attack_named
+from adverscarial.attacks.registry import build
 from adverscarial.cli.app import (
     AsJson,
     ClassifierSpec,
@@ -38,8 +38,17 @@ def attack(
     groupby: Groupby,
     target: Annotated[str, typer.Option(help="Cluster to attack.")],
     classifier: ClassifierSpec = "random-forest",
-    attack: Annotated[str, typer.Option(help="single-gene, max-change; see: adverscarial list.")] = "single-gene",
-    modification: Annotated[str, typer.Option(help="What is done to a gene; see: adverscarial list.")] = "perc99",
+    attack: Annotated[
+        str, typer.Option(help="single-gene, max-change, cgd, ...; see: adverscarial list.")
+    ] = "single-gene",
+    modification: Annotated[
+        list[str], typer.Option(help="What is done to a gene; see: adverscarial list. Repeat for grid and random-walk.")
+    ] = ["perc99"],  # noqa: B006
+    gene: Annotated[list[str] | None, typer.Option(help="Attack only this gene; repeat for several.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Relative step, for cgd.")] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Absolute step, for cgd; largest change, for fgsm and pgd.")
+    ] = None,
     train: TrainFile = None,
     tissue: Tissue = None,
     trust: Trust = False,
@@ -59,7 +68,11 @@ def attack(
     """
     if out is not None and out.suffix not in (".csv", ".npz", ".h5ad"):
         raise ParameterError(f"--out ends in '{out.suffix}'; it must end in .csv, .npz or .h5ad.")
-    chosen = attack_named(attack)(modification)  # type: ignore[call-arg]
+    attacks = build(attack, modification, genes=gene, alpha=alpha, epsilon=epsilon)
+    if len(attacks) != 1:
+        raise ParameterError(
+            f"attack runs one attack, --modification asks for {len(attacks)}; use: adverscarial survey."
+        )
     adata = read(data, preprocess)
     adata, models = setting(
         [classifier],
@@ -72,7 +85,7 @@ def attack(
         tissue=tissue,
         trust=trust,
     )
-    result: Result = chosen(
+    result: Result = attacks[0](
         adata, next(iter(models.values())), groupby=groupby, target=target, layer=layer, seed=seed, budget=budget
     )
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from adverscarial.attacks import Attack, MaxChange, SingleGene
-from adverscarial.attacks.registry import attack_named
+from adverscarial.attacks.registry import attack_named, build
 from adverscarial.cli.app import (
     AsJson,
     ClassifierSpec,
@@ -42,10 +43,17 @@ def survey(
     data: DataFile,
     groupby: Groupby,
     classifier: Annotated[list[str], ClassifierSpec.__metadata__[0]] = ["random-forest"],  # noqa: B006
-    attack: Annotated[list[str], typer.Option(help="single-gene, max-change; repeat for several.")] = ["single-gene"],  # noqa: B006
+    attack: Annotated[
+        list[str], typer.Option(help="single-gene, max-change, cgd, ...; see: adverscarial list. Repeat for several.")
+    ] = ["single-gene"],  # noqa: B006
     modification: Annotated[
         list[str], typer.Option(help="Repeat for several; see: adverscarial list.")
     ] = MODIFICATIONS,
+    gene: Annotated[list[str] | None, typer.Option(help="Attack only this gene; repeat for several.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Relative step, for cgd.")] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Absolute step, for cgd; largest change, for fgsm and pgd.")
+    ] = None,
     target: Annotated[
         list[str] | None, typer.Option(help="Cluster to attack; repeat for several, all when left out.")
     ] = None,
@@ -67,7 +75,11 @@ def survey(
 
     Example:  adverscarial survey pbmc3k.h5ad --preprocess counts --groupby cell_type --classifier sctype --out run/
     """
-    attacks: list[Attack] = [attack_named(name)(change) for name in attack for change in modification]  # type: ignore[call-arg]
+    attacks: list[Attack] = []
+    for name in attack:  # a setting goes to the attacks that have it
+        has = {field.name for field in fields(attack_named(name))}  # type: ignore[arg-type]
+        given = {"genes": gene, "alpha": alpha, "epsilon": epsilon}
+        attacks += build(name, modification, **{key: value for key, value in given.items() if key in has})  # type: ignore[arg-type]
     adata = read(data, preprocess)
     cells, models = setting(
         classifier,
@@ -96,6 +108,7 @@ def survey(
         if len(result.errors) == len(result.tasks):
             raise typer.Exit(2)
     frame = result.to_frame()
+    frame = frame[frame["attack"] == SingleGene.__name__]
     if "flipped" in frame and len(frame):
         worst = frame.loc[frame["flipped"].fillna(0).astype(int).idxmax()]
         fail_over(

@@ -198,7 +198,7 @@ def survey(
     >>> attack = adv.attacks.SingleGene("perc99")
     >>> result = survey(adv.datasets.embedded(), model, attacks=attack, groupby="cell_type", targets=["Dendritic"])
     >>> result.to_frame()[["cluster", "baseline", "flipped"]].values.tolist()
-    [['Dendritic', 'Dendritic cell', 0]]
+    [['Dendritic', 'Dendritic cell', 1]]
     """
     check_run(budget, seed)
     jobs = _jobs(n_jobs, backend)
