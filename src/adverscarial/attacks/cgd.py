@@ -304,13 +304,11 @@ class _Descent:
         if np.array_equal(new, old):
             return old, UNCHANGED
         meter.ask(1, self.cluster.n_cells)
-        after = self.scorer.fork()  # a refused step must leave nothing behind
         try:
-            after.accept(gene, new[:, None])
-        except InputRejected:
+            self.scorer.accept(gene, new[:, None])
+        except InputRejected:  # which leaves the scorer as it was
             return old, REJECTED
-        self.scorer = after
-        self._read(after.baseline)
+        self._read(self.scorer.baseline)
         return new, CHANGED
 
     def _slopes(self, answer: Answer) -> np.ndarray:

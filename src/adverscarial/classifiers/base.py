@@ -135,7 +135,7 @@ class Scorer(ABC):
 
     @abstractmethod
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:
-        """Make a change permanent."""
+        """Make a change permanent; a refused one raises InputRejected and leaves the state as it was."""
 
     def fork(self) -> Self:
         """Return a copy whose later :meth:`accept` calls leave this one alone.

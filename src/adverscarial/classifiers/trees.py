@@ -144,14 +144,17 @@ class TreeScorer(Scorer):
         return np.ascontiguousarray(self._trees.rounded(X), dtype=np.float32 if self._trees.single else np.float64)
 
     def _index_trees(self) -> None:
-        """Note which trees test which gene."""
+        """Note which trees, and which of their nodes, test which gene."""
         trees = self._trees
         inner = np.flatnonzero(trees.feature >= 0)
         order = np.argsort(trees.roots, kind="stable")
         tree = order[np.searchsorted(trees.roots[order], inner, side="right") - 1]
+        genes = np.arange(self._n_features + 1)
         pairs = np.unique(trees.feature[inner] * len(order) + tree)
-        starts = np.searchsorted(pairs, np.arange(self._n_features + 1) * len(order))
-        self._uses = starts, pairs % len(order)
+        self._uses = np.searchsorted(pairs, genes * len(order)), pairs % len(order)
+        by_gene = np.argsort(trees.feature[inner], kind="stable")
+        self._tests = np.searchsorted(trees.feature[inner][by_gene], genes), inner[by_gene], tree[by_gene]
+        self._last = _last_below(trees)
 
     def _settle(self, sums: np.ndarray) -> None:
         self._sums = sums
@@ -208,7 +211,16 @@ class TreeScorer(Scorer):
         starts, users = self._uses
         again = np.unique(np.concatenate([users[starts[p] : starts[p + 1]] for p in places] or [users[:0]]))
         trees = self._trees
-        reached = _walk_again(self._nodes, trees.roots[again], self._X, self._column(places), new)
+        first, nodes, owner = self._tests
+        tested = np.concatenate([np.arange(first[p], first[p + 1]) for p in places] or [nodes[:0]])
+        if self._last is not None and len(tested) < _FEW * len(again):
+            tested = tested[np.argsort(nodes[tested])]  # a node comes before those below it
+            reached = _turn(
+                self._nodes, self._last, nodes[tested], np.searchsorted(again, owner[tested]), again, self._leaf,
+                self._X, self._column(places), new,
+            )  # fmt: skip
+        else:
+            reached = _walk_again(self._nodes, trees.roots[again], self._X, self._column(places), new)
         whole = self._doubt < 0  # then leaves may be taken off and added on without any rounding
         sums = _sum_again(trees.value, trees.bias, self._leaf, self._sums, again, reached, whole)
         return places, new, again, reached, sums
@@ -229,6 +241,9 @@ class TreeScorer(Scorer):
         self._shared = True
         return super().fork()
 
+
+#: nodes to look at per tree, up to which this costs less than walking the trees from their roots
+_FEW = 20
 
 #: one node in one place of memory, so that a step of a walk reads one cache line
 _NODE = np.dtype(
@@ -268,6 +283,60 @@ def _walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray
                 node = nodes[at]
             leaf[c, t] = at
     return leaf
+
+
+def _last_below(trees: TreeEnsemble) -> np.ndarray | None:
+    """Return the last node below each node; None where the nodes below one do not follow it without a gap."""
+    n = len(trees.feature)
+    last, size = _subtrees(trees.feature, trees.left, trees.right)
+    return last if bool(np.all(last - np.arange(n) + 1 == size)) else None
+
+
+@njit(cache=True, nogil=True)
+def _subtrees(feature: np.ndarray, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    last = np.arange(len(feature))
+    size = np.ones(len(feature), dtype=np.int64)
+    for node in range(len(feature) - 1, -1, -1):  # children come behind their parents
+        if feature[node] >= 0:
+            last[node] = max(last[left[node]], last[right[node]])
+            size[node] += size[left[node]] + size[right[node]]
+    return last, size
+
+
+@njit(cache=True, nogil=True)
+def _turn(
+    nodes: np.ndarray, last: np.ndarray, tested: np.ndarray, owner: np.ndarray, again: np.ndarray, leaf: np.ndarray,
+    X: np.ndarray, column: np.ndarray, new: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Return the leaves that cells reach in the trees `again`, looking only at nodes that test a changed gene.
+
+    Such a node is on a cell's path if the cell's leaf is among the nodes below it. The first one where the comparison
+    turns out differently sends the cell elsewhere; in that tree, the nodes after it are no longer on the path.
+    """
+    reached = np.empty((len(leaf), len(again)), dtype=np.int64)
+    for c in range(len(leaf)):
+        for i in range(len(again)):
+            reached[c, i] = leaf[c, again[i]]
+        turned = -1
+        for k in range(len(tested)):
+            i = owner[k]
+            at = tested[k]
+            if i == turned or not (at <= leaf[c, again[i]] <= last[at]):
+                continue
+            node = nodes[at]
+            value = new[c, column[node.feature]]
+            if (value <= node.threshold) == (X[c, node.feature] <= node.threshold):
+                continue
+            turned = i
+            at = node.left if value <= node.threshold else node.right
+            node = nodes[at]
+            while node.feature >= 0:
+                j = column[node.feature]
+                x = X[c, node.feature] if j < 0 else new[c, j]
+                at = node.left if x <= node.threshold else node.right
+                node = nodes[at]
+            reached[c, i] = at
+    return reached
 
 
 @njit(cache=True, nogil=True)
