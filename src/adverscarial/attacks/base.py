@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from anndata import AnnData
+from threadpoolctl import ThreadpoolController
 
 from adverscarial.attacks.session import Meter, Session, check_baseline, progress_bar
 from adverscarial.classifiers.base import Classifier, Scorer
@@ -100,7 +102,9 @@ class Attack(ABC):
         session = Session(
             cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter, model
         )
-        with progress_bar(meter, f"{type(self).__name__} · {cluster.target}", self._steps(session), progress):
+        title = f"{type(self).__name__} · {cluster.target}"
+        # questions are small: threads of BLAS cost more than they give, and far more on a busy machine
+        with _blas().limit(limits=1, user_api="blas"), progress_bar(meter, title, self._steps(session), progress):
             kind, found = self._search(session)
         shared = {
             "attack": self, "classifier": model.name, "groupby": cluster.groupby, "target": cluster.target,
@@ -112,6 +116,12 @@ class Attack(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({settings_text(self)})"
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Return the controller of the BLAS libraries; finding them takes milliseconds, so it is kept."""
+    return ThreadpoolController()
 
 
 def check_run(budget: int | None, seed: int) -> None:

@@ -453,8 +453,8 @@ class MLPScorer(FirstLayerScorer):
     def _scores(self, sums: np.ndarray) -> np.ndarray:
         return self.model.probabilities(self.model.upper(sums))
 
-    def _settle(self, sums: np.ndarray) -> None:
-        super()._settle(sums)
+    def _settle(self, sums: np.ndarray, scores: np.ndarray) -> None:
+        super()._settle(sums, scores)
         self._radius: np.ndarray | None = None  # computed when first asked for
 
     def _radii(self) -> np.ndarray:

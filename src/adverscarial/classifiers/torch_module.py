@@ -64,16 +64,16 @@ class FirstLayerScorer(Scorer):
         self._size = np.linalg.norm(W, axis=1)
         self._ballot = Ballot(classes)
         self._changed: dict[int, np.ndarray] = {}  # gene -> its accepted values
-        self._settle(self._sums(np.empty(0, dtype=np.int64)))
+        sums = self._sums(np.empty(0, dtype=np.int64))
+        self._settle(sums, self._scores(sums))
 
     @abstractmethod
     def _scores(self, sums: np.ndarray) -> np.ndarray:
         """Return the classifier's scores from the first layer's input sums; the best, first one is the label."""
 
-    def _settle(self, sums: np.ndarray) -> None:
+    def _settle(self, sums: np.ndarray, scores: np.ndarray) -> None:
         """Make `sums` the state. Arrays of the state are replaced, never written into, so forks may share them."""
-        self._A = sums
-        scores = self._scores(sums)
+        self._A, self._now_scores = sums, scores
         self._codes = np.argmax(scores, axis=1)
         self._baseline = self._ballot.answer(self._codes, scores)
 
@@ -119,17 +119,28 @@ class FirstLayerScorer(Scorer):
                 sums += values[:, start : start + _GENES] @ self._W[self._row[genes[start : start + _GENES]]]
         return sums
 
+    def _rescored(self, sums: np.ndarray) -> np.ndarray:
+        """Return the scores that `sums` give; cells whose sums are the same keep theirs."""
+        moved = (sums != self._A).any(axis=1)
+        if moved.all():
+            return self._scores(sums)
+        scores = self._now_scores.copy()
+        if moved.any():
+            scores[moved] = self._scores(sums[moved])
+        return scores
+
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         read = self.reads(genes)
-        scores = self._scores(self._moved(genes[read], self._rounded(values[:, read])))
+        scores = self._rescored(self._moved(genes[read], self._rounded(values[:, read])))
         return self._ballot.answer(np.argmax(scores, axis=1), scores)
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         read = self.reads(genes)
         genes, values = genes[read], self._rounded(values[:, read])
         sums = self._moved(genes, values)
+        scores = self._rescored(sums)
         self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
-        self._settle(sums)
+        self._settle(sums, scores)
 
     def _unmoved(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return which changes, shape (cells, genes), are proven to leave the cell's label alone."""
