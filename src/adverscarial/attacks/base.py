@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from anndata import AnnData
@@ -31,6 +31,9 @@ class Attack(ABC):
 
     modification: Modification | str
     change_type: str
+
+    #: questions are small: threads of BLAS cost more than they give, and far more on a busy machine; None for all
+    blas_threads: ClassVar[int | None] = 1
 
     @abstractmethod
     def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
@@ -103,8 +106,10 @@ class Attack(ABC):
             cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter, model
         )
         title = f"{type(self).__name__} · {cluster.target}"
-        # questions are small: threads of BLAS cost more than they give, and far more on a busy machine
-        with _blas().limit(limits=1, user_api="blas"), progress_bar(meter, title, self._steps(session), progress):
+        with (
+            _blas().limit(limits=self.blas_threads, user_api="blas"),
+            progress_bar(meter, title, self._steps(session), progress),
+        ):
             kind, found = self._search(session)
         shared = {
             "attack": self, "classifier": model.name, "groupby": cluster.groupby, "target": cluster.target,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,8 @@ from adverscarial.errors import DataError, InputRejected, ParameterError, did_yo
 @dataclass(frozen=True, repr=False)
 class GradientAttack(Attack):
     """Base of the attacks that move every cell along the slope of its own loss, by at most `epsilon`."""
+
+    blas_threads: ClassVar[int | None] = None  # few questions, about all genes of all cells
 
     epsilon: float
     _: KW_ONLY
