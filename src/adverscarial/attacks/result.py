@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.metadata import version
@@ -55,7 +56,7 @@ def versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class Result:
+class Result(ABC):
     """What every attack's result has.
 
     Attributes
@@ -111,13 +112,13 @@ class Result:
         return f"<{type(self).__name__} of {self.attack!r} on {self.classifier}, cluster '{self.target}'>"
 
     @property
+    @abstractmethod
     def genes(self) -> list[str]:
         """The genes that the attack found, in gene order."""
-        raise NotImplementedError(type(self))
 
+    @abstractmethod
     def to_frame(self) -> pd.DataFrame:
         """Return the result as a table."""
-        raise NotImplementedError(type(self))
 
     def _applied_genes(self) -> list[str]:
         """Return the genes that :meth:`apply` changes."""

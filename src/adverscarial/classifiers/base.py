@@ -261,7 +261,7 @@ class Classifier(ABC):
     @classmethod
     def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """Rebuild from what :meth:`state` returned."""
-        raise NotImplementedError(cls)
+        raise ClassifierError(f"{cls.__name__} cannot be read from a file.")
 
     def save(self, path: str | PathLike[str]) -> None:
         """Store the classifier in one file of plain arrays; read it with :func:`adverscarial.classifiers.load`."""
