@@ -304,6 +304,18 @@ def _subtrees(feature: np.ndarray, left: np.ndarray, right: np.ndarray) -> tuple
 
 
 @njit(cache=True, nogil=True)
+def _descend(nodes: np.ndarray, at: int, x: np.ndarray, column: np.ndarray, new: np.ndarray) -> int:
+    """Return the leaf that one cell reaches from a node, with some genes changed."""
+    node = nodes[at]
+    while node.feature >= 0:
+        j = column[node.feature]
+        value = x[node.feature] if j < 0 else new[j]
+        at = node.left if value <= node.threshold else node.right
+        node = nodes[at]
+    return at
+
+
+@njit(cache=True, nogil=True)
 def _turn(
     nodes: np.ndarray, last: np.ndarray, tested: np.ndarray, owner: np.ndarray, again: np.ndarray, leaf: np.ndarray,
     X: np.ndarray, column: np.ndarray, new: np.ndarray,
@@ -328,14 +340,7 @@ def _turn(
             if (value <= node.threshold) == (X[c, node.feature] <= node.threshold):
                 continue
             turned = i
-            at = node.left if value <= node.threshold else node.right
-            node = nodes[at]
-            while node.feature >= 0:
-                j = column[node.feature]
-                x = X[c, node.feature] if j < 0 else new[c, j]
-                at = node.left if x <= node.threshold else node.right
-                node = nodes[at]
-            reached[c, i] = at
+            reached[c, i] = _descend(nodes, at, X[c], column, new[c])
     return reached
 
 
@@ -345,14 +350,7 @@ def _walk_again(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, column: np.
     leaf = np.empty((len(X), len(roots)), dtype=np.int64)
     for c in range(len(X)):
         for t in range(len(roots)):
-            at = roots[t]
-            node = nodes[at]
-            while node.feature >= 0:
-                j = column[node.feature]
-                x = X[c, node.feature] if j < 0 else new[c, j]
-                at = node.left if x <= node.threshold else node.right
-                node = nodes[at]
-            leaf[c, t] = at
+            leaf[c, t] = _descend(nodes, roots[t], X[c], column, new[c])
     return leaf
 
 
