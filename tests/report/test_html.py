@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -317,6 +318,15 @@ def test_only_failures(toy, tmp_path):
     assert "no answer" in page.text
 
 
+class Shrugged(Result):
+    """What it says it found."""
+
+    genes: ClassVar[list[str]] = []
+
+    def to_frame(self):
+        return pd.DataFrame()
+
+
 @dataclass(frozen=True, repr=False)
 class Shrug(Attack):
     """An attack that the report knows nothing about."""
@@ -328,7 +338,7 @@ class Shrug(Attack):
         return 1.0
 
     def _search(self, session):
-        return Result, {"label": "B<", "share": 0.75, "complete": False}
+        return Shrugged, {"label": "B<", "share": 0.75, "complete": False}
 
 
 def test_an_attack_without_a_table_of_its_own_is_shown_too(toy, tmp_path):
