@@ -281,9 +281,10 @@ def test_table_is_what_full_attacks_on_held_out_cells_say(halves, hardened, row)
     assert measured["clusters"] == len(names_of(test))
 
 
-def test_rounds_are_repeatable_step_by_step(halves, hardened):
+def test_without_folds_rounds_are_repeatable_step_by_step(halves):
     """Round by round with the public pieces alone."""
     train, test = halves
+    hardened = harden(ScAnnotatR(), train, ATTACK, groupby="cell_type", test=test, rounds=2, folds=1)
     training, model, added = train, ScAnnotatR().fit(train, "cell_type"), 0
     for number in range(1, len(hardened.table)):
         fooled = adversarial_cells(train, model, ATTACK, groupby="cell_type", seed=number)
@@ -306,21 +307,100 @@ def test_given_classifier_is_not_changed_and_what_it_learned_is_not_used(halves)
     assert done.before.markers == Markers(n_markers=5).fit(train, "cell_type").markers != before
 
 
-def test_held_out_cells_are_never_trained_on(pbmc_small):
+class Noting(Markers):
+    """Remembers which cells it was trained on, and which copies of them."""
+
+    def fit(self, adata, groupby, *, layer=None, **options):
+        self.names, self.options = list(adata.obs_names), options
+        return super().fit(adata, groupby, layer=layer)
+
+    @property
+    def cells(self) -> set[str]:
+        return {name.split("|")[0] for name in self.names}
+
+
+@pytest.fixture
+def attacked(monkeypatch) -> list[tuple[AnnData, Noting, AnnData]]:
+    """What harden() attacks from now on: the cells, the model, and those that it fell for."""
+    calls = []
+
+    def noted(cells, model, *given, **options):
+        fooled = adversarial_cells(cells, model, *given, **options)
+        calls.append((cells, model, fooled))
+        return fooled
+
+    monkeypatch.setattr(hardening.training, "adversarial_cells", noted)
+    return calls
+
+
+def test_held_out_cells_are_never_trained_on(pbmc_small, attacked):
     train, test = adv.datasets.split(pbmc_small, "cell_type", seed=3)
-    seen: list[set[str]] = []
-
-    class Spy(Markers):
-        def fit(self, adata, groupby, *, layer=None):
-            seen.append({name.split("|")[0] for name in adata.obs_names})
-            return super().fit(adata, groupby, layer=layer)
-
-    inside = harden(Spy(n_markers=5), pbmc_small, ATTACK, groupby="cell_type", rounds=1, seed=3)
-    assert len(seen) == 2
-    assert seen[0] == set(train.obs_names)
-    assert seen[1] == set(train.obs_names)
-    given = harden(Spy(n_markers=5), train, ATTACK, groupby="cell_type", test=test, rounds=1, seed=3)
+    inside = harden(Noting(n_markers=5), pbmc_small, ATTACK, groupby="cell_type", rounds=1, seed=3)
+    models = [model for _, model, _ in attacked] + [inside.before, inside.classifier]
+    assert set.union(*(model.cells for model in models)) == set(train.obs_names)
+    given = harden(Noting(n_markers=5), train, ATTACK, groupby="cell_type", test=test, rounds=1, seed=3)
     pd.testing.assert_frame_equal(inside.table, given.table)
+
+
+@pytest.mark.parametrize("folds", [2, 3])
+def test_no_cell_is_attacked_under_a_model_that_knows_it(halves, attacked, folds):
+    """Neither the cell itself nor an adversarial copy of it from an earlier round."""
+    train, test = halves
+    done = harden(Noting(n_markers=5), train, ATTACK, groupby="cell_type", test=test, rounds=2, folds=folds)
+    assert len(attacked) == 2 * folds
+    copies = 0
+    for cells, model, _ in attacked:
+        assert set(cells.obs_names) | model.cells == set(train.obs_names)
+        assert not set(cells.obs_names) & model.cells
+        copies += any("|round 1" in name for name in model.names)
+    assert copies == folds  # the second round knows the examples of the other folds
+    for number in (0, 1):
+        parts = [cells for cells, _, _ in attacked[number * folds :][:folds]]
+        assert sorted(name for part in parts for name in part.obs_names) == sorted(train.obs_names)
+        counts = pd.concat([part.obs["cell_type"].value_counts() for part in parts], axis=1)
+        assert ((counts.max(axis=1) - counts.min(axis=1)) <= 1).all()
+    found = [name for _, _, fooled in attacked for name in fooled.obs_names]
+    assert sorted(done.classifier.names) == sorted([*train.obs_names, *found])
+    assert done.table["adversarial_cells"].iloc[-1] == len(found) > 0
+
+
+def test_folds_share_the_limit_per_type(halves, attacked):
+    harden(Noting(n_markers=5), *halves[:1], ATTACK, groupby="cell_type", test=halves[1], rounds=1, n_per_type=4)
+    assert len(attacked) == 4  # and no fifth fold
+    counts = sum(fooled.obs["cell_type"].astype(str).value_counts() for _, _, fooled in attacked)
+    assert max(fooled.obs["cell_type"].value_counts().max() for _, _, fooled in attacked) == 1
+    assert counts.max() <= 4
+
+
+def test_cells_without_a_type_are_attacked_in_no_fold(halves, attacked):
+    train = halves[0].copy()
+    train.obs["cell_type"] = train.obs["cell_type"].where(np.arange(train.n_obs) % 7 > 0)
+    harden(Noting(n_markers=5), train, ATTACK, groupby="cell_type", test=halves[1], rounds=1, folds=2)
+    known = set(train.obs_names[train.obs["cell_type"].notna()])
+    assert {name for cells, _, _ in attacked for name in cells.obs_names} == known
+
+
+def test_fit_options_reach_every_training(halves, attacked):
+    options = {"anything": "X"}
+    done = harden(
+        Noting(n_markers=5), halves[0], ATTACK, groupby="cell_type", test=halves[1], rounds=1, folds=2,
+        fit_options=options,
+    )  # fmt: skip
+    for model in (done.before, done.classifier, *(model for _, model, _ in attacked)):
+        assert model.options == options
+
+
+def test_scannotatr_may_rank_its_markers_on_another_layer(halves):
+    train, test = (half.copy() for half in halves)
+    for half in (train, test):
+        half.layers["lognorm"] = half.X.copy()
+        half.X = matrix(half.X)[:, ::-1].copy()  # other markers
+    settings = {"groupby": "cell_type", "test": test, "rounds": 1, "layer": "lognorm", "folds": 2}
+    own = harden(ScAnnotatR(), train, ATTACK, **settings)
+    other = harden(ScAnnotatR(), train, ATTACK, **settings, fit_options={"markers_layer": "X"})
+    alone = ScAnnotatR().fit(train, "cell_type", layer="lognorm", markers_layer="X")
+    assert list(other.before.genes) == list(alone.genes) != list(own.before.genes)
+    pd.testing.assert_series_equal(other.before.predict(test, layer="lognorm"), alone.predict(test, layer="lognorm"))
 
 
 def test_attack_that_finds_nothing_changes_nothing_and_says_so(halves):
@@ -378,10 +458,12 @@ def test_summary_shows_both_sides(hardened):
         (MLP(), {"method": "pgd", "share": 1.5}, ParameterError, "share above 0 and at most 1"),
         (Markers(), {"attack": SingleGene}, ParameterError, "attack must be an attack"),
         (Markers(), {"n_per_type": 0}, ParameterError, "n_per_type"),
+        (Markers(), {"folds": 0}, ParameterError, "folds must be a whole number of at least 1, got 0"),
+        (Markers(), {"fit_options": {"layer": "counts"}}, ParameterError, "fit_options names a layer"),
     ],
 )
 def test_what_cannot_be_hardened_is_said_before_any_work(halves, classifier, changed, error, words, monkeypatch):
-    monkeypatch.setattr(hardening, "split", lambda *_, **__: pytest.fail("worked before it checked"))
+    monkeypatch.setattr(hardening.training, "split", lambda *_, **__: pytest.fail("worked before it checked"))
     arguments = {"attack": ATTACK, "groupby": "cell_type", **changed}
     with pytest.raises(error, match=words):
         harden(classifier, halves[0], **arguments)
@@ -475,7 +557,7 @@ def test_pgd_rounds_widen_the_box(scaled, monkeypatch):
         widths.append((epsilon, steps, settings))
         return lambda trainer, X, codes: X
 
-    monkeypatch.setattr(hardening, "projected_gradient", noted)
+    monkeypatch.setattr(hardening.training, "projected_gradient", noted)
     done = harden(
         MLP(epochs=1, seed=0), scaled[0], SingleGene("perc99"), groupby="cell_type", test=scaled[1], method="pgd",
         epsilon=0.4, rounds=2, steps=3, share=0.5, seed=7,
