@@ -4,7 +4,7 @@ from importlib.metadata import version as _version
 
 from adverscarial import attacks, classifiers, datasets, errors, pl
 from adverscarial.classifiers.prediction import ClusterPrediction, predict
-from adverscarial.evaluation import Survey, compare, detectability, robustness_curve, survey
+from adverscarial.evaluation import Survey, compare, curve_along, detectability, robustness_curve, survey
 from adverscarial.hardening import Hardening, adversarial_cells, harden
 from adverscarial.modifications import (
     Aberrant,
@@ -39,6 +39,7 @@ __all__ = [
     "attacks",
     "classifiers",
     "compare",
+    "curve_along",
     "datasets",
     "detectability",
     "errors",

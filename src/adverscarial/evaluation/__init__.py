@@ -1,8 +1,9 @@
 """Evaluation: many attacks on many clusters and classifiers, curves along an attack, and how visible it is."""
 
 from adverscarial.evaluation.comparison import compare
-from adverscarial.evaluation.curves import Curve, robustness_curve
+from adverscarial.evaluation.curves import Curve
 from adverscarial.evaluation.detectability import Detectability, detectability
+from adverscarial.evaluation.robustness import curve_along, robustness_curve
 from adverscarial.evaluation.scores import accuracy_curve, f1_curve, roc_curve_of_cluster
 from adverscarial.evaluation.survey import Survey, survey
 
@@ -12,6 +13,7 @@ __all__ = [
     "Survey",
     "accuracy_curve",
     "compare",
+    "curve_along",
     "detectability",
     "f1_curve",
     "robustness_curve",

@@ -10,7 +10,7 @@ from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 from adverscarial.evaluation.scores import check_n_boot, interval
 from adverscarial.evaluation.survey import Survey
 
-_FEWEST = 6  # clusters, below which no rank test can reach 5%
+_FEWEST = 6  # clusters, below which no rank test can reach 5%, and a bootstrap of them is far too narrow
 
 
 def compare(survey: Survey, *, measure: str = "flipped", n_boot: int = 200, seed: int = 0) -> pd.DataFrame:
@@ -31,8 +31,8 @@ def compare(survey: Survey, *, measure: str = "flipped", n_boot: int = 200, seed
     DataFrame, one row per classifier, the best first: ``classifier``; ``rank``, 1 the best, equals share the better
     one; ``mean``, of the measure over the pairs; ``pairs`` (cluster and attack) and ``clusters`` behind it;
     ``difference`` of the mean to the best classifier's; ``difference_low`` and ``difference_high``, its 95% bootstrap
-    interval; ``p_value``, Wilcoxon's signed-rank test against the best, two-sided, NaN below 6 clusters and for the
-    best itself.
+    interval; ``p_value``, Wilcoxon's signed-rank test against the best, two-sided, NaN for the best itself. Below 6
+    clusters, interval and p-value are NaN.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def compare(survey: Survey, *, measure: str = "flipped", n_boot: int = 200, seed
     means = wide.mean().sort_values(kind="stable")
     best = str(means.index[0])
     rng = np.random.default_rng([seed, 2])
-    draws = [rng.integers(len(sizes), size=len(sizes)) for _ in range(n_boot)]
+    draws = [rng.integers(len(sizes), size=len(sizes)) for _ in range(n_boot if len(sizes) >= _FEWEST else 0)]
     rows = []
     for name in means.index:
         sums = (per_cluster[name]["sum"] - per_cluster[best]["sum"]).to_numpy(dtype=float)
