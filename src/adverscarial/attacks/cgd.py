@@ -237,7 +237,7 @@ class _Descent:
         ordered = self.classes[self._alphabetical]
         place = np.minimum(np.searchsorted(ordered, self.labels), len(ordered) - 1)
         self.codes = np.where(ordered[place] == self.labels, self._alphabetical[place], -1)
-        votes = np.bincount(self.codes[self.codes >= 0], minlength=len(self.classes))
+        self._votes = votes = np.bincount(self.codes[self.codes >= 0], minlength=len(self.classes))
         voted = np.where(self.allowed, votes, 0)
         if voted.any():  # a tie goes to the alphabetically first
             self.new = int(self._alphabetical[np.argmax(voted[self._alphabetical])])
@@ -340,13 +340,16 @@ class _Descent:
 
     def _state(self) -> dict[str, Any]:
         """Return one row of the table, as the cluster stands."""
-        new, own = self.classes[self.new], self._original
+        n = len(self.codes)
+        kept, score = int(np.sum(self.labels == self.original)), float("nan")
+        if len(self._original):
+            score = float(self.scores[:, self._original[0]].sum() / n)
         return {
-            "original_share": float(np.mean(self.labels == self.original)),
-            "new_share": float(np.mean(self.labels == new)),
-            "original_score": float(self.scores[:, own[0]].mean()) if len(own) else float("nan"),
-            "new_score": float(self.scores[:, self.new].mean()),
-            "new_label": str(new),
+            "original_share": kept / n,
+            "new_share": int(self._votes[self.new]) / n,
+            "original_score": score,
+            "new_score": float(self.scores[:, self.new].sum() / n),
+            "new_label": str(self.classes[self.new]),
             "label": self.label,
         }
 

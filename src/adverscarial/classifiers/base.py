@@ -97,8 +97,9 @@ class Ballot:
 
     def answer(self, codes: np.ndarray, scores: np.ndarray | None = None) -> Answer:
         """Return the answer that these per-cell codes make."""
-        label, share = self.winners(self.count(codes))
-        return Answer(str(label[0]), float(share[0]), self.labels[codes], scores)
+        counts = self.count(codes)
+        best = self._alphabetical[counts[self._alphabetical].argmax()]
+        return Answer(str(self.labels[best]), float(counts[best] / len(codes)), self.labels[codes], scores)
 
 
 class Scorer(ABC):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.linalg.blas import dger
 
 from adverscarial.classifiers.base import Answer, Answers, Ballot, Classifier, Decision, Scorer, argmax_labels
 from adverscarial.cluster import Cluster
@@ -74,6 +75,7 @@ class FirstLayerScorer(Scorer):
     def _settle(self, sums: np.ndarray, scores: np.ndarray) -> None:
         """Make `sums` the state. Arrays of the state are replaced, never written into, so forks may share them."""
         self._A, self._now_scores = sums, scores
+        self._asked: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # last question: genes, values, scores
         self._codes = np.argmax(scores, axis=1)
         self._baseline = self._ballot.answer(self._codes, scores)
 
@@ -105,40 +107,59 @@ class FirstLayerScorer(Scorer):
             sums += self._now(block) @ self._W[self._row[block]]
         return sums
 
-    def _moved(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return the sums with all `genes` (each read) at `values`."""
-        sums, heavy = self._A.copy(), False
+    def _moved(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sums with all `genes` (each read) at `values`, and which cells that changes."""
+        sums, heavy, moving = self._A, False, np.zeros(len(self._A), dtype=bool)
         for start in range(0, len(genes), _GENES):
             block = genes[start : start + _GENES]
             old = self._now(block)
-            heavy = heavy or bool((np.abs(old) > _HEAVY).any())
-            sums += (values[:, start : start + _GENES] - old) @ self._W[self._row[block]]
+            heavy = heavy or bool(np.abs(old).max() > _HEAVY)
+            changes = values[:, start : start + _GENES] - old
+            moving |= changes.any(axis=1)
+            if len(block) == 1:  # one outer product, added in place of a copy
+                sums = dger(1.0, self._W[self._row[block[0]]], changes[:, 0], a=sums.T).T
+            else:
+                sums = sums + changes @ self._W[self._row[block]]
         if heavy:
             sums = self._sums(genes)
             for start in range(0, len(genes), _GENES):
                 sums += values[:, start : start + _GENES] @ self._W[self._row[genes[start : start + _GENES]]]
-        return sums
+        return sums, moving
 
-    def _rescored(self, sums: np.ndarray) -> np.ndarray:
-        """Return the scores that `sums` give; cells whose sums are the same keep theirs."""
-        moved = (sums != self._A).any(axis=1)
-        if moved.all():
-            return self._scores(sums)
-        scores = self._now_scores.copy()
-        if moved.any():
-            scores[moved] = self._scores(sums[moved])
-        return scores
+    def _outcome(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return sums and scores with all `genes` (each read) at `values`.
+
+        Only cells that stand neither as they do now nor as they did in the last question go through the upper layers.
+        """
+        sums, todo = self._moved(genes, values)
+        scores = self._now_scores
+        if self._asked is not None and np.array_equal(genes, self._asked[0]):
+            same = (values == self._asked[1]).all(axis=1)
+            scores = np.where(same[:, None], self._asked[2], scores)
+            todo &= ~same
+        if todo.all():
+            return sums, self._scores(sums)
+        scores = scores.copy()
+        if todo.any():
+            scores[todo] = self._scores(sums[todo])
+        return sums, scores
+
+    def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the genes that are read, and their values as the data can hold them."""
+        read = self.reads(genes)
+        if not read.all():
+            genes, values = genes[read], values[:, read]
+        return genes, self._rounded(values)
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
-        read = self.reads(genes)
-        scores = self._rescored(self._moved(genes[read], self._rounded(values[:, read])))
+        genes, values = self._known(genes, values)
+        scores = self._outcome(genes, values)[1]
+        self._asked = genes, values, scores
         return self._ballot.answer(np.argmax(scores, axis=1), scores)
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
-        read = self.reads(genes)
-        genes, values = genes[read], self._rounded(values[:, read])
-        sums = self._moved(genes, values)
-        scores = self._rescored(sums)
+        genes, values = self._known(genes, values)
+        sums, scores = self._outcome(genes, values)
         self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
         self._settle(sums, scores)
 
@@ -158,7 +179,7 @@ class FirstLayerScorer(Scorer):
             heavy = (np.abs(old) > _HEAVY).any(axis=0)
             for k in block[heavy]:
                 votes[k] = self._ballot.count(
-                    np.argmax(self._scores(self._moved(genes[[k]], self._rounded(values[:, [k]]))), axis=1)
+                    np.argmax(self._scores(self._moved(genes[[k]], self._rounded(values[:, [k]]))[0]), axis=1)
                 )
             which, cells = np.nonzero(~self._unmoved(changes, rows).T & ~heavy[:, None])
             for first in range(0, len(which), pairs):
