@@ -1,8 +1,8 @@
+"""Cluster gradient descent: the same steps as full prediction, made-up cells, costs, errors and storage."""
+
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,6 @@ from anndata import AnnData
 from sklearn.linear_model import LogisticRegression
 
 import adverscarial as adv
-import golden_classifiers as golden
 from adverscarial.attacks import ClusterGradientDescent, Result
 from adverscarial.attacks.registry import describe, rebuild
 from adverscarial.classifiers import MLP, Classifier, RandomForest, ScAnnotatR, ScType
@@ -20,105 +19,6 @@ from adverscarial.modifications import with_values
 from adverscarial.ranking import rank_genes
 
 COMPARED = ["n_cells_changed", "original_share", "new_share", "original_score", "new_score"]
-
-
-# -- the R package's own runs --------------------------------------------------------------------------------------
-
-
-def reference_setting(folder: Path, name: str) -> tuple[AnnData, Classifier]:
-    """Return the input and the classifier of ``e_{name}_*.json``."""
-    classifier, data = name.split("_")
-    adata = golden.cells(folder / "inputs" / f"{data}.csv")
-    if classifier == "linear":
-        return adata, golden.linear(json.loads((folder / "inputs" / "classifiers.json").read_text())[name])
-    spec = json.loads((folder / "inputs" / "forest.json").read_text())
-    columns = ("left", "right", "status", "var", "split", "pred")
-    trees = [
-        pd.DataFrame({**{key: tree[key] for key in columns}, "tree": number, "node": np.arange(len(tree["left"])) + 1})
-        for number, tree in enumerate(spec["trees"])
-    ]
-    return adata, RandomForest.from_table(pd.concat(trees), classes=spec["classes"], genes=spec["genes"])
-
-
-def golden_steps(case: dict[str, Any]) -> tuple[list[str], np.ndarray]:
-    rows = case["byGeneSummary"]["rows"][1:]
-    return [row[1] for row in rows], np.array([[float(row[k]) for k in (2, 3, 4, 7, 8)] for row in rows])
-
-
-@pytest.mark.parametrize(
-    ("name", "branch", "reference"),
-    [
-        ("linear_sim", "dataframe", True),
-        ("rf_sim", "dataframe", True),
-        ("linear_scaled", "dataframe", True),
-        ("linear_scaled", "seurat_branch", "seurat"),
-    ],
-)
-def test_reference_is_the_r_code(shared, name, branch, reference):
-    folder = shared / "golden"
-    adata, model = reference_setting(folder, name)
-    given = json.loads((folder / f"e_{name}_{branch}.json").read_text())
-    assert len(given["cases"]) == 24
-    for case in given["cases"]:
-        attack = ClusterGradientDescent(
-            case["alpha"], case["epsilon"], genes=given["genes"], stop_at_switch=case["stopAtSwitch"],
-            reference=reference,
-        )  # fmt: skip
-        result = attack(adata, model, groupby="cluster", target=case["target"])
-        genes, numbers = golden_steps(case)
-        assert result.tested_genes == genes
-        assert result.modified_genes == case["modGenes"]
-        np.testing.assert_allclose(result.steps[COMPARED].to_numpy(float), numbers, rtol=1e-9, atol=1e-15)
-        assert result.steps["new_label"].iloc[-1] == case["oneRowSummary"][2]
-        # the last trial stays in the data where one cell was left
-        assert set(result.moved) == {*case["modGenes"], *case["changed_but_not_in_modGenes"]}
-        assert result.moved.tolist() == case["block"]["genes"]
-        assert result.cell.tolist() == case["block"]["cells"]
-        np.testing.assert_allclose(result.values, case["block"]["values"], rtol=1e-12)
-        assert result.verify(adata, model)
-
-
-@pytest.mark.parametrize("name", ["linear_sim", "rf_sim"])
-def test_default_agrees_with_the_r_code_on_values_of_zero_and_more(shared, name):
-    """Step by step the same; the R code wants strictly more votes to stop, and gives up with one cell left."""
-    folder = shared / "golden"
-    adata, model = reference_setting(folder, name)
-    given = json.loads((folder / f"e_{name}_dataframe.json").read_text())
-    same_length = 0
-    for case in given["cases"]:
-        attack = ClusterGradientDescent(
-            case["alpha"], case["epsilon"], genes=given["genes"], stop_at_switch=case["stopAtSwitch"]
-        )
-        result = attack(adata, model, groupby="cluster", target=case["target"])
-        genes, numbers = golden_steps(case)
-        both = min(len(genes), len(result.steps))
-        np.testing.assert_allclose(result.steps[COMPARED].to_numpy(float)[:both], numbers[:both], rtol=1e-9, atol=1e-15)
-        assert result.tested_genes[:both] == genes[:both]
-        if len(result.steps) < len(genes):  # stopped on a tie that the alphabet decides
-            last = result.steps.iloc[-1]
-            assert case["stopAtSwitch"]
-            assert last["original_share"] == last["new_share"]
-        elif len(result.steps) > len(genes):  # went on with the last cell
-            assert not case["stopAtSwitch"]
-            assert len(result.steps) == len(given["genes"])
-        else:
-            same_length += 1
-            np.testing.assert_allclose(result.values, case["block"]["values"], rtol=1e-12)
-        assert result.verify(adata, model)
-    assert same_length == 20
-
-
-@pytest.mark.parametrize("name", [f"linear all genes T{k}" for k in (1, 2, 3, 4)])
-def test_every_gene_in_the_order_of_the_data(shared, name):
-    adata, model = reference_setting(shared / "golden", "linear_sim")
-    case = json.loads((shared / "golden" / "e_cgd_corner_cases.json").read_text())["cases"][name]
-    for reference in (True, False):
-        attack = ClusterGradientDescent(genes=list(adata.var_names), reference=reference)
-        result = attack(adata, model, groupby="cluster", target=case["target"])
-        assert result.modified_genes == case["modGenes"]
-        np.testing.assert_allclose(result.values, case["block"]["values"], rtol=1e-12)
-        assert result.success
-        assert result.label == case["oneRowSummary"][2]
 
 
 # -- the same steps, everything classified again -------------------------------------------------------------------
