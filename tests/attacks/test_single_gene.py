@@ -235,3 +235,11 @@ def test_saved_results_come_back_whole(pbmc_small, model, tmp_path):
     assert back.verify(pbmc_small, model)
     with pytest.raises(adv.errors.StorageError, match="expected a MaxChangeResult"):
         adv.attacks.MaxChangeResult.load(tmp_path / "result.npz")
+
+
+def test_a_long_list_of_genes_does_not_hide_the_summary():
+    cells = adv.datasets.embedded()
+    model = adv.classifiers.ScType(scaled=False)
+    attack = SingleGene("perc99", genes=list(cells.var_names[:100]), exclude=[cells.var_names[0]])
+    shown = str(attack(cells, model, groupby="cell_type", target="Dendritic")).splitlines()[0]
+    assert shown.startswith("SingleGene(Percentile(99), genes=<100 genes>, exclude=['" + cells.var_names[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -454,7 +454,6 @@ class ClusterGradientDescentResult(Result):
         return self.values[rows][:, columns]
 
     def __str__(self) -> str:
-        short = replace(self, attack=replace(self.attack, genes=None))  # a long list of genes hides the rest
         last = self.steps.iloc[-1] if len(self.gene) else pd.Series(self.start)
         kept, new = f"{last['original_share']:.0%} of the cells", f"{last['new_share']:.0%}"
         if self.success:
@@ -462,7 +461,7 @@ class ClusterGradientDescentResult(Result):
         else:
             outcome = f"  held      {kept} keep {self.baseline}; {new} are {last['new_label']}"
         shown = ", ".join(self.modified_genes[:8]) + (", ..." if len(self.modified_genes) > 8 else "")
-        lines = [short._headline(), outcome, f"  tested    {len(self.gene):,} genes"]
+        lines = [self._headline(), outcome, f"  tested    {len(self.gene):,} genes"]
         lines.append(f"  modified  {len(self.modified_genes):,} genes{': ' + shown if shown else ''}")
         if rejected := int((self.outcome == REJECTED).sum()):
             lines.append(f"  rejected  {rejected:,} genes: the classifier refused the changed values")

@@ -204,12 +204,22 @@ class Result(ABC):
 
     def _headline(self) -> str:
         where = f"{self.classifier}, cluster '{self.target}' ({self.n_cells:,} cells)"
-        return f"{self.attack!r} on {where}\n  baseline  {self.baseline} ({self.baseline_share:.0%} of the cells)"
+        return f"{_brief(self.attack)} on {where}\n  baseline  {self.baseline} ({self.baseline_share:.0%} of the cells)"
 
     def _footer(self) -> str:
         proven = f", {self.proven:,} genes proven without" if self.proven else ""
         early = "" if self.complete else "; stopped by the budget"
         return f"  cost      {self.queries:,} questions{proven}, {self.seconds:.2f} s{early}"
+
+
+def _brief(attack: Any) -> str:
+    """Return the attack's repr; a long list of genes, which would hide the rest, is only counted."""
+    text = repr(attack)
+    for name in ("genes", "exclude"):
+        given = getattr(attack, name, None)
+        if given is not None and len(given) > 5:
+            text = text.replace(f"{name}={given!r}", f"{name}=<{len(given):,} genes>")
+    return text
 
 
 class Judge:
