@@ -20,9 +20,9 @@ PACKAGES.remove("adverscarial.cli")
 
 # bottom to top; a module may import its own layer and those below
 LAYERS = [
-    {"errors", "_store"},
-    {"_matrix"},
-    {"_ranktests", "statistics"},
+    {"errors", "_memory", "_store"},
+    {"_matrix", "_progress"},
+    {"_ranktests", "_runs", "_source", "_stream", "statistics"},
     {"cluster"},
     {"modifications"},
     {"datasets", "ranking"},
@@ -30,6 +30,7 @@ LAYERS = [
     {"attacks"},
     {"evaluation", "hardening"},
     {"report", "pl"},
+    {"reproduce"},
     {"cli"},
     {"__init__", "__main__"},
 ]

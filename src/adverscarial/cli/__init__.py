@@ -13,6 +13,7 @@ from adverscarial.cli.convert import convert
 from adverscarial.cli.demo import demo
 from adverscarial.cli.listing import list_
 from adverscarial.cli.report import report
+from adverscarial.cli.reproduce import reproduce
 from adverscarial.cli.survey import survey
 from adverscarial.cli.train import train
 from adverscarial.errors import AdverscarialError
@@ -24,6 +25,7 @@ app.command()(train)
 app.command()(classify)
 app.command()(convert)
 app.command()(report)
+app.command()(reproduce)
 app.command("list")(list_)
 
 

@@ -1,0 +1,9 @@
+"""The paper's figures and tables from one data set: the protocol, the attacks, the published numbers beside ours."""
+
+from adverscarial.reproduce.facts import facts
+from adverscarial.reproduce.fig2 import fig2
+from adverscarial.reproduce.findings import Finding
+from adverscarial.reproduce.protocol import Setting, setting
+from adverscarial.reproduce.writing import Outcome, write
+
+__all__ = ["Finding", "Outcome", "Setting", "facts", "fig2", "setting", "write"]

@@ -1,0 +1,177 @@
+"""Fig. 2: every cluster of every classifier, five modifications, single genes and all genes at once."""
+
+from __future__ import annotations
+
+import time
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from adverscarial.attacks import Attack, MaxChange, Result, SingleGene
+from adverscarial.evaluation import Survey, survey
+from adverscarial.evaluation.survey import Task
+from adverscarial.reproduce import findings
+from adverscarial.reproduce.facts import beside
+from adverscarial.reproduce.findings import ABERRANT, FIVE, MEDIUM, totals
+from adverscarial.reproduce.protocol import Say, Setting, accuracy
+from adverscarial.reproduce.writing import Outcome, figure_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def fig2(
+    setting: Setting,
+    *,
+    out: str | PathLike[str] | None = None,
+    restarts: int = 1,
+    seed: int = 0,
+    n_jobs: int = 1,
+    say: Say = lambda text: None,
+) -> Outcome:
+    """Run the paper's survey of five classifiers (Fig. 2A-C) and judge what it says.
+
+    Parameters
+    ----------
+    setting
+        Cells and classifiers, of :func:`~adverscarial.reproduce.setting`.
+    out
+        Folder that keeps each attack's result, so that an interrupted run goes on; nothing is kept when left out.
+    restarts
+        Random orders of the max-change attack. One already gives a maximal set; more find shorter signatures.
+    seed, n_jobs
+        Of the attacks; processes, -1 for all cores.
+    say
+        Called with one line per step.
+
+    Returns
+    -------
+    Tables, findings and figures: see :class:`~adverscarial.reproduce.Outcome`.
+    """
+    attacks: list[Attack] = [SingleGene(name, search="exact") for name in FIVE]
+    attacks += [MaxChange(name, restarts=restarts) for name in FIVE]
+    start = time.perf_counter()
+    surveys, seconds = [], {}
+    for name, model in setting.models.items():
+        say(f"Attacking {name}: {len(setting.clusters)} clusters, {len(attacks)} attacks each ...")
+        begun = time.perf_counter()
+        folder = None if out is None else Path(out) / "runs" / name
+        layer = setting.layers[name]
+        surveys.append(
+            survey(
+                setting.test,
+                {name: model},
+                attacks=attacks,
+                groupby=setting.groupby,
+                layer=layer,
+                seed=seed,
+                n_jobs=n_jobs,
+                out=folder,
+            )
+        )
+        seconds[name] = time.perf_counter() - begun
+    whole = joined(surveys)
+    frame = whole.to_frame()
+    elapsed = time.perf_counter() - start
+    notes = [
+        *setting.notes,
+        *(f"{name} is left out: {why}" for name, why in setting.left_out.items()),
+        f"{len(whole.tasks)} attacks in {elapsed:,.0f} s with {n_jobs} process(es): "
+        + ", ".join(f"{name} {spent:,.0f} s" for name, spent in seconds.items())
+        + f". Training took {sum(setting.seconds.values()):,.0f} s before.",
+        f"Single genes: every gene alone. Signatures: maximal sets, of {restarts} random order(s); the paper's search "
+        "stops at groups of 20 genes and does not come back to what it dropped, so its signatures are longer.",
+        *(
+            f"Failed: {whole.tasks[number].classifier}, {whole.tasks[number].target}: {error}"
+            for number, error in whole.errors.items()
+        ),
+    ]
+    return Outcome(
+        title=f"Fig. 2 on {setting.name}: single genes and signatures",
+        tables={
+            "totals": table_of_totals(frame),
+            "attacks": frame.drop(columns=[c for c in ("queries", "proven", "error") if c in frame]),
+            "flipping_genes": whole.flipping().query("modification in @MEDIUM", local_dict={"MEDIUM": MEDIUM}),
+            "accuracy": accuracy(setting),
+        },
+        beside=beside(published_rows(frame)),
+        findings=judge(frame),
+        figures=_figures(whole),
+        notes=notes,
+        shown=["totals"],
+    )
+
+
+def joined(surveys: list[Survey]) -> Survey:
+    """Return several surveys as one, for pictures and tables; the plan is the first one's."""
+    tasks: list[Task] = []
+    results: list[Result | None] = []
+    errors: dict[int, str] = {}
+    for one in surveys:
+        errors |= {len(tasks) + number: message for number, message in one.errors.items()}
+        tasks += [task._replace(number=len(tasks) + task.number) for task in one.tasks]
+        results += one.results
+    return Survey(surveys[0].plan, tuple(tasks), tuple(results), errors)
+
+
+def judge(frame: pd.DataFrame) -> list[findings.Finding]:
+    """Return what the survey's table says of the paper's findings."""
+    return [
+        findings.most_vulnerable(frame),
+        findings.forest_immune(frame),
+        findings.mlp_threshold(frame),
+        findings.order_of_impact(frame, "flipped"),
+        findings.order_of_impact(frame, "signature"),
+        findings.plateau(frame, "CHETAH"),
+        findings.plateau(frame, "scRF"),
+    ]
+
+
+def table_of_totals(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per classifier and kind of attack, the sum over clusters of each modification."""
+    rows = []
+    for name in frame["classifier"].unique():
+        for column, what in (("flipped", "single genes that flip"), ("signature", "genes of the signatures")):
+            numbers = totals(frame, column, name)  # type: ignore[arg-type]
+            rows.append({"classifier": name, "number of": what, **{m: (numbers or {}).get(m) for m in FIVE}})
+    return pd.DataFrame(rows).astype({name: "Int64" for name in FIVE})
+
+
+def published_rows(frame: pd.DataFrame) -> list[tuple[str, str, object]]:
+    """Return our numbers beside which the paper gives one."""
+    single = {name: totals(frame, "flipped", name) for name in frame["classifier"].unique()}
+
+    def total(name: str, modifications: tuple[str, ...]) -> int | None:
+        numbers = single.get(name)
+        return None if numbers is None else sum(numbers[m] for m in modifications)
+
+    rows: list[tuple[str, str, object]] = [
+        ("scType, decile+5", "fig2.single.scType.decile", total("scType", ("decile+5",))),
+        *(
+            (f"{name}, perc1 and perc99", f"fig2.single.{name}.percentiles", total(name, ("perc1", "perc99")))
+            for name in ("scType", "CHETAH", "scAnnotatR")
+        ),
+        *(
+            (f"{name}, aberrant values", f"fig2.single.{name}.aberrant", total(name, ABERRANT))
+            for name in ("scType", "CHETAH", "scAnnotatR", "scMLP")
+        ),
+        ("scRF, all five", "fig2.single.scRF.all", total("scRF", FIVE)),
+    ]
+    rows = [(f"single genes, all clusters: {what}", fact, here) for what, fact, here in rows]
+    b = frame.query("classifier == 'scType' and cluster == 'B' and attack == 'MaxChange' and modification == 'perc99'")
+    if len(b):
+        rows.append(("signature of B: scType, perc99", "fig2.max.scType.B", int(b["signature"].iloc[0])))
+    return rows
+
+
+def _figures(whole: Survey) -> dict[str, tuple[Figure, str]]:
+    from adverscarial import pl
+
+    single = figure_of(pl.vulnerability(whole, kind="single"))
+    several = figure_of(pl.vulnerability(whole, kind="max"))
+    return {
+        "single_genes": (single, "Genes that flip the label alone, by cluster and modification (Fig. 2A)"),
+        "signatures": (several, "Genes that must not change, by cluster and modification (Fig. 2B)"),
+    }

@@ -1,0 +1,196 @@
+"""The paper's protocol: one data set, two halves, five classifiers, and which values of each are attacked.
+
+All cells are normalised and z-scored together, then split type by type into halves; a classifier is trained on the one
+and attacked on the other. scType, scAnnotatR, scRF and scMLP are attacked on z-scores, CHETAH on counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from os import PathLike
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from adverscarial.classifiers import MLP, Chetah, Classifier, RandomForest, ScAnnotatR, ScType
+from adverscarial.classifiers.base import vote
+from adverscarial.cluster import cluster_labels
+from adverscarial.datasets import split
+from adverscarial.errors import AdverscarialError, DataError
+from adverscarial.reproduce.cells import prepared
+
+Say = Callable[[str], None]
+
+#: the tissue of scType's own table that the paper uses for all its data sets
+TISSUE = "Immune system"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Trained classifiers and the cells to attack.
+
+    Attributes
+    ----------
+    name
+        Of the data set.
+    train, test
+        The halves, cells x genes: z-scores in ``X``, the layers ``lognorm`` and, where the data have them, ``counts``.
+    groupby
+        Column of ``obs`` with the types.
+    models
+        Classifiers by their names in the paper.
+    layers
+        Layer that each is attacked on; None is ``X``.
+    left_out
+        Why a classifier is missing, by its name.
+    notes
+        What was done to the data that a reader should know.
+    seconds
+        Time to train each.
+    """
+
+    name: str
+    train: AnnData
+    test: AnnData
+    groupby: str
+    models: dict[str, Classifier]
+    layers: dict[str, str | None]
+    left_out: dict[str, str]
+    notes: list[str]
+    seconds: dict[str, float]
+
+    @property
+    def clusters(self) -> list[str]:
+        """Names of the clusters, in order."""
+        return sorted(self.test.obs[self.groupby].astype(str).unique())
+
+
+class _Trained(NamedTuple):
+    make: Callable[[], Classifier]
+    layer: str | None  # what is attacked
+
+
+def setting(
+    adata: AnnData,
+    *,
+    groupby: str,
+    name: str,
+    markers: str | PathLike[str] | pd.DataFrame | None = None,
+    tissue: str | None = None,
+    exclude: Collection[str] = ("UNDETERMINED",),
+    min_cells: int = 10,
+    seed: int = 0,
+    quick: bool = False,
+    only: Collection[str] | None = None,
+    say: Say = lambda text: None,
+) -> Setting:
+    """Prepare a data set and train the paper's five classifiers.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes; ``X`` (or the layer ``counts``) holds counts, or else ``X`` log-normalised values.
+    groupby, name
+        Column of ``obs`` with the types; what the data set is called.
+    markers, tissue
+        For scType: see :class:`~adverscarial.classifiers.ScType`. The package's small blood table when left out. Of a
+        table that covers "Immune system" that tissue is used unless another is named, as in the paper.
+    exclude, min_cells
+        Types to leave out: these, where they occur, and those with fewer cells.
+    seed
+        Of the split, the balanced draws and the training.
+    quick
+        Fewer trees and epochs: to try things out.
+    only
+        Train these classifiers only.
+    say
+        Called with one line per step.
+
+    Raises
+    ------
+    DataError
+        If the data hold neither counts nor log-normalised values, the column is not there, or nothing can be trained.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> found = setting(
+    ...     adv.datasets.embedded(), groupby="cell_type", name="68k", quick=True, only=["scRF"], min_cells=40
+    ... )
+    >>> list(found.models), found.layers["scRF"] is None
+    (['scRF'], True)
+    """
+    cells, notes = prepared(adata, groupby, exclude=exclude, min_cells=min_cells)
+    train, test = split(cells, groupby, seed=seed)
+    if markers is not None and tissue is None:
+        tissue = _usual_tissue(markers)
+    raw = "counts" if "counts" in cells.layers else "lognorm"
+    if raw == "lognorm":
+        notes.append(
+            "The data hold no counts: CHETAH is trained and attacked on log-normalised values instead. Ranks within "
+            "a cell are the same, its profiles (means over cells) are not."
+        )
+    wanted = {
+        "scType": _Trained(lambda: ScType(markers, tissue=tissue), None),
+        "CHETAH": _Trained(lambda: Chetah(cap_genes=True).fit(train, groupby, layer=raw), raw),
+        "scAnnotatR": _Trained(
+            lambda: ScAnnotatR(seed=seed).fit(train, groupby, layer="lognorm", markers_layer="X"), None
+        ),
+        "scRF": _Trained(lambda: RandomForest(50 if quick else 500, seed=seed).fit(train, groupby), None),
+        "scMLP": _Trained(lambda: MLP(epochs=5 if quick else 20, seed=seed, progress=False).fit(train, groupby), None),
+    }
+    found = Setting(name, train, test, groupby, {}, {}, {}, notes, {})
+    for called, (make, layer) in wanted.items():
+        if only is not None and called not in only:
+            continue
+        say(f"Training {called} on {train.n_obs:,} cells x {train.n_vars:,} genes ...")
+        start = time.perf_counter()
+        try:
+            model = make()
+            model.predict(test[:1], layer=layer)  # do its genes fit?
+        except AdverscarialError as error:
+            found.left_out[called] = str(error)
+            say(f"{called} is left out: {error}")
+            continue
+        found.models[called], found.layers[called] = model, layer
+        found.seconds[called] = time.perf_counter() - start
+    if not found.models:
+        reasons = "; ".join(f"{called}: {why}" for called, why in found.left_out.items())
+        raise DataError(f"None of the classifiers can be used on '{name}'. {reasons}")
+    if isinstance(table := found.models.get("scType"), ScType):
+        known = table.bind(pd.Index(test.var_names.astype(str))).weights.shape[0]
+        notes.append(
+            f"scType: {len(table.markers)} types{f' of {tissue}' if tissue else ''}, {known} of their markers found."
+        )
+    return found
+
+
+def _usual_tissue(markers: str | PathLike[str] | pd.DataFrame) -> str | None:
+    """Return the paper's tissue if a marker table knows it."""
+    try:
+        ScType(markers, tissue=TISSUE)
+    except AdverscarialError:
+        return None
+    return TISSUE
+
+
+def accuracy(found: Setting) -> pd.DataFrame:
+    """Return one row per classifier and cluster: cells, the share named right, and the cluster's label.
+
+    scType has names of its own, so the share that its clusters' own label gets is all that can be said of it.
+    """
+    truth = cluster_labels(found.test, found.groupby)
+    rows = []
+    for name, model in found.models.items():
+        said = model.predict(found.test, layer=found.layers[name]).astype(str).to_numpy()
+        for cluster in found.clusters:
+            inside = said[truth == cluster]
+            label, share, _ = vote(inside)
+            # scAnnotatR writes blanks for underscores
+            right = float(np.mean([one in (cluster, cluster.replace("_", " ")) for one in inside]))
+            rows.append((name, cluster, len(inside), np.nan if name == "scType" else right, label, share))
+    return pd.DataFrame(rows, columns=["classifier", "cluster", "cells", "accuracy", "label", "label_share"])
