@@ -4,7 +4,7 @@ from importlib.metadata import version as _version
 
 from adverscarial import attacks, classifiers, datasets, errors, pl
 from adverscarial.classifiers.prediction import ClusterPrediction, predict
-from adverscarial.evaluation import Survey, compare, curve_along, detectability, robustness_curve, survey
+from adverscarial.evaluation import Survey, compare, curve_along, detectability, robustness_curve, survey, sweep
 from adverscarial.hardening import Hardening, adversarial_cells, harden
 from adverscarial.modifications import (
     Aberrant,
@@ -50,4 +50,5 @@ __all__ = [
     "rank_genes",
     "robustness_curve",
     "survey",
+    "sweep",
 ]

@@ -7,6 +7,7 @@ from adverscarial.attacks.fgsm import FastGradientSign
 from adverscarial.attacks.gradient import GradientAttack, GradientResult
 from adverscarial.attacks.grid import Grid, GridResult
 from adverscarial.attacks.max_change import MaxChange, MaxChangeResult
+from adverscarial.attacks.overview import overview
 from adverscarial.attacks.pgd import ProjectedGradientDescent
 from adverscarial.attacks.random_walk import RandomWalk, RandomWalkResult
 from adverscarial.attacks.result import Result, Verification
@@ -31,4 +32,5 @@ __all__ = [
     "SingleGene",
     "SingleGeneResult",
     "Verification",
+    "overview",
 ]

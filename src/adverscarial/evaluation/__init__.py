@@ -6,6 +6,7 @@ from adverscarial.evaluation.detectability import Detectability, detectability
 from adverscarial.evaluation.robustness import curve_along, robustness_curve
 from adverscarial.evaluation.scores import accuracy_curve, f1_curve, roc_curve_of_cluster
 from adverscarial.evaluation.survey import Survey, survey
+from adverscarial.evaluation.sweep import sweep
 
 __all__ = [
     "Curve",
@@ -19,4 +20,5 @@ __all__ = [
     "robustness_curve",
     "roc_curve_of_cluster",
     "survey",
+    "sweep",
 ]

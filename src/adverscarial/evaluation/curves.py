@@ -10,7 +10,7 @@ import pandas as pd
 
 from adverscarial.errors import ClassifierError, ParameterError
 from adverscarial.evaluation.scores import (
-    Sweep,
+    Thresholds,
     f1_curve,
     interval,
     newcombe,
@@ -159,7 +159,7 @@ def measured(
 def _ranked(scores: np.ndarray, positive: np.ndarray, threshold: float, n_boot: int, seed: int) -> tuple[float, ...]:
     """Return area and F1 at the threshold, each with its interval."""
     ones, inside = np.ones(len(scores)), int(positive.sum())
-    area = Sweep(scores, positive, None).auc(ones)
-    point = Sweep(scores, positive, np.array([threshold]))
+    area = Thresholds(scores, positive, None).auc(ones)
+    point = Thresholds(scores, positive, np.array([threshold]))
     f1s = [float(point.f1(weights)[0]) for weights in resamples(positive, n_boot, seed)]
     return area, *newcombe(area, inside, len(scores) - inside), float(point.f1(ones)[0]), *interval(f1s)

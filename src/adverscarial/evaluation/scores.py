@@ -89,13 +89,13 @@ def roc_curve_of_cluster(
     0.75
     """
     values, positive = _checked(scores, is_cluster)
-    sweep = Sweep(values, positive, None)
+    cut = Thresholds(values, positive, None)
     ones, inside = np.ones(len(values)), int(positive.sum())
-    tpr, fpr = sweep.rates(ones)
-    table = pd.DataFrame({"threshold": sweep.thresholds, "fpr": fpr, "tpr": tpr})
+    tpr, fpr = cut.rates(ones)
+    table = pd.DataFrame({"threshold": cut.thresholds, "fpr": fpr, "tpr": tpr})
     table["fpr_low"], table["fpr_high"] = wilson(fpr, len(values) - inside)
     table["tpr_low"], table["tpr_high"] = wilson(tpr, inside)
-    area = sweep.auc(ones)
+    area = cut.auc(ones)
     low, high = newcombe(area, inside, len(values) - inside)
     table.attrs = {"auc": area, "auc_low": low, "auc_high": high}
     return table
@@ -141,9 +141,9 @@ def f1_curve(
     at = np.unique(values)[::-1] if thresholds is None else np.asarray(thresholds, dtype=np.float64).ravel()
     if np.isnan(at).any():
         raise ParameterError("thresholds= holds NaN; give numbers.")
-    sweep = Sweep(values, positive, at)
-    table = pd.DataFrame({"threshold": at, "f1": sweep.f1(np.ones(len(values)))})
-    samples = [sweep.f1(weights) for weights in resamples(positive, n_boot, seed)]
+    cut = Thresholds(values, positive, at)
+    table = pd.DataFrame({"threshold": at, "f1": cut.f1(np.ones(len(values)))})
+    samples = [cut.f1(weights) for weights in resamples(positive, n_boot, seed)]
     table["f1_low"], table["f1_high"] = _band(samples, len(table))
     return table
 
@@ -181,7 +181,7 @@ def newcombe(area: float, inside: int, outside: int) -> tuple[float, float]:
     return float(low), float(1.0 if area >= 1 else brentq(surprise, area + (1 - area) * 1e-9, 1))
 
 
-class Sweep:
+class Thresholds:
     """Cells in the order of their scores, to count those above thresholds under any weights."""
 
     def __init__(self, scores: np.ndarray, positive: np.ndarray, thresholds: np.ndarray | None) -> None:
