@@ -5,6 +5,7 @@ Nothing here makes more dense than what was asked for: some rows, or some column
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from anndata.abc import CSCDataset, CSRDataset
 
 from adverscarial.errors import DataError, did_you_mean, some
 
-_CELLS_PER_READ = 16_384
+_VALUES_PER_READ = 2**23  # of a file, at a time
+_SMALL_FILE = 2**25  # bytes; a smaller matrix is read into memory once
+_NEAR = 32  # cells nearer to each other than this are read in one go: a read costs as much as some cells
 
 
 def layer_of(adata: AnnData, layer: str | None) -> Any:
@@ -43,7 +46,8 @@ class CellMatrix:
     ----------
     X
         numpy array, scipy sparse matrix or array, backed sparse dataset, h5py or zarr array, dask array.
-        A backed sparse matrix is read into memory once, still sparse, when columns are first asked for.
+        A small backed sparse matrix is read into memory once, still sparse, when columns are first asked for; a large
+        one is read through, piece by piece.
     """
 
     def __init__(self, X: Any) -> None:
@@ -55,7 +59,30 @@ class CellMatrix:
     @property
     def sparse(self) -> bool:
         """Whether zeros are left out."""
-        return sp.issparse(self.X) or isinstance(self.X, CSRDataset | CSCDataset)
+        return sp.issparse(self.X) or self._sparse_file
+
+    @property
+    def _sparse_file(self) -> bool:
+        return isinstance(self.X, CSRDataset | CSCDataset)
+
+    @property
+    def gene_by_gene(self) -> bool:
+        """Whether a file holds whole genes, one after the other."""
+        return isinstance(self.X, CSCDataset)
+
+    @property
+    def stored(self) -> int:
+        """Number of values that are written down."""
+        if self._sparse_file:
+            return int(self.X.group["data"].shape[0])
+        return int(self.X.nnz) if self.sparse else self.shape[0] * self.shape[1]
+
+    @property
+    def large_file(self) -> bool:
+        """Whether it lies in a file, and is too large to be read whole without being asked."""
+        if sp.issparse(self.X) or isinstance(self.X, np.ndarray):
+            return False
+        return self.stored * (self.dtype.itemsize + (4 if self.sparse else 0)) > _SMALL_FILE
 
     @property
     def dtype(self) -> np.dtype:
@@ -70,12 +97,56 @@ class CellMatrix:
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """Return the cells at the sorted positions `index`, dense, shape (len(index), genes)."""
-        return self._dense(self.X[np.asarray(index)])
+        return self._dense(self.part(index))
+
+    def part(self, index: np.ndarray) -> Any:
+        """Return the cells at the sorted positions `index` as they are held: sparse stays sparse."""
+        index = np.asarray(index)
+        if not self._sparse_file or not len(index):
+            return self.X[index]
+        if self.gene_by_gene:
+            return sp.hstack([genes[index] for _, genes in self.pieces()], format="csc")
+        return sp.vstack([self._stretch(near) for near in np.split(index, self._gaps(index))], format="csr")
+
+    def _stretch(self, index: np.ndarray) -> sp.csr_matrix:
+        return self.X[int(index[0]) : int(index[-1]) + 1][index - index[0]]
+
+    def _gaps(self, index: np.ndarray) -> np.ndarray:
+        """Return where to cut sorted positions of cells, so that each part is worth reading in one go."""
+        per_cell = max(1.0, self.stored / self.shape[0])
+        block = getattr(self.X.group["data"], "chunks", None) or (1,)  # a chunk is read whole anyway
+        near = max(_NEAR, block[0] / per_cell)
+        piece = index // max(1, int(_VALUES_PER_READ / per_cell))
+        return np.flatnonzero((np.diff(index) > near) | (np.diff(piece) > 0)) + 1
+
+    def pieces(self) -> Iterator[tuple[slice, Any]]:
+        """Yield the whole matrix once, in order: some cells at a time, or some genes where it is held gene by gene.
+
+        Each piece comes as it is held, with its place, and holds some million values; it is checked to be finite.
+        """
+        if self._sparse_file:
+            bounds = np.asarray(self.X.group["indptr"][:], dtype=np.int64)
+        else:
+            bounds = np.arange(self.shape[0] + 1) * self.shape[1]
+        start = 0
+        while start < len(bounds) - 1:
+            stop = int(np.searchsorted(bounds, bounds[start] + _VALUES_PER_READ, side="right")) - 1
+            here = slice(start, max(start + 1, stop))
+            piece = self.X[:, here] if self.gene_by_gene else self.X[here]
+            piece = piece if sp.issparse(piece) else self._dense(piece)
+            _refuse_not_finite(piece.data if sp.issparse(piece) else piece)
+            yield here, piece
+            start = here.stop
 
     def columns(self, index: np.ndarray) -> np.ndarray:
         """Return the genes at the positions `index`, dense, shape (cells, len(index))."""
         index = np.asarray(index)
-        if self.sparse:
+        if self.large_file and not self.gene_by_gene:
+            out = np.empty((self.shape[0], len(index)), dtype=self.dtype)
+            for cells, piece in self.pieces():
+                out[cells] = self._dense(piece[:, index])
+            return out
+        if self.sparse and not self.large_file:
             return self._dense(self.csc()[:, index])
         if isinstance(self.X, np.ndarray):
             if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial._matrix import CellMatrix, layer_of
@@ -14,7 +17,7 @@ from adverscarial.statistics import GeneStatistics
 
 
 class Cluster:
-    """The cells of one cluster, dense, beside per-gene statistics of the whole data set.
+    """The cells of one cluster, beside per-gene statistics of the whole data set.
 
     Parameters
     ----------
@@ -34,7 +37,8 @@ class Cluster:
     Attributes
     ----------
     X
-        The cluster's values, shape (cells of the cluster, genes of the data set).
+        The cluster's values, dense, shape (cells of the cluster, genes of the data set); made when first asked for.
+        Ask :meth:`values` for some genes only, where they are enough: sparse data then stay sparse.
     rows
         Positions of the cluster's cells in `adata`.
 
@@ -81,8 +85,11 @@ class Cluster:
         matrix = statistics.matrix if statistics is not None else CellMatrix(layer_of(adata, layer))
         matrix.check_finite()
         self.statistics = statistics if statistics is not None else GeneStatistics(matrix)
-        self.X = matrix.rows(self.rows)
-        if not np.isfinite(self.X).all():
+        self.dtype = matrix.dtype
+        self._cells: Any = (
+            sp.csc_array(matrix.part(self.rows), dtype=self.dtype) if matrix.sparse else matrix.rows(self.rows)
+        )
+        if not np.isfinite(self._cells.data if sp.issparse(self._cells) else self._cells).all():
             raise DataError(
                 f"Cluster '{target}' holds NaN or infinite values. Attacks need numbers: fill or drop them."
             )
@@ -95,6 +102,15 @@ class Cluster:
     def n_cells(self) -> int:
         """Cells in the cluster."""
         return len(self.rows)
+
+    @cached_property
+    def X(self) -> np.ndarray:
+        """All values of the cluster, dense."""
+        return self._cells.toarray() if sp.issparse(self._cells) else self._cells
+
+    def values(self, genes: np.ndarray) -> np.ndarray:
+        """Return the values of some genes (positions), dense, a new array, shape (cells, len(genes))."""
+        return self._cells[:, genes].toarray() if sp.issparse(self._cells) else self._cells[:, genes]
 
     def positions(self, genes: object) -> np.ndarray:
         """Return the positions of gene names.

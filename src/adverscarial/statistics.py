@@ -1,17 +1,19 @@
 """Per-gene statistics of a whole data set: extremes, quantiles, places in the sorted order.
 
 Computed when first asked for, only for the genes asked for, block by block. Zeros of a sparse matrix are
-counted, never stored: a gene is its sorted non-zero values plus a number of zeros.
+counted, never stored: a gene is its sorted distinct values and how often they occur.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from adverscarial._matrix import CellMatrix
+from adverscarial._runs import Runs, runs_of
+from adverscarial._stream import FileRuns
 from adverscarial.errors import DataError
 
 _BLOCK = 512  # genes made dense at a time
@@ -37,8 +39,11 @@ class GeneStatistics:
         self.n_cells, self.n_genes = self.matrix.shape
         if self.n_cells == 0:
             raise DataError("The data set has no cells.")
-        self._known: dict[float | str, np.ndarray] = {}
-        self._sorted: tuple[np.ndarray, np.ndarray] | None = None
+        #: bar while a file is read: on a terminal only, or as told
+        self.progress: bool | None = None
+        self._known: dict[float, np.ndarray] = {}
+        self._runs: Runs | None = None
+        self._file = FileRuns(self.matrix) if self.matrix.large_file else None
 
     def minimum(self, genes: np.ndarray) -> np.ndarray:
         """Return the smallest value of each gene, shape (len(genes),)."""
@@ -62,11 +67,13 @@ class GeneStatistics:
         """
         genes = np.asarray(genes, dtype=np.int64)
         known = self._known.setdefault(q, np.full(self.n_genes, np.nan))
-        missing = genes[np.isnan(known[genes])]
-        for start in range(0, len(missing), _BLOCK):
-            block = missing[start : start + _BLOCK]
-            starts, values = self._sorted_values(block)
-            known[block] = _quantiles(starts, values, self.n_cells, q)
+        missing = np.unique(genes[np.isnan(known[genes])])
+        low = int(np.floor(q * (self.n_cells - 1)))
+        high = min(low + 1, self.n_cells - 1)
+        share = q * (self.n_cells - 1) - low
+        for part, (a, b) in self._at(missing, low, high):
+            # the two forms that numpy uses, so that both ends come out exact
+            known[missing[part]] = b - (b - a) * (1.0 - share) if share >= 0.5 else a + (b - a) * share
         if np.isnan(known[genes]).any():
             raise DataError("A gene holds NaN; attacks need numbers.")
         return known[genes]
@@ -90,77 +97,45 @@ class GeneStatistics:
         """
         genes = np.asarray(genes, dtype=np.int64)
         out = np.empty(values.shape, dtype=np.float64)
-        for start in range(0, len(genes), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            starts, ordered = self._sorted_values(genes[part])
-            moved = steps - 1 if reference else steps
-            _shift(starts, ordered, self.n_cells, values[:, part].astype(np.float64), moved, out[:, part])
+        moved = steps - 1 if reference else steps
+        for part, runs in self._blocks(genes):
+            out[:, part] = runs.shifted(values[:, part].astype(np.float64), moved)
         return out
 
     def columns(self, genes: np.ndarray) -> np.ndarray:
         """Return whole genes, dense, shape (cells, len(genes))."""
         return self.matrix.columns(genes)
 
-    def _sorted_values(self, genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return sorted non-zero values of `genes`, end to end, and where each gene starts."""
-        if not self.matrix.sparse:
-            columns = np.sort(np.ascontiguousarray(self.matrix.columns(genes).T), axis=1)
-            return np.arange(len(genes) + 1, dtype=np.int64) * self.n_cells, columns.ravel()
-        if self._sorted is None:
+    def _at(self, genes: np.ndarray, *places: int) -> Iterator[tuple[slice, list[np.ndarray]]]:
+        """Yield the values at some places of the sorted cells, for some of `genes` at a time, float64."""
+        if self.matrix.sparse or self._file:
+            for part, runs in self._blocks(genes):
+                yield part, [runs.at(place) for place in places]
+            return
+        for part in _parts(len(genes)):
+            ordered = np.partition(self._genes_as_rows(genes[part]), places, axis=1)
+            yield part, [ordered[:, place].astype(np.float64) for place in places]
+
+    def _blocks(self, genes: np.ndarray) -> Iterator[tuple[slice, Runs]]:
+        """Yield the runs of some of `genes` at a time, and which of them they are."""
+        if self._file:
+            yield from self._file.blocks(genes, self.progress)
+            return
+        if self.matrix.sparse and self._runs is None:
             csc = self.matrix.csc()
-            starts = csc.indptr.astype(np.int64)
-            self._sorted = starts, _sort_columns(starts, csc.data)
-        starts, values = self._sorted
-        lengths = starts[genes + 1] - starts[genes]
-        ends = np.concatenate([[0], np.cumsum(lengths)])
-        pick = np.repeat(starts[genes] - ends[:-1], lengths) + np.arange(ends[-1])
-        return ends, values[pick]
+            self._runs = runs_of(csc.indptr.astype(np.int64), csc.data.copy(), self.n_cells)
+        for part in _parts(len(genes)):
+            if self._runs is not None:
+                yield part, self._runs.pick(genes[part])
+            else:
+                rows = self._genes_as_rows(genes[part])
+                starts = np.arange(len(rows) + 1, dtype=np.int64) * self.n_cells
+                yield part, runs_of(starts, rows.ravel(), self.n_cells)
+
+    def _genes_as_rows(self, genes: np.ndarray) -> np.ndarray:
+        return np.array(self.matrix.columns(genes).T, order="C")  # a copy: it will be sorted
 
 
-@njit(cache=True, nogil=True)
-def _sort_columns(starts: np.ndarray, values: np.ndarray) -> np.ndarray:
-    out = values.copy()
-    for j in range(len(starts) - 1):
-        out[starts[j] : starts[j + 1]] = np.sort(out[starts[j] : starts[j + 1]])
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _at(values: np.ndarray, negative: int, zeros: int, place: int) -> float:
-    """Return the value at a place of the sorted gene, with its zeros between the negative and the positive values."""
-    if place < negative:
-        return values[place]
-    if place < negative + zeros:
-        return 0.0
-    return values[place - zeros]
-
-
-@njit(cache=True, nogil=True)
-def _quantiles(starts: np.ndarray, values: np.ndarray, n: int, q: float) -> np.ndarray:
-    out = np.empty(len(starts) - 1)
-    low = int(np.floor(q * (n - 1)))
-    high = min(low + 1, n - 1)
-    share = q * (n - 1) - low
-    for j in range(len(out)):
-        gene = values[starts[j] : starts[j + 1]]
-        negative = np.searchsorted(gene, 0.0)
-        zeros = n - len(gene)
-        a = np.float64(_at(gene, negative, zeros, low))
-        b = np.float64(_at(gene, negative, zeros, high))
-        # the two forms that numpy uses, so that both ends come out exact
-        out[j] = b - (b - a) * (1.0 - share) if share >= 0.5 else a + (b - a) * share
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _shift(starts: np.ndarray, ordered: np.ndarray, n: int, values: np.ndarray, steps: int, out: np.ndarray) -> None:
-    for j in range(values.shape[1]):
-        gene = ordered[starts[j] : starts[j + 1]]
-        negative = np.searchsorted(gene, 0.0)
-        zeros = n - len(gene)
-        for c in range(values.shape[0]):
-            below = np.searchsorted(gene, values[c, j])
-            if values[c, j] > 0.0:
-                below += zeros
-            place = min(max(below + steps, 0), n - 1)
-            out[c, j] = _at(gene, negative, zeros, place)
+def _parts(n_genes: int) -> Iterator[slice]:
+    for start in range(0, n_genes, _BLOCK):
+        yield slice(start, min(start + _BLOCK, n_genes))
