@@ -1,0 +1,105 @@
+"""A data set before and after an attack, gene by gene: what the figures of a result look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial.attacks import Result
+from adverscarial.cluster import Cluster
+from adverscarial.errors import ParameterError
+
+_TOTAL = 1e4  # counts of a cell, once normalised
+
+
+class Pair:
+    """The cells as they are, and the attacked cluster as it became.
+
+    Parameters
+    ----------
+    adata
+        The data that was attacked; read, never written.
+    result
+        Of the attack; its layer is the one that is looked at.
+
+    Attributes
+    ----------
+    labels
+        Cluster of each cell, None where it is missing, shape (cells,).
+    rows
+        Positions of the attacked cells.
+    shift
+        Mean absolute change of each gene over the attacked cells, shape (genes,).
+    matrix
+        All original values of the layer.
+    changed
+        Positions of the genes with any change, the largest shift first.
+    counts
+        Whether the layer holds counts; :meth:`before` and :meth:`after` normalise them and take logarithms.
+
+    Raises
+    ------
+    ParameterError
+        If `result` is none, or changes nothing.
+    DataError
+        If the data are not those that were attacked.
+    """
+
+    def __init__(self, adata: AnnData, result: Result) -> None:
+        if not isinstance(result, Result):
+            raise ParameterError(
+                f"Expected the result of an attack, got a {type(result).__name__}. For example: "
+                "result = adv.attacks.SingleGene('perc99')(adata, classifier, groupby=..., target=...)."
+            )
+        cluster = Cluster(adata, result.groupby, result.target, layer=result.layer)
+        self.labels, self.rows, self.genes = cluster.labels, cluster.rows, cluster.gene_names
+        self.matrix, self._old = cluster.statistics.matrix, cluster.X
+        self._new = CellMatrix(layer_of(result.apply(adata), result.layer)).rows(self.rows)
+        self.shift = np.abs(self._new.astype(np.float64) - self._old).mean(axis=0)
+        self.changed = np.argsort(-self.shift, kind="stable")[: int((self.shift > 0).sum())]
+        if not len(self.changed):
+            raise ParameterError(
+                f"{result.attack!r} changes no value of cluster '{result.target}': before and after are the same."
+            )
+        self.counts = bool((self._old >= 0).all() and (self._old == np.rint(self._old)).all())
+
+    def before(self, genes: np.ndarray, cells: np.ndarray | None = None) -> np.ndarray:
+        """Return the original values of `cells` (positions; all when left out), shape (cells, len(genes))."""
+        values = self.matrix.columns(genes)
+        values = values if cells is None else values[cells]
+        if not self.counts:
+            return values
+        totals = np.asarray(self.matrix.X.sum(axis=1)).ravel()
+        return _log_normalised(values, totals if cells is None else totals[cells])
+
+    def lognorm(self) -> Any:
+        """Return all counts normalised, as logarithms; sparse where they are."""
+        import scanpy as sc
+
+        work = AnnData(in_memory(self.matrix).astype(np.float32))
+        sc.pp.normalize_total(work, target_sum=_TOTAL)
+        sc.pp.log1p(work)
+        return work.X
+
+    def after(self, genes: np.ndarray) -> np.ndarray:
+        """Return the new values of the attacked cells, shape (attacked cells, len(genes))."""
+        values = self._new[:, genes]
+        return _log_normalised(values, np.maximum(self._new, 0).sum(axis=1)) if self.counts else values
+
+
+def in_memory(matrix: CellMatrix) -> Any:
+    """Return a matrix as a scipy sparse or numpy array."""
+    return matrix.csc().tocsr() if matrix.sparse else matrix.columns(np.arange(matrix.shape[1]))
+
+
+def _log_normalised(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """Return log(1 + counts per 10,000); an attack can make counts negative, which are taken for 0."""
+    return np.log1p(np.maximum(counts, 0) * (_TOTAL / np.maximum(totals, 1))[:, None])
+
+
+def says(label: str, share: float) -> str:
+    """Return what the classifier says of the cluster, for a title."""
+    return f"called {label} ({share:.0%} of the cells)"

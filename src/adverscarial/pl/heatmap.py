@@ -1,0 +1,238 @@
+"""What did the attack change, beside the genes that tell the clusters apart?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.cluster.hierarchy import leaves_list, linkage
+
+from adverscarial.cluster import cluster_names, gene_positions
+from adverscarial.errors import MissingDependencyError, ParameterError
+from adverscarial.pl._pair import Pair, says
+from adverscarial.pl._style import ATTACKED, FONT, MM, PAGE
+from adverscarial.ranking import rank_genes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from adverscarial.attacks import Result
+
+_COLOURS = "PuOr_r"  # orange is high, violet is low: both kinds of colour blindness tell them apart
+_WITHIN = 0.98  # this share of the original values lies within the colour scale
+_NAMED = 35  # names of genes that fit beside the picture
+_HEIGHT, _GAP, _TREE, _NAMES, _MARGIN = 95 * MM, 3 * MM, 9.5 * MM, 33 * MM, 1 * MM
+_SIDE = (PAGE - _TREE - _GAP - _NAMES - 2 * _MARGIN) / 2  # width of one panel
+_BELOW = 24 * MM  # for the names of clusters
+_BAR = (1.06, -0.11, 0.36, 0.02)  # colour scale, in units of the right panel
+
+
+def heatmap(
+    adata: AnnData,
+    result: Result,
+    *,
+    n_genes: int = 100,
+    genes: Sequence[str] | None = None,
+    max_changed: int = 40,
+    max_cells: int = 100,
+    seed: int = 0,
+    figure: Figure | None = None,
+) -> tuple[Axes, Axes]:
+    """Draw genes x cells before and after the attack, side by side, and mark the genes that were changed.
+
+    Parameters
+    ----------
+    adata
+        The data that was attacked; not changed. The layer is the result's: log-normalised values or z-scores are used
+        as they are, counts are normalised and logarithms taken.
+    result
+        What an attack returned; a :class:`~adverscarial.attacks.SingleGene` draws its strongest flip.
+    n_genes
+        Most discriminating genes to draw, of :func:`adverscarial.rank_genes`.
+    genes
+        Names of the genes to draw in their place, best first; for several pictures of the same data, rank once.
+    max_changed
+        Of the changed genes that are not among these, draw those that changed most, up to this number.
+    max_cells
+        Most cells of each cluster to draw, so that small clusters stay visible.
+    seed
+        Of the draw of cells.
+    figure
+        Where to draw; a new figure of the width of a page (183 mm) when left out. The rest of the figure (gene tree,
+        names, colour scale) is in ``figure.axes``.
+
+    Returns
+    -------
+    The Axes before and after. Rows are genes, columns are cells, in the same order in both. The right one has a tick
+    for every changed gene, with names for the 35 that changed most; the attacked cluster is framed. Below the left
+    one stands what is not shown.
+
+    Raises
+    ------
+    ParameterError
+        If the attack changes nothing, or a number is not a positive whole one.
+    DataError
+        If the data are not those that were attacked.
+    MissingDependencyError
+        If marsilea is not installed.
+
+    Notes
+    -----
+    Each gene is centred on its median over the drawn cells before the attack, in both panels. Genes are clustered on
+    these values (Euclidean distance, complete linkage), and so are the cells within each cluster and the clusters, by
+    their medians. The order is that before the attack in both panels, so that a difference between them is the attack
+    and nothing else. The colour scale covers 98% of the values before the attack; values beyond have its end colours.
+
+    The paper's heatmaps: the 100 first genes of the ranking and those attacked.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> adata = adv.datasets.embedded()
+    >>> attack = adv.attacks.SingleGene("perc99", genes=["LYZ", "CD79A"])
+    >>> result = attack(adata, adv.classifiers.ScType(scaled=False), groupby="cell_type", target="Dendritic")
+    >>> before, after = heatmap(adata, result, genes=["CD3D", "CD79A", "LYZ", "NKG7"])
+    >>> len(before.get_yticks()), len(after.get_yticks())  # a tick for each changed gene
+    (0, 1)
+    """
+    for name, value, least in (("n_genes", n_genes, 1), ("max_changed", max_changed, 0), ("max_cells", max_cells, 1)):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ParameterError(f"{name} must be a whole number and at least {least}, got {value!r}.")
+    ma = _marsilea()
+    import matplotlib.pyplot as plt
+    from matplotlib.patches import Rectangle
+
+    pair = Pair(adata, result)
+    if genes is None:
+        genes = rank_genes(adata, result.groupby, layer=result.layer)[:n_genes]
+    shown = _arrange(pair, genes, max_changed, max_cells, seed)
+    before, after = _panels(ma, shown, plt.figure() if figure is None else figure)
+    ends = np.array(list(shown.ends.values()))
+    starts = np.append(0, ends[:-1])
+    target = list(shown.ends).index(result.target)
+    for ax, title in (
+        (before, f"Before: {says(result.baseline, result.baseline_share)}"),
+        (after, f"After: {says(result.label, result.share)}"),
+    ):
+        ax.set_axis_on()  # marsilea hides ticks and names
+        ax.spines[:].set_visible(False)
+        ax.set_title(title, fontsize=FONT, loc="left")
+        ax.vlines(ends[:-1], 0, len(shown.names), color="#ffffff", linewidth=0.5)
+        ax.add_patch(Rectangle((starts[target], 0), ends[target] - starts[target], len(shown.names), fill=False,
+                               edgecolor=ATTACKED, linewidth=1, clip_on=False, zorder=5))  # fmt: skip
+        ax.set_yticks([])
+        ax.set_xticks(_apart((starts + ends) / 2, ends[-1]), list(shown.ends), rotation=45, ha="right",
+                      rotation_mode="anchor", fontsize=FONT)  # fmt: skip
+        ax.get_xticklabels()[target].set(color=ATTACKED, fontweight="bold")
+        ax.tick_params(axis="x", length=0)
+    after.set_yticks(np.flatnonzero(np.isin(shown.rows, shown.changed)) + 0.5, [])
+    after.yaxis.tick_right()
+    after.tick_params(axis="y", length=2)
+    bar = after.figure.colorbar(after.collections[0], cax=after.inset_axes(_BAR), orientation="horizontal",
+                                extend="both")  # fmt: skip
+    bar.set_label("Difference from\nthe gene's median", fontsize=FONT - 1)
+    bar.ax.tick_params(labelsize=FONT - 1, length=2)
+    before.annotate("; ".join(shown.notes), (4, 4), xycoords="figure points", fontsize=FONT - 1)
+    return before, after
+
+
+def _marsilea() -> Any:
+    try:
+        import marsilea
+    except ImportError as error:
+        raise MissingDependencyError("marsilea", "figures", "A heatmap") from error
+    return marsilea
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What is drawn, genes x cells, centred; columns as they stand, rows still to be ordered by the tree."""
+
+    before: np.ndarray
+    after: np.ndarray
+    names: np.ndarray  # of the genes
+    changed: np.ndarray  # places among them, the largest shift first
+    tree: np.ndarray | None  # of the genes; None for one gene
+    ends: dict[str, int]  # cluster -> where its columns end
+    notes: list[str]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Return the genes from top to bottom."""
+        return np.arange(len(self.names)) if self.tree is None else leaves_list(self.tree)
+
+
+def _arrange(pair: Pair, genes: Sequence[str], max_changed: int, max_cells: int, seed: int) -> _Shown:
+    listed = gene_positions(pd.Index(pair.genes), genes)
+    others = pair.changed[~np.isin(pair.changed, listed)]
+    places = np.concatenate([listed, others[:max_changed]])
+    changed = pair.changed[np.isin(pair.changed, places)]
+    groups, notes = _draw_cells(pair, max_cells, seed)
+    if len(changed) < len(pair.changed):
+        notes.insert(0, f"{len(changed):,} of the {len(pair.changed):,} changed genes are drawn")
+    values = {name: pair.before(places, cells) for name, cells in groups.items()}
+    centre = np.median(np.concatenate(list(values.values())), axis=0)
+    order = {name: _by_tree(block) for name, block in values.items()}
+    names = list(groups)
+    clusters = [names[i] for i in _by_tree(np.stack([np.median(values[name], axis=0) for name in names]))]
+    cells = np.concatenate([groups[name][order[name]] for name in clusters])
+    before = np.concatenate([values[name][order[name]] for name in clusters]) - centre
+    after = before.copy()
+    attacked = np.flatnonzero(np.isin(cells, pair.rows))
+    after[attacked] = pair.after(places)[np.searchsorted(pair.rows, cells[attacked])] - centre
+    return _Shown(
+        before.T, after.T, pair.genes[places], pd.Index(places).get_indexer(changed),
+        linkage(before.T, "complete") if len(places) > 1 else None,
+        dict(zip(clusters, np.cumsum([len(groups[name]) for name in clusters]).tolist(), strict=True)), notes,
+    )  # fmt: skip
+
+
+def _draw_cells(pair: Pair, max_cells: int, seed: int) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return the positions of the drawn cells of each cluster, sorted, and what to say if they are not all."""
+    rng = np.random.default_rng(seed)
+    groups, fewer = {}, False
+    for name in cluster_names(pair.labels):
+        cells = np.flatnonzero(pair.labels == name)
+        if len(cells) > max_cells:
+            cells, fewer = np.sort(rng.choice(cells, max_cells, replace=False)), True
+        groups[name] = cells
+    return groups, [f"at most {max_cells:,} cells of each cluster, drawn at random"] if fewer else []
+
+
+def _by_tree(rows: np.ndarray) -> np.ndarray:
+    """Return the order of rows in their tree: Euclidean distance, complete linkage."""
+    return leaves_list(linkage(rows, "complete")) if len(rows) > 1 else np.arange(len(rows))
+
+
+def _apart(centres: np.ndarray, n_cells: int) -> np.ndarray:
+    """Return where the names of clusters stand: at their centres, but never closer than a line is high."""
+    line = min(1.1 * FONT / 72 / _SIDE, 1 / len(centres)) * n_cells
+    steps = line * np.arange(len(centres))
+    return np.minimum(np.maximum.accumulate(centres - steps), n_cells - steps[-1]) + steps
+
+
+def _panels(ma: Any, shown: _Shown, figure: Figure) -> tuple[Axes, Axes]:
+    """Draw both panels, the tree and the names of the genes that changed most."""
+    limit = float(np.quantile(np.abs(shown.before), _WITHIN)) or float(np.abs(shown.after).max())
+    boards: list[Any] = []
+    for side, values in (("before", shown.before), ("after", shown.after)):
+        board = ma.Heatmap(np.clip(values, -limit, limit), vmin=-limit, vmax=limit, cmap=_COLOURS, name=side,
+                           width=_SIDE, height=_HEIGHT, legend=False, rasterized=True)  # fmt: skip
+        if shown.tree is not None:
+            board.add_dendrogram(
+                "left", linkage=shown.tree, size=_TREE - 0.5 * MM, pad=0.5 * MM, linewidth=0.4, show=not boards
+            )
+        boards.append(board)
+    named = np.ma.masked_all(len(shown.names), dtype=object)
+    named[shown.changed[:_NAMED]] = shown.names[shown.changed[:_NAMED]]
+    boards[1].add_right(ma.plotter.AnnoLabels(named, pointer_size=0.12, linewidth=0.5, text_gap=0.1, fontsize=FONT - 1),
+                        size=_NAMES - 1 * MM, pad=1 * MM)  # fmt: skip
+    both = boards[0] + _GAP + boards[1]
+    both.set_margin((5 * MM, _MARGIN, _BELOW, _MARGIN))
+    both.render(figure)
+    return both.get_main_ax("before"), both.get_main_ax("after")

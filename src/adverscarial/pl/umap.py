@@ -1,0 +1,207 @@
+"""Where do the attacked cells stand among the others, before and after?"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from adverscarial.errors import DataError, ParameterError
+from adverscarial.pl._pair import Pair, in_memory, says
+from adverscarial.pl._style import ATTACKED, FONT, MUTED, PAGE, PALETTE, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from adverscarial.attacks import Result
+
+_TRIES = 20  # to part names; a crowd of dozens may stay one
+_FEWEST = 10  # cells, below which neighbours mean nothing
+
+
+def umap(
+    adata: AnnData,
+    result: Result,
+    *,
+    n_genes: int = 2_000,
+    n_components: int = 10,
+    n_neighbors: int = 30,
+    seed: int = 0,
+    axes: tuple[Axes, Axes] | None = None,
+) -> tuple[Axes, Axes]:
+    """Draw all cells before and after the attack, side by side in one embedding, the attacked ones on top.
+
+    Parameters
+    ----------
+    adata
+        The data that was attacked; not changed. The layer is the result's: log-normalised values or z-scores are used
+        as they are, counts are normalised and logarithms taken.
+    result
+        What an attack returned; a :class:`~adverscarial.attacks.SingleGene` draws its strongest flip.
+    n_genes
+        Most variable genes to use; the attacked ones come on top.
+    n_components, n_neighbors
+        Principal components, and neighbours (cosine) of the graph; fewer where there are not as many cells or genes.
+    seed
+        Of the PCA and the embedding.
+    axes
+        Where to draw, before and after; a new figure of the width of a page (183 mm) when left out.
+
+    Returns
+    -------
+    The two Axes, with the same limits. In each, the last collection holds the attacked cells.
+
+    Raises
+    ------
+    ParameterError
+        If the attack changes nothing, or a setting is no positive number.
+    DataError
+        If the data are not those that were attacked, or are fewer than 10 cells.
+
+    Notes
+    -----
+    The components are fitted to the cells before the attack, and the attacked cells projected on them: fitted to both,
+    a few huge values would make a component of their own, and squeeze what is real into one point. The neighbour graph
+    and the embedding are then made once of all cells *and* the attacked copies. Placing the copies into a finished
+    embedding of the others (``UMAP.transform``) would put every one of them beside some real cell, however far away it
+    is; in a common graph, cells that left the data stand apart. The left panel shows this embedding without the copies,
+    the right one without the cells they were made of.
+
+    Variable genes: scanpy's dispersion (flavour "seurat"). Z-scores no longer tell how variable a gene was; so
+    ``layers["lognorm"]``, which :func:`adverscarial.datasets.preprocess` leaves, is asked where it is there, and
+    without it the genes are taken that differ most between the clusters (F statistic).
+
+    The paper: 2,000 variable genes and the attacked ones, 10 principal components, 30 neighbours by cosine, 500 epochs
+    (scanpy's default up to 10,000 cells).
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> adata = adv.datasets.embedded()
+    >>> attack = adv.attacks.SingleGene("positive_aberrant", genes=["CD79A"])
+    >>> result = attack(adata, adv.classifiers.ScType(scaled=False), groupby="cell_type", target="Dendritic")
+    >>> before, after = umap(adata, result)
+    >>> before.get_xlim() == after.get_xlim()
+    True
+    """
+    for name, value in (("n_genes", n_genes), ("n_components", n_components), ("n_neighbors", n_neighbors)):
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ParameterError(f"{name} must be a whole number and at least 1, got {value!r}.")
+    pair = Pair(adata, result)
+    if len(pair.labels) < _FEWEST:
+        raise DataError(f"{len(pair.labels)} cells are too few for an embedding; at least {_FEWEST} are needed.")
+    genes = np.union1d(_variable_genes(adata, pair, n_genes), pair.changed)
+    places = _embedding(pair, genes, n_components, n_neighbors, seed)
+    n = len(pair.labels)
+    now = places[:n].copy()
+    now[pair.rows] = places[n:]
+    before, after = _new_axes() if axes is None else axes
+    colours = _tints(pair.labels, result.target)
+    for ax, where, label, share in (
+        (before, places[:n], result.baseline, result.baseline_share),
+        (after, now, result.label, result.share),
+    ):
+        _draw(ax, where, pair, colours)
+        ax.set_title(f"{'Before' if ax is before else 'After'}: {says(label, share)}", fontsize=FONT + 1, loc="left")
+    margin = 0.04 * np.ptp(places, axis=0)
+    low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
+    for ax in (before, after):
+        ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    for ax in (before, after):
+        _part(ax)
+    return before, after
+
+
+def _variable_genes(adata: AnnData, pair: Pair, n_genes: int) -> np.ndarray:
+    """Return the positions of the genes that vary most."""
+    everything = np.arange(len(pair.genes))
+    if len(everything) <= n_genes:
+        return everything
+    import scanpy as sc
+    from sklearn.feature_selection import f_classif
+
+    X = pair.lognorm() if pair.counts else in_memory(pair.matrix)
+    if X.min() < 0 and "lognorm" in adata.layers:
+        X = adata.layers["lognorm"]
+    elif X.min() < 0:
+        named = np.array([label is not None for label in pair.labels])
+        with np.errstate(divide="ignore", invalid="ignore"):  # a constant gene has no F
+            f = f_classif(X[named], pair.labels[named].astype(str))[0]
+        return np.argsort(-np.nan_to_num(f, nan=0.0, posinf=0.0), kind="stable")[:n_genes]
+    table = sc.pp.highly_variable_genes(AnnData(X), n_top_genes=n_genes, flavor="seurat", inplace=False)
+    return np.flatnonzero(table["highly_variable"].to_numpy())
+
+
+def _embedding(pair: Pair, genes: np.ndarray, n_components: int, n_neighbors: int, seed: int) -> np.ndarray:
+    """Return places of all cells, then of the attacked copies, shape (cells + attacked cells, 2)."""
+    import scanpy as sc
+    from threadpoolctl import threadpool_limits
+
+    clean = AnnData(pair.before(genes))
+    with threadpool_limits(1):  # the same sums, and so the same picture, on any machine
+        sc.pp.pca(clean, n_comps=min(n_components, *(size - 1 for size in clean.shape)), random_state=seed)
+        moved = (pair.after(genes) - clean.X.mean(axis=0, dtype=np.float64)) @ clean.varm["PCs"]
+        both = AnnData(obsm={"X_pca": np.concatenate([clean.obsm["X_pca"], moved])})
+        sc.pp.neighbors(both, min(n_neighbors, both.n_obs - 1), use_rep="X_pca", metric="cosine", random_state=seed)
+        sc.tl.umap(both, random_state=seed)
+    return np.asarray(both.obsm["X_umap"], dtype=np.float64)
+
+
+def _new_axes() -> tuple[Axes, Axes]:
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=(PAGE, 0.5 * PAGE), layout="constrained")
+    before, after = figure.subplots(1, 2)
+    return before, after
+
+
+def _tints(labels: np.ndarray, target: str) -> pd.Series:
+    """Return a pale colour for every other cluster, in turn; their names say which is which."""
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+    others = sorted({label for label in labels if label not in (None, target)})
+    mixed = LinearSegmentedColormap.from_list
+    pale = [to_hex(mixed("", ["white", colour])(0.35)) for colour in PALETTE[:-1] if colour != ATTACKED]
+    return pd.Series({name: pale[i % len(pale)] for i, name in enumerate(others)}, dtype=object)
+
+
+def _draw(ax: Axes, places: np.ndarray, pair: Pair, colours: pd.Series) -> None:
+    """Draw the cells, the attacked ones last, and the clusters' names where most of their cells are."""
+    from matplotlib.patheffects import withStroke
+
+    size = float(np.clip(8_000 / len(places), 1, 8))
+    rest = np.setdiff1d(np.arange(len(places)), pair.rows)
+    fill = pd.Series(pair.labels[rest]).map(colours).fillna(MUTED)
+    x, y = places.T
+    ax.scatter(x[rest], y[rest], s=size, c=fill, linewidth=0, rasterized=True)
+    ax.scatter(x[pair.rows], y[pair.rows], s=size * 1.2, c=ATTACKED, linewidth=0, rasterized=True)
+    target = pair.labels[pair.rows[0]]
+    for name in [*colours.index, target]:
+        own = pair.labels == name
+        ax.text(np.median(x[own]), np.median(y[own]), name, fontsize=FONT, ha="center", va="center",
+                color=ATTACKED if name == target else "#000000",
+                fontweight="bold" if name == target else "normal",
+                path_effects=[withStroke(linewidth=1.8, foreground="white")])  # fmt: skip
+    ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2", aspect="auto")
+    plain(ax)
+
+
+def _part(ax: Axes) -> None:
+    """Move names that cover each other apart, up and down."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # only now is it known how large the letters are
+    boxes = {text: text.get_window_extent() for text in ax.texts}
+    down = sorted(boxes, key=lambda text: -boxes[text].y0)
+    for _ in range(_TRIES):
+        for upper, lower in combinations(down, 2):
+            above, below = boxes[upper], boxes[lower]
+            covered = below.y1 - above.y0
+            if covered > 0 and above.x0 < below.x1 and below.x0 < above.x1:
+                boxes[upper] = above.translated(0, covered / 2 + 0.5)
+                boxes[lower] = below.translated(0, -covered / 2 - 0.5)
+    for text, box in boxes.items():
+        text.set_y(ax.transData.inverted().transform([(box.x0, (box.y0 + box.y1) / 2)])[0, 1])
