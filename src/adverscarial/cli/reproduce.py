@@ -9,41 +9,55 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 from rich.markup import escape
 
 from adverscarial import datasets
+from adverscarial import reproduce as paper
 from adverscarial.cli.app import AsJson, Seed, Tissue, console, notes, print_json, working
-from adverscarial.errors import ParameterError
-from adverscarial.reproduce import Outcome, fig2, setting, write
+from adverscarial.errors import DataError, ParameterError, some
 
 
 class Figure(StrEnum):
     """What the paper shows."""
 
     fig2 = "fig2"
+    table1 = "table1"
+    sctype = "sctype"
 
 
+_HELP = """fig2: five classifiers, every cluster, five modifications. table1: one cluster per classifier, timed.
+sctype: the published scType gene sets."""
 _COLOURS = {"holds": "green", "does not hold": "yellow", "cannot be judged here": "dim"}
+_FILES = ("--data", "--markers", "--published", "--clusters", "--out")
 
 
 def reproduce(
-    figure: Annotated[
-        Figure,
-        typer.Argument(help="fig2: survey of five classifiers."),
-    ],
+    figure: Annotated[Figure, typer.Argument(help=_HELP)],
     data: Annotated[Path, typer.Option(help="Labelled cells: counts, or log-normalised values.")],
     groupby: Annotated[str, typer.Option(help="Column of obs that names each cell's type.")] = "cell_type",
     markers: Annotated[
         Path | None, typer.Option(help="Marker table for scType; the package's small blood table when left out.")
     ] = None,
     tissue: Tissue = None,
-    exclude: Annotated[list[str], typer.Option(help="Type to leave out; repeat for several.")] = ["UNDETERMINED"],  # noqa: B006
-    min_cells: Annotated[int, typer.Option(help="Types with fewer cells are left out.")] = 10,
-    restarts: Annotated[int, typer.Option(help="Random orders of each max-change attack.")] = 1,
-    out: Annotated[
+    exclude: Annotated[
+        list[str], typer.Option(help="Type to leave out, where it occurs; repeat for several. Not for sctype.")
+    ] = ["UNDETERMINED"],  # noqa: B006
+    min_cells: Annotated[int, typer.Option(help="Types with fewer cells are left out. Not for sctype.")] = 10,
+    clusters: Annotated[
         Path | None,
-        typer.Option(help="Folder for tables, pictures and README.md; run again to continue.", show_default=False),
+        typer.Option(help="For sctype: CSV of cells (first column) and their clusters (last), named by scType."),
+    ] = None,
+    published: Annotated[
+        Path | None,
+        typer.Option(help="For sctype: published attacks, JSON of cluster, modification, single_gene, gene: label."),
+    ] = None,
+    restarts: Annotated[
+        int | None, typer.Option(help="Random orders of each max-change attack; 1, for sctype 10, when left out.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for tables, pictures and README.md; run again to continue.")
     ] = None,
     seed: Seed = 0,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
@@ -54,28 +68,58 @@ def reproduce(
 
     Example:  adverscarial reproduce fig2 --data pbmc3k.h5ad --markers sctype_db.tsv --jobs 2 --out fig2/
     """
-    if markers is not None and not markers.is_file():
-        raise ParameterError(f"There is no marker table '{markers}'. Name a .tsv, .csv or .xlsx file with --markers.")
+    for given in (markers, clusters, published):
+        if given is not None and not given.is_file():
+            raise ParameterError(f"There is no file '{given}'. Name one that is there, or leave the option out.")
+    if figure is not Figure.sctype and (clusters or published):
+        raise ParameterError(f"--clusters and --published belong to 'reproduce sctype'; leave them out for {figure}.")
     folder = Path(f"reproduce-{figure}") if out is None else out
     start = time.perf_counter()
     with working(f"Reading {data} ..."):
         adata = datasets.load(data)
+    name = data.name.split(".")[0]
+    if figure is Figure.sctype:
+        outcome = paper.sctype(
+            adata, groupby=groupby, name=name, markers=markers, tissue=tissue, out=folder, seed=seed, n_jobs=jobs,
+            clusters=None if clusters is None else read_clusters(clusters),
+            published=None if published is None else paper.read_published(published),
+            restarts=10 if restarts is None else restarts, say=say,
+        )  # fmt: skip
+    else:
+        setting = paper.setting(
+            adata, groupby=groupby, name=name, markers=markers, tissue=tissue, exclude=exclude, min_cells=min_cells,
+            seed=seed, quick=quick, say=say,
+        )  # fmt: skip
+        orders = 1 if restarts is None else restarts
+        if figure is Figure.table1:
+            outcome = paper.table1(setting, restarts=orders, seed=seed, say=say)
+        else:
+            outcome = paper.fig2(setting, out=folder, restarts=orders, seed=seed, n_jobs=jobs, say=say)
+    tell(outcome, folder, seconds=time.perf_counter() - start, json=json)
 
-    def say(text: str) -> None:
-        notes.print(text, markup=False, highlight=False)
 
-    found = setting(
-        adata, groupby=groupby, name=data.name.split(".")[0], markers=markers, tissue=tissue, exclude=exclude,
-        min_cells=min_cells, seed=seed, quick=quick, say=say,
-    )  # fmt: skip
-    outcome = fig2(found, out=folder, restarts=restarts, seed=seed, n_jobs=jobs, say=say)
-    report(outcome, folder, start=start, json=json)
+def say(text: str) -> None:
+    """Tell how far it is."""
+    notes.print(text, markup=False, highlight=False)
 
 
-def report(outcome: Outcome, folder: Path, *, start: float, json: bool) -> None:
+def read_clusters(path: Path) -> pd.Series:
+    """Read the cluster of each cell: names in the first column, clusters in the last."""
+    try:
+        table = pd.read_csv(path, dtype=str, index_col=0)
+    except (OSError, ValueError) as error:
+        raise DataError(f"'{path}' cannot be read as a CSV table ({type(error).__name__}: {error}).") from error
+    if not table.shape[1] or not table.index.is_unique:
+        raise DataError(
+            f"'{path}' has {table.shape[1] + 1} column(s) ({some([table.index.name, *table.columns])}) and "
+            f"{len(table):,} rows; expected one row per cell, its name first and its cluster last."
+        )
+    return table.iloc[:, -1]
+
+
+def tell(outcome: paper.Outcome, folder: Path, *, seconds: float, json: bool) -> None:
     """Write an outcome and tell what was found."""
-    path = write(outcome, folder, command=shown_command(sys.argv[1:]))
-    seconds = time.perf_counter() - start
+    path = paper.write(outcome, folder, command=shown_command(sys.argv[1:]))
     if json:
         print_json(
             {
@@ -83,7 +127,6 @@ def report(outcome: Outcome, folder: Path, *, start: float, json: bool) -> None:
                 "findings": [vars(finding) for finding in outcome.findings],
                 "numbers": outcome.beside.to_dict(orient="records"),
                 "readme": str(path),
-                "seconds": round(seconds, 1),
             }
         )
         return
@@ -98,6 +141,3 @@ def shown_command(arguments: list[str]) -> str:
     """Return the command as typed, files by their names alone: folders differ from one computer to the next."""
     shown = [Path(word).name if i and arguments[i - 1] in _FILES else word for i, word in enumerate(arguments)]
     return shlex.join(["adverscarial", *shown])
-
-
-_FILES = ("--data", "--markers", "--published", "--clusters", "--out")

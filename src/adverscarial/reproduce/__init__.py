@@ -4,6 +4,8 @@ from adverscarial.reproduce.facts import facts
 from adverscarial.reproduce.fig2 import fig2
 from adverscarial.reproduce.findings import Finding
 from adverscarial.reproduce.protocol import Setting, setting
+from adverscarial.reproduce.sctype import read_published, sctype
+from adverscarial.reproduce.table1 import table1
 from adverscarial.reproduce.writing import Outcome, write
 
-__all__ = ["Finding", "Outcome", "Setting", "facts", "fig2", "setting", "write"]
+__all__ = ["Finding", "Outcome", "Setting", "facts", "fig2", "read_published", "sctype", "setting", "table1", "write"]

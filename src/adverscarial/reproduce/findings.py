@@ -198,3 +198,46 @@ def correlated(rho: float) -> Finding:
 
 def _missing(names: list[str]) -> str:
     return f"It needs complete results of {' and '.join(names)}."
+
+
+def every_published(attacked: pd.DataFrame) -> Finding:
+    """Judge whether every published single-gene attack is found here, with the same new label.
+
+    Parameters
+    ----------
+    attacked
+        One row per gene, with its ``status``: see :func:`adverscarial.reproduce.sctype.single_genes`.
+    """
+    claim = "Every published single-gene attack is found, with the same new label"
+    judged = attacked[attacked["status"] != ""]
+    if judged.empty:
+        return Finding(claim, OPEN, "Nothing was published of these clusters.")
+    n = judged["status"].value_counts()
+    same, missed = int(n.get("published", 0)), int(n.get("missed by the published search", 0))
+    absent = int(n.get("not found here", 0))
+    other = len(judged) - same - missed - absent
+    return Finding(
+        claim,
+        HOLDS if same and not absent + other else FAILS,
+        f"{same:,} of {same + other + absent:,} published attacks come out, {other:,} with another label, {absent:,} "
+        f"not; {missed:,} more are found that the published search missed.",
+    )
+
+
+def no_fewer(counts: pd.DataFrame) -> Finding:
+    """Judge whether testing every gene finds at least as many in each cluster as were published."""
+    claim = "No cluster and modification has fewer flipping genes than published"
+    here, there = counts["single_genes"], counts["published_single_genes"]
+    fewer, more = int((here < there).sum()), int((here > there).sum())
+    said = f"{here.sum():,} here, {there.sum():,} published; more in {more}, fewer in {fewer} of {len(counts)} cases."
+    return Finding(claim, FAILS if fewer else HOLDS, said)
+
+
+def no_longer(counts: pd.DataFrame) -> Finding:
+    """Judge whether no signature is longer than published: ours are maximal, those were not."""
+    claim = "No signature is longer than published"
+    here, there = counts["signature"], counts["published_signature"]
+    longer, shorter = int((here > there).sum()), int((here < there).sum())
+    totals_text = f"{here.sum():,} genes here, {there.sum():,} published"
+    said = f"{totals_text}; shorter in {shorter}, longer in {longer} of {len(counts)} cases."
+    return Finding(claim, FAILS if longer else HOLDS, said)

@@ -127,7 +127,7 @@ def setting(
     cells, notes = prepared(adata, groupby, exclude=exclude, min_cells=min_cells)
     train, test = split(cells, groupby, seed=seed)
     if markers is not None and tissue is None:
-        tissue = _usual_tissue(markers)
+        tissue = usual_tissue(markers)
     raw = "counts" if "counts" in cells.layers else "lognorm"
     if raw == "lognorm":
         notes.append(
@@ -169,7 +169,7 @@ def setting(
     return found
 
 
-def _usual_tissue(markers: str | PathLike[str] | pd.DataFrame) -> str | None:
+def usual_tissue(markers: str | PathLike[str] | pd.DataFrame) -> str | None:
     """Return the paper's tissue if a marker table knows it."""
     try:
         ScType(markers, tissue=TISSUE)
