@@ -6,7 +6,9 @@ Every file is written beside its final place and then moved, so a reader sees al
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import uuid
 import zipfile
@@ -17,6 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from adverscarial import _memory
 from adverscarial.errors import StorageError
 
 FORMAT = 1
@@ -78,10 +81,12 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     if not path.is_file():
         raise StorageError(f"There is no file '{path}'.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            content = {name: archive[name] for name in archive.files}
+        content = _read_arrays(path)
         meta = json.loads(content.pop("meta").tobytes().decode())
-    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError, SyntaxError, zipfile.BadZipFile,
+        zlib.error,
+    ) as error:  # fmt: skip
         raise StorageError(
             f"'{path}' cannot be read as a stored {kind} ({type(error).__name__}: {error}). "
             "It is damaged, or was not written by adverscarial; write it again."
@@ -94,3 +99,39 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     if meta.pop("arrays", None) != list(content):  # the checksums of a zip do not cover its list of files
         raise StorageError(f"'{path}' is damaged: its arrays are not those that were stored. Write it again.")
     return meta, content
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an ``.npz``.
+
+    Stricter than :func:`numpy.load`: sizes are compared with what can be held before anything is unpacked, each member
+    is read to its end, where its checksum is compared, and must hold exactly the array that its header announces.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        total, packed = sum(member.file_size for member in members), path.stat().st_size
+        _memory.check(2 * total, f"Reading '{path}', which announces {total:,} bytes in a file of {packed:,},")
+        arrays: dict[str, np.ndarray] = {}
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name in arrays or name == member.filename:
+                raise ValueError(f"'{member.filename}' is no array, or is there twice")
+            arrays[name] = _array(archive.read(member), name)
+    return arrays
+
+
+def _array(content: bytes, name: str) -> np.ndarray:
+    """Return the array of one ``.npy`` file, which can be written to."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+    shape, fortran, dtype = header(stream)
+    if dtype.hasobject:
+        raise ValueError(f"array '{name}' holds Python objects, which are never read: they can run code")
+    start, size = stream.tell(), math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or len(content) - start != size:
+        raise ValueError(f"array '{name}' of shape {shape} takes {size:,} bytes, found {len(content) - start:,}")
+    if not size:
+        return np.empty(shape, dtype)
+    flat = np.frombuffer(bytearray(content), dtype, offset=start)
+    return flat.reshape(shape, order="F" if fortran else "C")

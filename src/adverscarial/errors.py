@@ -8,6 +8,7 @@
     ├── ParameterError          a setting has an impossible value
     ├── ClassifierError         the classifier failed, or answered nonsense
     │   └── InputRejected       the classifier refused this input, on purpose (outcome "rejected")
+    ├── MemoryLimitError        the work would not fit into memory, and was not begun
     ├── StorageError            a result, model or run folder cannot be read or written
     └── MissingDependencyError  an optional package is not installed
 
@@ -42,6 +43,10 @@ class ClassifierError(AdverscarialError, RuntimeError):
 
 class InputRejected(ClassifierError):
     """The classifier refused an input by its own rules. Attacks count it as the outcome *rejected*."""
+
+
+class MemoryLimitError(AdverscarialError, MemoryError):
+    """The work would need more memory than there is; it was not begun."""
 
 
 class StorageError(AdverscarialError, OSError):

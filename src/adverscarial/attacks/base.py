@@ -13,13 +13,19 @@ import numpy as np
 from anndata import AnnData
 from threadpoolctl import ThreadpoolController
 
+from adverscarial import _memory
+from adverscarial._matrix import CellMatrix, layer_of
 from adverscarial.attacks.session import Meter, Session, check_baseline, progress_bar
+from adverscarial.attacks.witness import Witness
 from adverscarial.classifiers.base import Classifier, Scorer
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.cluster import Cluster
+from adverscarial.cluster import Cluster, check_genes, cluster_labels
 from adverscarial.errors import ClassifierError, InputRejected, ParameterError
 from adverscarial.modifications import Modification, settings_text
 from adverscarial.statistics import GeneStatistics
+
+#: dense copies of a cluster's rows at one time: its own, the scorer's, two of a question, and new values
+_COPIES = 5
 
 
 class Attack(ABC):
@@ -84,9 +90,12 @@ class Attack(ABC):
         Raises
         ------
         DataError, ParameterError, ClassifierError
+        MemoryLimitError
+            If the cluster does not fit into memory.
         """
         check_run(budget, seed)
         model = wrap(classifier)
+        check_memory(adata, [model], groupby=groupby, targets=[target], layer=layer)
         cluster = Cluster(adata, groupby, target, layer=layer, seed=seed, statistics=statistics)
         return self.run(cluster, model, scorer_for(model, cluster), budget=budget, progress=progress)
 
@@ -99,9 +108,16 @@ class Attack(ABC):
         budget: int | None = None,
         progress: bool | None = None,
     ) -> Any:
-        """Attack a cluster whose scorer is at hand; the scorer's state is left as it was."""
+        """Attack a cluster whose scorer is at hand; the scorer's state is left as it was.
+
+        Raises
+        ------
+        ClassifierError
+            If the classifier fails, or answers the same question differently when asked again at the end.
+        """
         start = time.perf_counter()
         meter = Meter(budget)
+        scorer = scorer if scorer.incremental else Witness(scorer)
         session = Session(
             cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter, model
         )
@@ -111,6 +127,8 @@ class Attack(ABC):
             progress_bar(meter, title, self._steps(session), progress),
         ):
             kind, found = self._search(session)
+            if isinstance(scorer, Witness):
+                scorer.confirm(model.name, cluster.target)
         shared = {
             "attack": self, "classifier": model.name, "groupby": cluster.groupby, "target": cluster.target,
             "layer": cluster.layer, "seed": cluster.seed, "baseline": session.baseline.label,
@@ -135,6 +153,37 @@ def check_run(budget: int | None, seed: int) -> None:
         raise ParameterError(f"budget must be at least 1 question, got {budget!r}.")
     if not isinstance(seed, Integral) or seed < 0:
         raise ParameterError(f"seed must be a whole number, not negative, got {seed!r}.")
+
+
+def check_memory(
+    adata: AnnData,
+    models: Sequence[Classifier],
+    *,
+    groupby: str,
+    targets: Sequence[str],
+    layer: str | None,
+    jobs: int = 1,
+) -> None:
+    """Raise a MemoryLimitError when the largest of these clusters, `jobs` at a time, do not fit into memory.
+
+    An estimate: the genes that a classifier reads are dense, and so are the copies of them that a question makes; a
+    classifier that looks at all cells needs all rows.
+    """
+    check_genes(adata)
+    labels = cluster_labels(adata, groupby)
+    sizes = sorted((int((labels == str(target)).sum()) for target in targets), reverse=True)[:jobs]
+    rows = sum(sizes)
+    if any(model.needs_all_cells for model in models):
+        rows += adata.n_obs * len(sizes)
+    read = max((adata.n_vars if model.genes is None else len(model.genes) for model in models), default=0)
+    cell = read * CellMatrix(layer_of(adata, layer)).dtype.itemsize
+    largest, at_once = max(sizes, default=0), f", {len(sizes)} clusters at a time" if len(sizes) > 1 else ""
+    _memory.check(
+        _COPIES * rows * cell,
+        f"Attacking a cluster of {largest:,} cells x {read:,} genes{at_once},",
+        f"{'Use n_jobs=1; attack' if at_once else 'Attack'} a random part of the cluster's cells, or leave out genes "
+        "that no classifier reads: adata[:, genes].",
+    )
 
 
 def scorer_for(model: Classifier, cluster: Cluster) -> Scorer:

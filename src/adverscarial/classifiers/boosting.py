@@ -140,7 +140,7 @@ class Boosted(Classifier):
             raise ClassifierError(
                 f"{self.name} returned scores of shape {scores.shape}; expected {(len(X), len(self.classes))}."
             )
-        return Decision(argmax_labels(self.classes, check_scores(self.name, scores)), scores)
+        return Decision(argmax_labels(self.classes, check_scores(self.name, scores, self.classes)), scores)
 
     def scorer(self, cluster: Cluster) -> Scorer:
         """Return the exact scorer over the trees, checked on the cluster's own cells; else the general one."""

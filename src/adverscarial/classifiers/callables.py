@@ -83,7 +83,9 @@ class CellFunction(Classifier):
                 f"{self.name} returned {values.shape[1]} score columns for {len(self.classes)} classes "
                 f"({some(self.classes)})."
             )
-        return Decision(argmax_labels(self.classes, check_scores(self.name, values)), values.astype(np.float64))
+        return Decision(
+            argmax_labels(self.classes, check_scores(self.name, values, self.classes)), values.astype(np.float64)
+        )
 
     def _checked_labels(self, labels: np.ndarray) -> np.ndarray:
         labels = np.array([str(label) for label in labels], dtype=object)
@@ -109,13 +111,17 @@ def call(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         raise ClassifierError(f"{name} failed with {type(error).__name__}: {error}") from error
 
 
-def check_scores(name: str, scores: np.ndarray) -> np.ndarray:
-    """Return `scores`; raise a ClassifierError when they are not numbers."""
+def check_scores(name: str, scores: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """Return `scores`, shape (cells, classes); raise a ClassifierError when they are not numbers."""
     if scores.dtype.kind not in "fiub":
         raise ClassifierError(f"{name} returned scores of type {scores.dtype}; expected numbers.")
-    bad = int(np.isnan(scores).sum())
-    if bad:
-        raise ClassifierError(f"{name} returned NaN for {bad:,} of {scores.size:,} scores.")
+    bad = np.argwhere(np.isnan(scores))
+    if len(bad):
+        cell, column = bad[0]
+        raise ClassifierError(
+            f"{name} returned NaN for {len(bad):,} of {scores.size:,} scores, first for cell {cell + 1:,} of the "
+            f"{len(scores):,} asked about, class '{classes[column]}'; expected numbers."
+        )
     return scores
 
 

@@ -99,7 +99,7 @@ class Estimator(Classifier):
         if self._method is None:
             return Decision(names, None)
         scores = np.asarray(call(self.name, getattr(self.estimator, self._method), given), dtype=np.float64)
-        return Decision(names, check_scores(self.name, two_columns(scores)))
+        return Decision(names, check_scores(self.name, two_columns(scores), self.classes))
 
     @property
     def differentiable(self) -> bool:

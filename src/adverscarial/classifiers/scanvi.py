@@ -97,7 +97,7 @@ class Scanvi(Classifier):
             counts = np.asarray(X, dtype=np.float32)
         _refuse_no_counts(counts)
         scores = call(self.name, self._probabilities, counts) if len(counts) else np.empty((0, len(self.classes)))
-        scores = check_scores(self.name, np.asarray(scores, dtype=np.float64))
+        scores = check_scores(self.name, np.asarray(scores, dtype=np.float64), self.classes)
         return Decision(argmax_labels(self.classes, scores), scores)
 
     def _probabilities(self, counts: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,12 +32,18 @@ from adverscarial.classifiers.base import Classifier
 from adverscarial.cluster import cluster_labels
 from adverscarial.errors import AdverscarialError, StorageError
 
-if TYPE_CHECKING:
-    from adverscarial.evaluation.survey import Task
-
 logger = logging.getLogger(__name__)
 
 _FORMAT = 1
+
+
+class Task(NamedTuple):
+    """One cell of the table."""
+
+    number: int
+    classifier: str
+    target: str
+    attack: Attack
 
 
 def plan_of(
@@ -185,9 +191,7 @@ class RunFolder:
         )
         _store.write_text(self.path / "table.csv", table.to_csv(index=False, lineterminator="\n"))
 
-    def read(
-        self, task_type: type[Task]
-    ) -> tuple[dict[str, Any], tuple[Task, ...], tuple[Result | None, ...], dict[int, str]]:
+    def read(self) -> tuple[dict[str, Any], tuple[Task, ...], tuple[Result | None, ...], dict[int, str]]:
         """Return plan, tasks, results and errors of a finished survey."""
         plan = self._plan()
         if not (self.path / "table.csv").exists():
@@ -196,7 +200,7 @@ class RunFolder:
             )
         attacks = [rebuild(description) for description in plan["attacks"]]
         grid = [(m, c, a) for m in plan["classifiers"] for c in plan["clusters"] for a in attacks]
-        tasks = tuple(task_type(number, *cell) for number, cell in enumerate(grid))
+        tasks = tuple(Task(number, *cell) for number, cell in enumerate(grid))
         errors = {int(k): v for k, v in json.loads((self.path / "errors.json").read_text()).items()}
         results = tuple(None if task.number in errors else Result.load(self._file(task.number)) for task in tasks)
         return plan, tasks, results, errors

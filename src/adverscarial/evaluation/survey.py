@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike
@@ -16,14 +17,15 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial._matrix import CellMatrix, layer_of
-from adverscarial.attacks.base import Attack, check_run, scorer_for
+from adverscarial.attacks.base import Attack, check_memory, check_run, scorer_for
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.single_gene import SingleGeneResult
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.cluster import Cluster, check_genes, cluster_labels, cluster_names
 from adverscarial.errors import AdverscarialError, DataError, ParameterError, did_you_mean, some
-from adverscarial.evaluation.folder import RunFolder, plan_of
+from adverscarial.evaluation.folder import RunFolder, Task, plan_of
+from adverscarial.evaluation.watch import Clock, Outcomes, Timed, run_watched
 from adverscarial.statistics import GeneStatistics
 
 logger = logging.getLogger(__name__)
@@ -42,15 +44,6 @@ _WHOLE = (
     "genes_modified", "genes_changed", "cells_flipped", "queries", "proven",
 )  # fmt: skip
 _YES_OR_NO = ("maximal", "success", "minimal")
-
-
-class Task(NamedTuple):
-    """One cell of the table."""
-
-    number: int
-    classifier: str
-    target: str
-    attack: Attack
 
 
 @dataclass(frozen=True, repr=False)
@@ -135,7 +128,7 @@ class Survey:
         StorageError
             If the folder holds none, or it is not finished.
         """
-        return cls(*RunFolder(out).read(Task))
+        return cls(*RunFolder(out).read())
 
 
 def survey(
@@ -151,6 +144,7 @@ def survey(
     backend: str | None = None,
     out: str | PathLike[str] | None = None,
     budget: int | None = None,
+    time_limit: float | None = None,
     progress: bool | None = None,
 ) -> Survey:
     """Attack every cluster of every classifier with every attack (R: ``singleGeneOverview``, ``maxChangeOverview``).
@@ -178,6 +172,11 @@ def survey(
         Folder to write to as it goes. The same survey started again on the same folder continues there.
     budget
         Most questions per attack.
+    time_limit
+        Seconds that the classifier may take for one question; an attack in which it takes longer fails in its row, and
+        the others go on. The attacks then run in processes of their own, which are ended when they hang, also in
+        compiled code, and started anew; :mod:`adverscarial.evaluation.watch` says what is not watched. For classifiers
+        that might hang: a service, a library under test.
     progress
         Progress bar; left out, on a terminal only.
 
@@ -188,8 +187,10 @@ def survey(
     Raises
     ------
     DataError, ParameterError
+    MemoryLimitError
+        If the largest clusters do not fit into memory, `n_jobs` at a time.
     StorageError
-        If `out` belongs to another survey.
+        If `out` belongs to another survey, or cannot be written to.
 
     Examples
     --------
@@ -201,6 +202,8 @@ def survey(
     [['Dendritic', 'Dendritic cell', 1]]
     """
     check_run(budget, seed)
+    if time_limit is not None and not 0 < time_limit < 1e6:
+        raise ParameterError(f"time_limit must be seconds per question, above 0, got {time_limit!r}.")
     jobs = _jobs(n_jobs, backend)
     models = named_classifiers(classifiers)
     chosen = [attacks] if isinstance(attacks, Attack) else list(attacks)
@@ -223,6 +226,7 @@ def survey(
     tasks = tuple(Task(number, *cell) for number, cell in enumerate(grid))
     matrix = CellMatrix(layer_of(adata, layer))
     matrix.check_finite()
+    check_memory(adata, list(models.values()), groupby=groupby, targets=clusters, layer=layer, jobs=jobs)
     plan = plan_of(adata, models, chosen, clusters, groupby=groupby, layer=layer, seed=seed, budget=budget)
     folder = None if out is None else RunFolder(out)
     done: dict[int, Result] = {} if folder is None else folder.open(plan, tasks)
@@ -230,11 +234,14 @@ def survey(
         [task for task in tasks if (task.classifier, task.target) == place and task.number not in done]
         for place in dict.fromkeys((task.classifier, task.target) for task in tasks)
     ]
-    work = _Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder)
+    work = Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder)
+    todo = [(models[group[0].classifier], group) for group in groups if group]
+    if time_limit is not None:
+        finished = run_watched(run_group, work, todo, jobs, time_limit)
+    else:
+        finished = _run_all(work, todo, jobs, backend)
     errors: dict[int, str] = {}
-    for outcomes in _run_all(
-        work, [(models[group[0].classifier], group) for group in groups if group], jobs, backend, progress
-    ):
+    for outcomes in _shown(finished, len(todo), progress):
         for number, outcome in outcomes:
             if isinstance(outcome, Result):
                 done[number] = outcome
@@ -262,7 +269,7 @@ def named_classifiers(classifiers: Any) -> dict[str, Classifier]:
     return models
 
 
-class _Work(NamedTuple):
+class Work(NamedTuple):
     """What every group of tasks needs; sent to each process."""
 
     key: str
@@ -272,41 +279,53 @@ class _Work(NamedTuple):
     seed: int
     budget: int | None
     folder: RunFolder | None
+    clock: Clock | None = None
 
 
 # statistics of the data set that this process works on; one entry, so that a process computes them once per survey
 _statistics: dict[str, GeneStatistics] = {}
 
 
-def _run_group(work: _Work, model: Classifier, tasks: Sequence[Task]) -> list[tuple[int, Result | str]]:
-    """Run all attacks on one cluster of one classifier: they share its rows and its scorer."""
+def run_group(
+    work: Work, model: Classifier, tasks: Sequence[Task], begin: Callable[[int], object] = lambda number: None
+) -> Iterator[tuple[int, Result | str]]:
+    """Run all attacks on one cluster of one classifier, which share its rows and its scorer; `begin` hears of each."""
     if work.key not in _statistics:
         _statistics.clear()
         _statistics[work.key] = GeneStatistics(CellMatrix(layer_of(work.adata, work.layer)))
-    outcomes: list[tuple[int, Result | str]] = []
+    statistics = _statistics[work.key]
     try:
         cluster = Cluster(
-            work.adata,
-            work.groupby,
-            tasks[0].target,
-            layer=work.layer,
-            seed=work.seed,
-            statistics=_statistics[work.key],
+            work.adata, work.groupby, tasks[0].target, layer=work.layer, seed=work.seed, statistics=statistics
         )
-        scorer = scorer_for(model, cluster)
-    except AdverscarialError as error:
-        return [(task.number, f"{type(error).__name__}: {error}") for task in tasks]
+        with nullcontext() if work.clock is None else work.clock.running():
+            scorer = scorer_for(model, cluster)
+    except Exception as error:  # noqa: BLE001  a classifier may raise anything
+        yield from ((task.number, _failure(task, error)) for task in tasks)
+        return
+    if work.clock is not None:
+        scorer = Timed(scorer, work.clock)
     for task in tasks:
+        begin(task.number)
         try:
             result = task.attack.run(cluster, model, scorer, budget=work.budget, progress=False)
-        except AdverscarialError as error:
-            logger.warning("%s on %s, cluster %s: %s", task.attack, task.classifier, task.target, error)
-            outcomes.append((task.number, f"{type(error).__name__}: {error}"))
+        except Exception as error:  # noqa: BLE001
+            yield task.number, _failure(task, error)
             continue
         if work.folder is not None:
             work.folder.write(task, result)
-        outcomes.append((task.number, result))
-    return outcomes
+        yield task.number, result
+
+
+def _failure(task: Task, error: Exception) -> str:
+    """Return what the table says of a failed attack; of an error that is none of ours, the log says where it was."""
+    foreign = not isinstance(error, AdverscarialError)
+    logger.warning("%s on %s, cluster %s: %s", task.attack, task.classifier, task.target, error, exc_info=foreign)
+    return f"{type(error).__name__}: {error}"
+
+
+def _whole_group(work: Work, model: Classifier, tasks: Sequence[Task]) -> Outcomes:
+    return list(run_group(work, model, tasks))
 
 
 def _jobs(n_jobs: int, backend: str | None) -> int:
@@ -321,21 +340,24 @@ def _jobs(n_jobs: int, backend: str | None) -> int:
 
 
 def _run_all(
-    work: _Work, groups: list[tuple[Classifier, list[Task]]], jobs: int, backend: str | None, progress: bool | None
-) -> Iterator[list[tuple[int, Result | str]]]:
+    work: Work, groups: list[tuple[Classifier, list[Task]]], jobs: int, backend: str | None
+) -> Iterator[Outcomes]:
     """Run the groups here or in several processes, and yield each group's outcomes as they come."""
     from joblib import Parallel, delayed
+
+    if jobs == 1 or len(groups) < 2:
+        yield from (_whole_group(work, model, tasks) for model, tasks in groups)
+    else:  # loky keeps each process to its share of the cores; big arrays are mapped, not copied
+        parallel = Parallel(n_jobs=jobs, backend=backend or "loky", return_as="generator_unordered", max_nbytes="1M")
+        yield from parallel(delayed(_whole_group)(work, model, tasks) for model, tasks in groups)
+    _statistics.clear()
+
+
+def _shown(finished: Iterator[Outcomes], total: int, progress: bool | None) -> Iterator[Outcomes]:
+    """Show a progress bar while the groups finish."""
     from rich.console import Console
     from rich.progress import track
 
-    finished: Iterator[list[tuple[int, Result | str]]]
-    if jobs == 1 or len(groups) < 2:
-        finished = (_run_group(work, model, tasks) for model, tasks in groups)
-    else:  # loky keeps each process to its share of the cores; big arrays are mapped, not copied
-        parallel = Parallel(n_jobs=jobs, backend=backend or "loky", return_as="generator_unordered", max_nbytes="1M")
-        finished = parallel(delayed(_run_group)(work, model, tasks) for model, tasks in groups)
     show = sys.stderr.isatty() if progress is None else progress
-    yield from track(
-        finished, "Survey", total=len(groups), disable=not show, transient=True, console=Console(stderr=True)
-    )
-    _statistics.clear()
+    console = Console(stderr=True)
+    yield from track(finished, "Survey", total=total, disable=not show, transient=True, console=console)
