@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: colour and dashes, so that the lines differ without colour, too
 _LINES: dict[str, tuple[str, Any]] = {"original": (PALETTE[0], (0, (4, 1))), "new": (ATTACKED, "-")}
 _YLABEL = {"share": "Share of cells", "score": "Mean score"}
+_ONE_LINE = 40  # letters of both names
 _LETTER = 0.022  # width of a letter, in widths of a column
 
 
@@ -129,5 +130,6 @@ def _name_lines(ax: Axes, result: ClusterGradientDescentResult, bottom: float) -
     last = result.step_new_label[-1]
     several = len({result.start["new_label"], *result.step_new_label}) > 1
     names = (f"original: {result.baseline}", f"new: {'runner-up, at last ' if several else ''}{last}")
-    ax.legend(ax.get_lines()[:2], names, loc="lower left", bbox_to_anchor=(0, bottom), ncols=2, frameon=False,
+    columns = 2 if sum(map(len, names)) < _ONE_LINE else 1
+    ax.legend(ax.get_lines()[:2], names, loc="lower left", bbox_to_anchor=(0, bottom), ncols=columns, frameon=False,
               fontsize=FONT, borderaxespad=0, borderpad=0, handlelength=1.8, columnspacing=1.2)  # fmt: skip
