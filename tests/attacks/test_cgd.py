@@ -219,6 +219,47 @@ def test_small_slopes_count_until_they_drown_in_the_score(up, own, after):
     assert result.apply(adata).X.ravel().tolist() == [after, after, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("new", "own", "moves", "moves_in_r"),
+    [
+        # rounding: a gradient of 1e-12 of its score is none; R takes it as it is
+        (4.9e-13, 0.0, False, True),
+        (5.1e-13, 0.0, True, True),
+        # two gradients that differ by 1e-7 of the larger one are the same, here as in R
+        (0.01 * (1 + 0.9e-7), 0.01, False, False),
+        (0.01 * (1 + 1.1e-7), 0.01, True, True),
+        # and nothing is compared with 1e-7 of the score: the slopes of a network that is sure are as small
+        (1e-10, 0.0, True, True),
+    ],
+)
+def test_the_rule_of_slopes_that_are_zero(new, own, moves, moves_in_r):
+    def scores(X: np.ndarray) -> np.ndarray:
+        moved = X[:, 0] > 1
+        return np.stack([0.5 + own * moved, 0.5 + new * moved], axis=1)
+
+    adata = toy([1.0, 1.0, 0.0], ["a", "a", "b"])
+    model = adv.classifiers.wrap(scores, classes=["A", "B"])
+    for reference, expected in ((False, moves), (True, moves_in_r)):
+        result = ClusterGradientDescent(genes=["g0"], reference=reference)(adata, model, groupby="k", target="a")
+        assert result.n_changed.tolist() == [2 * expected]
+
+
+@pytest.mark.parametrize(("logit", "moves"), [(4e-7, False), (4e-5, True)])
+def test_rounding_of_a_float32_network_is_no_gradient(logit, moves):
+    """1e-6 of the score: its probabilities of 0.5 move by a quarter of the logit, here 1e-7 and 1e-5."""
+    torch = pytest.importorskip("torch")
+
+    class Switch(torch.nn.Module):
+        def forward(self, x):
+            return torch.stack([torch.zeros(len(x)), logit * (x[:, 0] > 1)], dim=1)
+
+    adata = toy([1.0, 1.0, 0.0], ["a", "a", "b"])
+    model = adv.classifiers.wrap(Switch(), classes=["A", "B"], genes=["g0"])
+    for reference, expected in ((False, moves), (True, True)):
+        result = ClusterGradientDescent(genes=["g0"], reference=reference)(adata, model, groupby="k", target="a")
+        assert result.n_changed.tolist() == [2 * expected]
+
+
 def test_slope_threshold_leaves_slow_cells_alone():
     adata = toy([1.5, -20.0, 5.0], ["a", "a", "b"])  # the second cell's score does not move
     model = adv.classifiers.wrap(first_gene_decides, classes=["A", "B"])
