@@ -148,6 +148,69 @@ def correlate(X: np.ndarray, pairs: np.ndarray, model: Model) -> tuple[np.ndarra
 
 
 @njit(cache=True, nogil=True)
+def _correlate_moved(
+    X: np.ndarray, pairs: np.ndarray, model: Model, before: np.ndarray, moved: np.ndarray, same: bool, order: np.ndarray
+) -> np.ndarray:
+    n = model.lists.shape[1]
+    rho = np.empty((len(X), len(pairs)))
+    ordered, sums = np.empty(n), np.empty(n + 1, dtype=np.int64)
+    values, is_moved = np.empty(n), np.empty(n, dtype=np.bool_)
+    for i, pair in enumerate(pairs):
+        for place in range(n):
+            is_moved[place] = moved[model.lists[pair, place]]
+        places = np.flatnonzero(is_moved)
+        by_value = places
+        for cell in range(len(X)):
+            for place in range(n):
+                values[place] = X[cell, model.lists[pair, place]]
+            if cell == 0 or not same:
+                by_value = places[np.argsort(values[places])]
+            k = 0  # the next of the moved genes; those that stay keep their order
+            filled = 0
+            for j in range(n):
+                place = before[cell, pair, j]
+                if is_moved[place]:
+                    continue
+                while k < len(by_value) and values[by_value[k]] < values[place]:
+                    order[cell, i, filled] = by_value[k]
+                    filled, k = filled + 1, k + 1
+                order[cell, i, filled] = place
+                filled += 1
+            order[cell, i, filled:] = by_value[k:]
+            _lay_out(X[cell], order[cell, i], pair, model, ordered, sums)
+            product, ties = _sums(ordered, sums)
+            rho[cell, i] = _rho(product, ties, model.power[pair], n)
+    return rho
+
+
+def correlate_moved(
+    X: np.ndarray, pairs: np.ndarray, model: Model, before: np.ndarray, columns: np.ndarray, *, same: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what :func:`correlate` does, when the order of the lists is known but for some genes.
+
+    Sorting is most of the work of :func:`correlate`. Here only the moved genes are sorted, once for all cells where
+    their values are the same in each, and merged into those that stay.
+
+    Parameters
+    ----------
+    X
+        The cells with the new values, shape (cells, classifier's genes).
+    pairs
+        The lists to look at.
+    before
+        Order of all lists before, shape (cells, all pairs, n).
+    columns
+        Columns of `X` that hold new values.
+    same
+        Whether each of these has one value in all cells.
+    """
+    moved = np.zeros(X.shape[1], dtype=np.bool_)
+    moved[columns] = True
+    order = np.empty((len(X), len(pairs), model.lists.shape[1]), dtype=before.dtype)
+    return _correlate_moved(X, pairs, model, before, moved, same, order), order
+
+
+@njit(cache=True, nogil=True)
 def profile_scores(rho: np.ndarray, pairs: np.ndarray, model: Model) -> np.ndarray:
     """Return the profile scores, -1 to 1, that go with the correlations of `pairs`, shape (cells, pairs)."""
     scores = np.empty(rho.shape)

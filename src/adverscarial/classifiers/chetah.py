@@ -268,7 +268,7 @@ class ChetahScorer(Scorer):
     """CHETAH's state for one cluster: a question costs the lists that hold the changed genes.
 
     It keeps the sorted order of every list in every cell, 1 byte per entry for lists of up to 256 genes. A gene that is
-    changed alone moves one value within those orders; several together are sorted again, in their lists only.
+    changed alone moves one value within those orders; several together are sorted and merged into the others' order.
     """
 
     def __init__(self, classifier: Chetah, cluster: Cluster) -> None:
@@ -316,7 +316,7 @@ class ChetahScorer(Scorer):
         _, columns, new = self._read(genes, values)
         X = self._X.copy()
         X[:, columns] = new
-        pairs, scores, _ = self._again(X, columns)
+        pairs, scores, _ = self._again(X, columns, same=len(new) == 1)
         changed = self._scores.copy()
         changed[:, pairs] = scores
         return self._ballot.answer(self._walk(changed))
@@ -324,7 +324,7 @@ class ChetahScorer(Scorer):
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         _, columns, new = self._read(genes, values)
         self._X[:, columns] = new
-        pairs, scores, order = self._again(self._X, columns)
+        pairs, scores, order = self._again(self._X, columns, same=len(new) == 1)
         self._scores[:, pairs], self._order[:, pairs] = scores, order
         self._codes = self._walk(self._scores)
 
@@ -341,12 +341,12 @@ class ChetahScorer(Scorer):
         _check_numbers(new)
         return read, self._column[genes[read]], new
 
-    def _again(self, X: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the pairs that read a changed column, with their scores and orders from scratch."""
+    def _again(self, X: np.ndarray, columns: np.ndarray, *, same: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the pairs that read a changed column, with their scores and orders now."""
         changed = np.zeros(X.shape[1], dtype=bool)
         changed[columns] = True
         pairs = np.flatnonzero(changed[self._model.lists].any(axis=1))
-        rho, order = _ranks.correlate(X, pairs, self._model)
+        rho, order = _ranks.correlate_moved(X, pairs, self._model, self._order, columns, same=same)
         return pairs, _ranks.profile_scores(rho, pairs, self._model), order
 
     def _walk(self, scores: np.ndarray) -> np.ndarray:
