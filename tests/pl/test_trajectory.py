@@ -118,7 +118,7 @@ def test_given_axes_show_the_shares_only(result):
 def test_other_results_are_refused(result, pbmc_small):
     model = adv.classifiers.ScType(scaled=False)
     other = SingleGene("perc1", genes=["LYZ"])(pbmc_small, model, groupby="cell_type", target="Dendritic")
-    with pytest.raises(ParameterError, match="got a SingleGeneResult. Run that attack, or draw"):
+    with pytest.raises(ParameterError, match=r"got a SingleGeneResult\. Run that attack, or draw"):
         trajectory(other)
     with pytest.raises(ParameterError, match="No gene was tested"):
         trajectory(replace(result, gene=np.array([])))

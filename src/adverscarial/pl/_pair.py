@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial._matrix import CellMatrix, layer_of
@@ -72,7 +73,7 @@ class Pair:
         values = values if cells is None else values[cells]
         if not self.counts:
             return values
-        totals = np.asarray(self.matrix.X.sum(axis=1)).ravel()
+        totals = np.asarray(in_memory(self.matrix).sum(axis=1)).ravel()
         return _log_normalised(values, totals if cells is None else totals[cells])
 
     def lognorm(self) -> Any:
@@ -91,8 +92,8 @@ class Pair:
 
 
 def in_memory(matrix: CellMatrix) -> Any:
-    """Return a matrix as a scipy sparse or numpy array."""
-    return matrix.csc().tocsr() if matrix.sparse else matrix.columns(np.arange(matrix.shape[1]))
+    """Return a matrix as numpy array, or scipy's sparse *matrix*: scanpy 1.10 and 1.11 refuse sparse arrays."""
+    return sp.csr_matrix(matrix.csc()) if matrix.sparse else matrix.columns(np.arange(matrix.shape[1]))
 
 
 def _log_normalised(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:

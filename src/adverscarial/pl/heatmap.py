@@ -28,7 +28,7 @@ _WITHIN = 0.98  # this share of the original values lies within the colour scale
 _NAMED = 35  # names of genes that fit beside the picture
 _HEIGHT, _GAP, _TREE, _NAMES, _MARGIN = 95 * MM, 3 * MM, 9.5 * MM, 33 * MM, 1 * MM
 _SIDE = (PAGE - _TREE - _GAP - _NAMES - 2 * _MARGIN) / 2  # width of one panel
-_BELOW = 24 * MM  # for the names of clusters
+_LONG = 13  # letters of a cluster's name, from which on it stands upright, so as not to leave the picture aslant
 _BAR = (1.06, -0.11, 0.36, 0.02)  # colour scale, in units of the right panel
 
 
@@ -111,7 +111,10 @@ def heatmap(
     if genes is None:
         genes = rank_genes(adata, result.groupby, layer=result.layer)[:n_genes]
     shown = _arrange(pair, genes, max_changed, max_cells, seed)
-    before, after = _panels(ma, shown, plt.figure() if figure is None else figure)
+    longest = max(map(len, shown.ends))
+    rotation, letter = (45, 1.0 * MM) if longest < _LONG else (90, 1.4 * MM)
+    below = max(24 * MM, 8 * MM + longest * letter)  # for the names, and the notes below them
+    before, after = _panels(ma, shown, plt.figure() if figure is None else figure, below)
     ends = np.array(list(shown.ends.values()))
     starts = np.append(0, ends[:-1])
     target = list(shown.ends).index(result.target)
@@ -126,8 +129,8 @@ def heatmap(
         ax.add_patch(Rectangle((starts[target], 0), ends[target] - starts[target], len(shown.names), fill=False,
                                edgecolor=ATTACKED, linewidth=1, clip_on=False, zorder=5))  # fmt: skip
         ax.set_yticks([])
-        ax.set_xticks(_apart((starts + ends) / 2, ends[-1]), list(shown.ends), rotation=45, ha="right",
-                      rotation_mode="anchor", fontsize=FONT)  # fmt: skip
+        ax.set_xticks(_apart((starts + ends) / 2, ends[-1]), list(shown.ends), rotation=rotation, ha="right",
+                      va="center" if rotation == 90 else "baseline", rotation_mode="anchor", fontsize=FONT)  # fmt: skip
         ax.get_xticklabels()[target].set(color=ATTACKED, fontweight="bold")
         ax.tick_params(axis="x", length=0)
     after.set_yticks(np.flatnonzero(np.isin(shown.rows, shown.changed)) + 0.5, [])
@@ -216,7 +219,7 @@ def _apart(centres: np.ndarray, n_cells: int) -> np.ndarray:
     return np.minimum(np.maximum.accumulate(centres - steps), n_cells - steps[-1]) + steps
 
 
-def _panels(ma: Any, shown: _Shown, figure: Figure) -> tuple[Axes, Axes]:
+def _panels(ma: Any, shown: _Shown, figure: Figure, below: float) -> tuple[Axes, Axes]:
     """Draw both panels, the tree and the names of the genes that changed most."""
     limit = float(np.quantile(np.abs(shown.before), _WITHIN)) or float(np.abs(shown.after).max())
     boards: list[Any] = []
@@ -233,6 +236,6 @@ def _panels(ma: Any, shown: _Shown, figure: Figure) -> tuple[Axes, Axes]:
     boards[1].add_right(ma.plotter.AnnoLabels(named, pointer_size=0.12, linewidth=0.5, text_gap=0.1, fontsize=FONT - 1),
                         size=_NAMES - 1 * MM, pad=1 * MM)  # fmt: skip
     both = boards[0] + _GAP + boards[1]
-    both.set_margin((5 * MM, _MARGIN, _BELOW, _MARGIN))
+    both.set_margin((5 * MM, _MARGIN, below, _MARGIN))
     both.render(figure)
     return both.get_main_ax("before"), both.get_main_ax("after")

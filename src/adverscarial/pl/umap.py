@@ -127,10 +127,11 @@ def _variable_genes(adata: AnnData, pair: Pair, n_genes: int) -> np.ndarray:
     if X.min() < 0 and "lognorm" in adata.layers:
         X = adata.layers["lognorm"]
     elif X.min() < 0:
-        named = np.array([label is not None for label in pair.labels])
-        with np.errstate(divide="ignore", invalid="ignore"):  # a constant gene has no F
-            f = f_classif(X[named], pair.labels[named].astype(str))[0]
-        return np.argsort(-np.nan_to_num(f, nan=0.0, posinf=0.0), kind="stable")[:n_genes]
+        X = pair.before(everything)
+        named = np.flatnonzero([label is not None for label in pair.labels])
+        varying = np.flatnonzero(np.ptp(X[named], axis=0))
+        f = f_classif(X[np.ix_(named, varying)], pair.labels[named].astype(str))[0]
+        return varying[np.argsort(-f, kind="stable")[:n_genes]]
     table = sc.pp.highly_variable_genes(AnnData(X), n_top_genes=n_genes, flavor="seurat", inplace=False)
     return np.flatnonzero(table["highly_variable"].to_numpy())
 
