@@ -6,7 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("single_gene.py", "where_the_time_goes.py", "cgd.py", "toolbox.py", "sctype_table.py", "five_classifiers.py")
+SCRIPTS = (
+    "single_gene.py",
+    "where_the_time_goes.py",
+    "cgd.py",
+    "toolbox.py",
+    "sctype_table.py",
+    "five_classifiers.py",
+    "hardening.py",
+)
 
 if __name__ == "__main__":
     for script in SCRIPTS:
