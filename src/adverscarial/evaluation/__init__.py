@@ -3,6 +3,7 @@
 from adverscarial.evaluation.comparison import compare
 from adverscarial.evaluation.curves import Curve
 from adverscarial.evaluation.detectability import Detectability, detectability
+from adverscarial.evaluation.harm import harm
 from adverscarial.evaluation.robustness import curve_along, robustness_curve
 from adverscarial.evaluation.scores import accuracy_curve, f1_curve, roc_curve_of_cluster
 from adverscarial.evaluation.survey import Survey, survey
@@ -17,6 +18,7 @@ __all__ = [
     "curve_along",
     "detectability",
     "f1_curve",
+    "harm",
     "robustness_curve",
     "roc_curve_of_cluster",
     "survey",

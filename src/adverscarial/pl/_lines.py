@@ -1,0 +1,75 @@
+"""What the figures of lines share: colours with a dash and a marker each, so that a grey print can be read too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from adverscarial.errors import ParameterError
+from adverscarial.evaluation.curves import Curve
+from adverscarial.pl._style import FONT, PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Curves = Curve | Sequence[Curve] | Mapping[str, Curve]
+
+_COLOURS = tuple(colour for colour in PALETTE if colour != "#f0e442")  # yellow lines are lost on white paper
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+
+
+class Look(NamedTuple):
+    """How one line is drawn."""
+
+    colour: str
+    marker: str
+    dash: Any
+
+
+def look(number: int) -> Look:
+    """Return the look of line `number`; after 7 they repeat in other dashes."""
+    turn = number % len(_COLOURS)
+    return Look(_COLOURS[turn], _MARKERS[turn], DASHES[(number + number // len(_COLOURS)) % len(DASHES)])
+
+
+def named(curves: Any) -> dict[str, Curve]:
+    """Return curves by the name that the legend shows: the key given, else the classifier, numbered where it repeats.
+
+    Raises
+    ------
+    ParameterError
+        If there are none, or they are no curves.
+    """
+    if isinstance(curves, Mapping):
+        found = {str(name): curve for name, curve in curves.items()}
+    else:
+        found = {}
+        for curve in [curves] if isinstance(curves, Curve) else list(curves):
+            name = getattr(curve, "classifier", "")
+            same = sum(known.split(" #")[0] == name for known in found)
+            found[f"{name} #{same + 1}" if same else name] = curve
+    if not found or not all(isinstance(curve, Curve) for curve in found.values()):
+        kinds = ", ".join(sorted({type(curve).__name__ for curve in found.values()})) or "nothing"
+        raise ParameterError(
+            f"Expected what robustness_curve() or curve_along() returns, one or several, got {kinds}. "
+            "A mapping names the lines: {'scRF': curve, ...}."
+        )
+    return found
+
+
+def last_scored(curve: Curve, step: float | None) -> float:
+    """Return the step to draw: the one named, else the last that the classifier did not refuse."""
+    if step is not None:
+        return step
+    steps = curve.table.loc[~curve.table["rejected"].astype(bool), curve.axis]
+    if not len(steps):
+        raise ParameterError(
+            f"{curve.classifier} refused every step, so there is no 'after' to draw. Change the genes less strongly."
+        )
+    return float(steps.iloc[-1])
+
+
+def legend(ax: Axes, **where: Any) -> None:
+    """Explain the lines, small and without a frame."""
+    ax.legend(fontsize=FONT - 1, frameon=False, handlelength=2.6, borderaxespad=0.2, labelspacing=0.3, **where)

@@ -1,0 +1,72 @@
+"""Is there any threshold that still finds the cluster after the attack? The paper's Fig. 4E."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from adverscarial.pl._lines import DASHES, Curves, last_scored, legend, look, named
+from adverscarial.pl._style import COLUMN, new_axes, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def f1(curves: Curves, *, step: float | None = None, ax: Axes | None = None) -> Axes:
+    """Draw F1 of the cluster by threshold on its score, before (dashed) and after an attack.
+
+    Parameters
+    ----------
+    curves
+        What :func:`adverscarial.robustness_curve` or :func:`adverscarial.curve_along` returned; several as a list, or
+        by the name that the legend shall show. Scores of different classifiers are on different scales, so several
+        are drawn from each one's lowest score (0) to its highest (1).
+    step
+        Where on the curves' axis "after" is: the last step that the classifier did not refuse, when left out.
+    ax
+        Where to draw; a new figure of one journal column (89 mm), when left out.
+
+    Returns
+    -------
+    The Axes; the legend gives the best F1 of any threshold, and bands are 95% bootstrap intervals over cells.
+
+    Raises
+    ------
+    ClassifierError
+        If a classifier gives labels only, or refused the step.
+    ParameterError
+        If there is no such step.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> model = adv.classifiers.Markers({"B": ["CD79A", "MS4A1"], "T": ["CD3D", "CD3E"]})
+    >>> found = adv.robustness_curve(adv.datasets.embedded(), model, groupby="cell_type", target="CD19+ B",
+    ...                              genes=["CD79A", "CD3D"], modification="perc1")
+    >>> f1(found).get_ylabel()
+    'F1'
+    """
+    chosen = named(curves)
+    drawn = {}
+    for name, one in chosen.items():
+        at = last_scored(one, step)
+        both = np.concatenate([one.scores(), one.scores(at)])
+        thresholds = np.unique(both[np.isfinite(both)])  # the same before and after
+        low, spread = (thresholds[0], np.ptp(thresholds) or 1.0) if len(chosen) > 1 else (0.0, 1.0)
+        x = (thresholds - low) / spread
+        drawn[name] = x, one.f1(thresholds=thresholds), one.f1(at, thresholds=thresholds)
+    ax = new_axes(COLUMN, 0.72 * COLUMN) if ax is None else ax
+    for number, (name, (x, before, after)) in enumerate(drawn.items()):
+        colour, marker, _ = look(number)
+        ax.plot(x, before["f1"], color=colour, linestyle=DASHES[1], linewidth=0.9)
+        ax.fill_between(x, after["f1_low"], after["f1_high"], color=colour, alpha=0.15, linewidth=0)
+        ax.plot(
+            x, after["f1"], color=colour, linewidth=1.2, marker=marker, markersize=3.5,
+            markevery=(0.03 * number, 0.2), label=f"{name}: best {before['f1'].max():.2f} → {after['f1'].max():.2f}",
+        )  # fmt: skip
+    ax.plot([], [], color="#000000", linestyle=DASHES[1], linewidth=0.9, label="before")
+    scaled = ", from lowest to highest" if len(chosen) > 1 else ""
+    ax.set(xlabel=f"Threshold on the cluster's score{scaled}", ylabel="F1", ylim=(-0.02, 1.02))
+    legend(ax, loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2)
+    return plain(ax)

@@ -1,0 +1,64 @@
+"""Can the cluster still be told from the other cells after the attack? The paper's Fig. 4D."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adverscarial.pl._lines import DASHES, Curves, last_scored, legend, look, named
+from adverscarial.pl._style import COLUMN, MUTED, new_axes, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def roc(curves: Curves, *, step: float | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the ROC curve of the cluster against all other cells, before (dashed) and after an attack.
+
+    Parameters
+    ----------
+    curves
+        What :func:`adverscarial.robustness_curve` or :func:`adverscarial.curve_along` returned; several as a list, or
+        by the name that the legend shall show.
+    step
+        Where on the curves' axis "after" is: the last step that the classifier did not refuse, when left out.
+    ax
+        Where to draw; a new figure of one journal column (89 mm), when left out.
+
+    Returns
+    -------
+    The Axes; the legend gives the areas, and bands are 95% intervals over the cluster's cells at each threshold.
+
+    Raises
+    ------
+    ClassifierError
+        If a classifier gives labels only, or refused the step.
+    ParameterError
+        If there is no such step.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> model = adv.classifiers.Markers({"B": ["CD79A", "MS4A1"], "T": ["CD3D", "CD3E"]})
+    >>> found = adv.robustness_curve(adv.datasets.embedded(), model, groupby="cell_type", target="CD19+ B",
+    ...                              genes=["CD79A", "CD3D"], modification="perc1")
+    >>> roc(found).get_xlabel()
+    'Other cells called (false positive rate)'
+    """
+    chosen = named(curves)
+    drawn = {name: (one.roc(), one.roc(last_scored(one, step))) for name, one in chosen.items()}
+    ax = new_axes(COLUMN, 0.9 * COLUMN) if ax is None else ax
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, zorder=0)
+    for number, (name, (before, after)) in enumerate(drawn.items()):
+        colour, marker, _ = look(number)
+        ax.plot(before["fpr"], before["tpr"], color=colour, linestyle=DASHES[1], linewidth=0.9)
+        ax.fill_between(after["fpr"], after["tpr_low"], after["tpr_high"], color=colour, alpha=0.15, linewidth=0)
+        areas = f"{before.attrs['auc']:.2f} → {after.attrs['auc']:.2f}"
+        ax.plot(
+            after["fpr"], after["tpr"], color=colour, linewidth=1.2, marker=marker, markersize=3.5,
+            markevery=(0.03 * number, 0.2), label=f"{name}: area {areas}",
+        )  # fmt: skip
+    ax.plot([], [], color="#000000", linestyle=DASHES[1], linewidth=0.9, label="before")
+    ax.set(xlabel="Other cells called (false positive rate)", ylabel="Cluster's cells called (true positive rate)")
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    legend(ax, loc="best")
+    return plain(ax)

@@ -1,0 +1,96 @@
+"""How many genes does a gradient descent need at each strength? The paper's Fig. 4B."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from adverscarial.errors import ParameterError, some
+from adverscarial.pl._lines import DASHES, legend, look
+from adverscarial.pl._style import COLUMN, FONT, new_axes, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+KINDS = {"alpha": "alpha alone", "epsilon": "epsilon alone", "both": "alpha = epsilon"}
+Kind = Literal["alpha", "epsilon", "both"]
+
+
+def sweep(table: pd.DataFrame, *, kind: Kind | None = None, ax: Axes | None = None) -> Axes:
+    """Draw how many genes a gradient descent tests until the label switches, by alpha and epsilon.
+
+    Parameters
+    ----------
+    table
+        What :func:`adverscarial.sweep` returned; those of several classifiers below each other (:func:`pandas.concat`).
+    kind
+        Draw ``"alpha"`` alone, ``"epsilon"`` alone, or ``"both"`` equal; all that there are, when left out.
+    ax
+        Where to draw; a new figure of one journal column (89 mm), when left out.
+
+    Returns
+    -------
+    The Axes, genes on a logarithmic scale. Where the label held to the last gene, the marker is hollow.
+
+    Raises
+    ------
+    ParameterError
+        If the table is of something else, or has no such kind.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> model = adv.classifiers.ScType(scaled=False)
+    >>> table = adv.sweep(adv.datasets.embedded(), model, groupby="cell_type", target="CD19+ B",
+    ...                   genes=["CD79A", "CD79B", "MS4A1"], strengths=[0.5, 2], kinds=["both"])
+    >>> sweep(table).get_ylabel()
+    'Genes tested until the switch'
+    """
+    ax = by_strength(table, "tested", kind, ax)
+    ax.set_ylabel("Genes tested until the switch")
+    return log_from_one(ax, float(table["available"].max()))
+
+
+def log_from_one(ax: Axes, top: float) -> Axes:
+    """Give the y axis a logarithmic scale from 1 to `top`, with ticks in plain numbers."""
+    ax.set_yscale("log")
+    ticks = [digit * 10**power for power in range(len(str(int(top)))) for digit in (1, 2, 5)]
+    ticks = [tick for tick in ticks if tick <= 1.05 * top]
+    ax.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    ax.minorticks_off()
+    ax.set_ylim(0.85, 1.25 * top)
+    return ax
+
+
+def by_strength(table: pd.DataFrame, y: str, kind: Kind | None, ax: Axes | None) -> Axes:
+    """Draw a column of a sweep by strength; colours tell runs apart (kinds, where there is one run), dashes kinds."""
+    needed = ["classifier", "cluster", "kind", "strength", "available", "success", y]
+    if not isinstance(table, pd.DataFrame) or not set(needed) <= set(table.columns):
+        raise ParameterError("Expected the table that adverscarial.sweep() returns, or several of them concatenated.")
+    kinds = [name for name in KINDS if name in set(table["kind"])]
+    if kind is not None and kind not in kinds:
+        raise ParameterError(f"The sweep has no kind '{kind}' to draw. There are: {some(kinds)}.")
+    drawn = [kind] if kind else kinds
+    tried = table[table["tested"] > 0]
+    ax = new_axes(COLUMN, 0.78 * COLUMN) if ax is None else ax
+    several = [name for name in ("classifier", "cluster") if table[name].nunique() > 1]
+    runs = list(dict.fromkeys(zip(table["classifier"], table["cluster"], strict=True)))
+    for number, run in enumerate(runs):
+        for k, which in enumerate(drawn):
+            one = tried[(tried["classifier"] == run[0]) & (tried["cluster"] == run[1]) & (tried["kind"] == which)]
+            colour, marker, dash = look(number if several else k)
+            names = [run[("classifier", "cluster").index(name)] for name in several]
+            names += [KINDS[which]] if not several or len(drawn) > 1 else []
+            x, values, success = one["strength"], one[y].astype(float), one["success"].astype(bool)
+            line: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 3.2, "linewidth": 1}
+            ax.plot(x, values, linestyle=dash if len(drawn) == 1 else DASHES[k], label=", ".join(names), **line)
+            held = ax.plot(x[~success], values[~success], linestyle="", zorder=3, **line)
+            held[0].set_markerfacecolor("#ffffff")
+    if not tried["success"].all():
+        ax.plot([], [], "o", markerfacecolor="#ffffff", markeredgecolor="#000000", markersize=3.2, label="label held")
+    ax.set_xlabel("Strength" if len(drawn) > 1 else KINDS[drawn[0]].capitalize())
+    if "cluster" not in several:
+        ax.set_title(table["cluster"].iloc[0], loc="left", fontsize=FONT + 1)
+    legend(ax, loc="best")
+    return plain(ax)
