@@ -144,7 +144,7 @@ def test_counts_need_no_preparation(cells, form):
     assert np.array_equal(_variable_genes(counted, pair, 20), np.flatnonzero(table["highly_variable"]))
 
 
-def test_names_do_not_cover_each_other(cells, result):
+def test_names_do_not_cover_each_other_and_stay_inside(cells, result):
     before, after = umap(cells, result)
     before.figure.canvas.draw()
     assert before.figure.get_figwidth() * 25.4 == pytest.approx(183)
@@ -152,6 +152,8 @@ def test_names_do_not_cover_each_other(cells, result):
         boxes = [text.get_window_extent() for text in ax.texts]
         overlaps = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
         assert not overlaps
+        frame = ax.get_window_extent()
+        assert all(frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1 for box in boxes)
 
 
 def test_the_data_stay_as_they_are_and_the_axes_are_those_given(cells, result):

@@ -191,11 +191,15 @@ def _draw(ax: Axes, places: np.ndarray, pair: Pair, colours: pd.Series) -> None:
 
 
 def _part(ax: Axes) -> None:
-    """Move names that cover each other apart, up and down."""
+    """Move names that cover each other apart, up and down, and those that leave the picture into it."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # only now is it known how large the letters are
-    boxes = {text: text.get_window_extent() for text in ax.texts}
+    frame = ax.get_window_extent()
+    boxes = {}
+    for text in ax.texts:
+        box = text.get_window_extent()
+        boxes[text] = box.translated(max(0.0, frame.x0 - box.x0) - max(0.0, box.x1 - frame.x1), 0)
     down = sorted(boxes, key=lambda text: -boxes[text].y0)
     for _ in range(_TRIES):
         for upper, lower in combinations(down, 2):
@@ -205,4 +209,5 @@ def _part(ax: Axes) -> None:
                 boxes[upper] = above.translated(0, covered / 2 + 0.5)
                 boxes[lower] = below.translated(0, -covered / 2 - 0.5)
     for text, box in boxes.items():
-        text.set_y(ax.transData.inverted().transform([(box.x0, (box.y0 + box.y1) / 2)])[0, 1])
+        x, y = ax.transData.inverted().transform(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
+        text.set_position((x, y))
