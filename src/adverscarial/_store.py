@@ -6,6 +6,7 @@ Every file is written beside its final place and then moved, so a reader sees al
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -59,6 +60,34 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     return write_atomically(path, lambda file: file.write(text.encode()))
 
 
+def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> Path:
+    """Write JSON values with a checksum of them, atomically."""
+    text = json.dumps({**value, "checksum": _checksum(value)}, indent=1, ensure_ascii=False)
+    return write_text(path, text + "\n")
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what :func:`write_json` wrote.
+
+    Raises
+    ------
+    StorageError
+        If the file is absent, damaged, or was changed by hand.
+    """
+    try:
+        value = json.loads(Path(path).read_bytes().decode())
+        if value.pop("checksum") != _checksum(value):
+            raise ValueError("its checksum does not fit; it was damaged, or changed by hand")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StorageError(f"'{path}' cannot be read ({type(error).__name__}: {error}).") from error
+    return value
+
+
+def _checksum(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
 def save(path: str | os.PathLike[str], kind: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Path:
     """Store `meta` (JSON values) and `arrays` (no object arrays) under the name `kind`."""
     text = json.dumps({"kind": kind, "format": FORMAT, **meta, "arrays": list(arrays)}, ensure_ascii=False)
@@ -107,10 +136,9 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     Stricter than :func:`numpy.load`: sizes are compared with what can be held before anything is unpacked, each member
     is read to its end, where its checksum is compared, and must hold exactly the array that its header announces.
     """
+    check_unpacked_size(path)
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        total, packed = sum(member.file_size for member in members), path.stat().st_size
-        _memory.check(2 * total, f"Reading '{path}', which announces {total:,} bytes in a file of {packed:,},")
         arrays: dict[str, np.ndarray] = {}
         for member in members:
             name = member.filename.removesuffix(".npy")
@@ -118,6 +146,13 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"'{member.filename}' is no array, or is there twice")
             arrays[name] = _array(archive.read(member), name)
     return arrays
+
+
+def check_unpacked_size(path: Path) -> None:
+    """Raise a MemoryLimitError when the members of a zip announce more bytes than memory can hold."""
+    with zipfile.ZipFile(path) as archive:
+        total, packed = sum(member.file_size for member in archive.infolist()), path.stat().st_size
+    _memory.check(2 * total, f"Reading '{path}', which announces {total:,} bytes in a file of {packed:,},")
 
 
 def _array(content: bytes, name: str) -> np.ndarray:

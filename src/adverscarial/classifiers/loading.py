@@ -25,7 +25,7 @@ from adverscarial.classifiers.scannotatr import ScAnnotatR
 from adverscarial.classifiers.sctype import ScType
 from adverscarial.classifiers.singler import SingleR
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.errors import AdverscarialError, MissingDependencyError, StorageError, some
+from adverscarial.errors import AdverscarialError, MemoryLimitError, MissingDependencyError, StorageError, some
 
 FAMILIES: dict[str, type[Classifier]] = {
     str(family.family): family
@@ -100,7 +100,7 @@ def load(path: str | PathLike[str], *, trust: bool = False) -> Classifier:
         )
     try:
         return _READERS[kind](path, trust)
-    except (StorageError, MissingDependencyError, MemoryError):
+    except (StorageError, MissingDependencyError, MemoryLimitError):
         raise
     except Exception as error:  # a foreign file can fail in any way
         reason = "".join(str(error).splitlines()[:1])  # XGBoost's own stack trace follows
@@ -116,8 +116,13 @@ def _kind(path: Path) -> str | None:
     if ending == ".npz":  # whatever is inside: what is not ours is refused there, and never unpickled
         return "npz"
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = set(archive.namelist())
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise StorageError(
+                f"'{path}' is a zip file that cannot be read ({error}): it is damaged. Copy or write it again."
+            ) from error
         if "schema.json" in names:
             return "skops"
         if "meta.npy" in names:
@@ -160,6 +165,7 @@ def _skops(path: Path, trust: bool) -> Classifier:
         from skops import io
     except ImportError as error:
         raise MissingDependencyError("skops", "skops", "Reading .skops files") from error
+    _store.check_unpacked_size(path)
     unknown = io.get_untrusted_types(file=path)
     if unknown and not trust:
         raise StorageError(

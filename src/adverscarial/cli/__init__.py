@@ -36,9 +36,10 @@ def main() -> None:
     except AdverscarialError as error:
         typer.echo(f"adverscarial: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("adverscarial: interrupted; a survey started again on its folder goes on where it was.", err=True)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code in (130, 143):  # SIGINT, which typer turns into an exit, and SIGTERM
+            typer.echo("adverscarial: ended; a survey started again on its folder goes on where it was.", err=True)
+        raise
 
 
 __all__ = ["app", "main"]

@@ -65,6 +65,10 @@ def survey(
     seed: Seed = 0,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
     budget: Annotated[int | None, typer.Option(help="Most questions per attack.")] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(help="Seconds per question; an attack that a classifier hangs in fails, the others go on."),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for the results, the table and the report; run again to continue.")
     ] = Path("adverscarial-survey"),
@@ -94,7 +98,7 @@ def survey(
     )
     result = run_survey(
         cells, models, attacks=attacks, groupby=groupby, targets=target, layer=layer, seed=seed, n_jobs=jobs,
-        budget=budget, out=out,
+        budget=budget, time_limit=time_limit, out=out,
     )  # fmt: skip
     report = result.report(out / "report.html")
     if json:

@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +36,8 @@ from adverscarial.errors import AdverscarialError, StorageError
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
+_LEFT_BEHIND = 600  # seconds after which a half-written file is nobody's
 
 
 class Task(NamedTuple):
@@ -152,24 +155,43 @@ class RunFolder:
         else:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise StorageError(f"'{self.path}' holds other things than a survey; choose an empty or a new folder.")
-            _store.write_text(self.path / "run.json", json.dumps(plan, indent=1, ensure_ascii=False) + "\n")
+            _store.write_json(self.path / "run.json", plan)
+        self._tidy()
         done = {}
         for task in tasks:
             if self._file(task.number).exists():
                 try:
-                    done[task.number] = Result.load(self._file(task.number))
+                    done[task.number] = self._result(task)
                 except StorageError as error:
                     logger.warning("%s It is computed again.", error)
         return done
 
+    def _tidy(self) -> None:
+        """Remove files that a killed process left half-written; young ones may be of another that still runs."""
+        for file in [*self.path.glob(".*.part"), *self.path.glob("results/.*.part")]:
+            with suppress(OSError):  # another process may have been quicker
+                if time.time() - file.stat().st_mtime > _LEFT_BEHIND:
+                    file.unlink()
+
+    def _result(self, task: Task) -> Result:
+        """Return the stored result of a task; one of another task is damage, too."""
+        path = self._file(task.number)
+        result = Result.load(path)
+        found, expected = (describe(result.attack), result.target), (describe(task.attack), task.target)
+        if json.dumps(found) != json.dumps(expected):
+            raise StorageError(f"'{path}' holds {result!r}, expected {task.attack!r} on cluster '{task.target}'.")
+        return result
+
     def _plan(self) -> dict[str, Any]:
         try:
-            plan = json.loads((self.path / "run.json").read_text())
-            if plan["format"] != _FORMAT:
-                raise ValueError(f"format {plan['format']}, expected {_FORMAT}")
-            return plan
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StorageError(f"'{self.path}' holds no readable survey (run.json: {error}).") from error
+            plan = _store.read_json(self.path / "run.json")
+        except StorageError as error:
+            raise StorageError(f"'{self.path}' holds no readable survey (run.json: {error})") from error
+        if plan.get("format") != _FORMAT:
+            raise StorageError(
+                f"'{self.path}' holds a survey of format {plan.get('format')}, this version reads format {_FORMAT}."
+            )
+        return plan
 
     def _check_same(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
         differs = [key for key in wanted if found.get(key) != wanted[key]]
@@ -186,9 +208,7 @@ class RunFolder:
 
     def finish(self, table: pd.DataFrame, errors: Mapping[int, str]) -> None:
         """Write the table, which marks the survey as finished."""
-        _store.write_text(
-            self.path / "errors.json", json.dumps({str(k): errors[k] for k in sorted(errors)}, indent=1) + "\n"
-        )
+        _store.write_json(self.path / "errors.json", {str(number): errors[number] for number in sorted(errors)})
         _store.write_text(self.path / "table.csv", table.to_csv(index=False, lineterminator="\n"))
 
     def read(self) -> tuple[dict[str, Any], tuple[Task, ...], tuple[Result | None, ...], dict[int, str]]:
@@ -198,11 +218,14 @@ class RunFolder:
             raise StorageError(
                 f"The survey in '{self.path}' is not finished; run it again with the same settings to continue."
             )
-        attacks = [rebuild(description) for description in plan["attacks"]]
-        grid = [(m, c, a) for m in plan["classifiers"] for c in plan["clusters"] for a in attacks]
+        try:
+            attacks = [rebuild(description) for description in plan["attacks"]]
+            grid = [(m, c, a) for m in plan["classifiers"] for c in plan["clusters"] for a in attacks]
+            errors = {int(number): text for number, text in _store.read_json(self.path / "errors.json").items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # written by another version
+            raise StorageError(f"'{self.path}' holds no readable survey ({type(error).__name__}: {error}).") from error
         tasks = tuple(Task(number, *cell) for number, cell in enumerate(grid))
-        errors = {int(k): v for k, v in json.loads((self.path / "errors.json").read_text()).items()}
-        results = tuple(None if task.number in errors else Result.load(self._file(task.number)) for task in tasks)
+        results = tuple(None if task.number in errors else self._result(task) for task in tasks)
         return plan, tasks, results, errors
 
 

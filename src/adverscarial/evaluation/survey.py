@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from adverscarial.classifiers.wrap import wrap
 from adverscarial.cluster import Cluster, check_genes, cluster_labels, cluster_names
 from adverscarial.errors import AdverscarialError, DataError, ParameterError, did_you_mean, some
 from adverscarial.evaluation.folder import RunFolder, Task, plan_of
+from adverscarial.evaluation.interrupt import end_with, terminable
 from adverscarial.evaluation.watch import Clock, Outcomes, Timed, run_watched
 from adverscarial.statistics import GeneStatistics
 
@@ -234,19 +236,20 @@ def survey(
         [task for task in tasks if (task.classifier, task.target) == place and task.number not in done]
         for place in dict.fromkeys((task.classifier, task.target) for task in tasks)
     ]
-    work = Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder)
+    work = Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder, os.getpid())
     todo = [(models[group[0].classifier], group) for group in groups if group]
     if time_limit is not None:
         finished = run_watched(run_group, work, todo, jobs, time_limit)
     else:
         finished = _run_all(work, todo, jobs, backend)
     errors: dict[int, str] = {}
-    for outcomes in _shown(finished, len(todo), progress):
-        for number, outcome in outcomes:
-            if isinstance(outcome, Result):
-                done[number] = outcome
-            else:
-                errors[number] = outcome
+    with terminable():
+        for outcomes in _shown(finished, len(todo), progress):
+            for number, outcome in outcomes:
+                if isinstance(outcome, Result):
+                    done[number] = outcome
+                else:
+                    errors[number] = outcome
     result = Survey(plan, tasks, tuple(done.get(task.number) for task in tasks), errors)
     if folder is not None:
         folder.finish(result.to_frame(), errors)
@@ -279,6 +282,7 @@ class Work(NamedTuple):
     seed: int
     budget: int | None
     folder: RunFolder | None
+    owner: int  # id of the process that the survey was called in
     clock: Clock | None = None
 
 
@@ -325,6 +329,7 @@ def _failure(task: Task, error: Exception) -> str:
 
 
 def _whole_group(work: Work, model: Classifier, tasks: Sequence[Task]) -> Outcomes:
+    end_with(work.owner)
     return list(run_group(work, model, tasks))
 
 

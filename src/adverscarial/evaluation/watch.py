@@ -31,6 +31,7 @@ from adverscarial.attacks.result import Result
 from adverscarial.attacks.witness import ScorerAround
 from adverscarial.classifiers.base import Answer, Answers, Classifier, Scorer
 from adverscarial.evaluation.folder import Task
+from adverscarial.evaluation.interrupt import end_with
 
 Outcomes = list[tuple[int, Result | str]]
 #: runs the tasks of one group, and calls back with a task's number before its attack begins
@@ -236,7 +237,7 @@ def _serve(pipe: Connection, runner: Runner, work_file: Path, notes_file: Path, 
     import joblib
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with(parent)
     work = joblib.load(work_file, mmap_mode="r")
     with notes_file.open("w") as notes:
         work = work._replace(clock=Clock(limit, notes))
@@ -250,10 +251,3 @@ def _serve(pipe: Connection, runner: Runner, work_file: Path, notes_file: Path, 
                     pipe.send(outcome)
             except Exception as error:  # noqa: BLE001  the parent raises it
                 pipe.send(error)
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)

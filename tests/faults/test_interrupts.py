@@ -1,0 +1,235 @@
+"""A survey ended at random moments, two hundred times: it always goes on, to the same table."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+import adverscarial as adv
+from adverscarial import _store
+from adverscarial.attacks import MaxChange, Result, SingleGene
+from adverscarial.classifiers import wrap
+from faults import bad_classifiers as bad
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, so that 200 start quickly")
+
+ROUNDS = 200
+KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+ATTACKS = [
+    *(SingleGene(change, bins=bins) for bins in (2, 5) for change in ("perc1", "perc99", "decile+5", "random")),
+    *(MaxChange(change, restarts=1) for change in ("perc1", "perc99", "random")),
+]
+
+
+@pytest.fixture(scope="module")
+def cells() -> AnnData:
+    """90 cells x 12 genes in three clusters."""
+    rng = np.random.default_rng(1)
+    X = rng.random((90, 12))
+    X[:30, 0] += 0.5
+    obs = pd.DataFrame({"cell_type": np.repeat(["B", "NK", "T"], 30)}, index=[f"cell{i}" for i in range(90)])
+    return AnnData(X, obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(12)]))
+
+
+@pytest.fixture(scope="module")
+def run(cells: AnnData) -> Callable[..., Any]:
+    def labels(X: np.ndarray) -> np.ndarray:
+        return np.where(X[:, 0] + X[:, 1] > 1.1, "B", "T")
+
+    models = {"scores": wrap(bad.good, classes=bad.CLASSES), "labels": wrap(labels)}
+    return lambda out, **options: adv.survey(
+        cells, models, attacks=ATTACKS, groupby="cell_type", out=out, progress=False, **options
+    )
+
+
+def child(task: Callable[[], object]) -> int:
+    """Run `task` in a fork of this process, and return its id at the moment the task begins."""
+    ready, begun = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            os.write(begun, b".")
+            task()
+            code = 0
+        except KeyboardInterrupt:
+            code = 130
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        finally:
+            os._exit(code)
+    os.read(ready, 1)
+    os.close(ready)
+    os.close(begun)
+    return pid
+
+
+def exit_code(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def half_written(out: Path) -> set[Path]:
+    return set(out.rglob("*.part"))
+
+
+def check_whole(out: Path) -> int:
+    """Read every file that has its final name, and return how many results there are."""
+    if (out / "run.json").exists():
+        _store.read_json(out / "run.json")
+    results = list((out / "results").glob("*.npz")) if (out / "results").exists() else []
+    for file in results:
+        Result.load(file)
+    return len(results)
+
+
+def test_two_hundred_interruptions(run: Callable[..., Any], tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    run(whole)
+    start = time.perf_counter()
+    run(tmp_path / "timed")
+    takes = time.perf_counter() - start
+    table = (whole / "table.csv").read_bytes()
+    rng = np.random.default_rng(0)
+    codes: Counter[tuple[str, int]] = Counter()
+    stages, finished = set(), 0
+    for number in range(ROUNDS):
+        kind = KINDS[number % 3]
+        before = half_written(out)
+        pid = child(lambda: run(out))
+        time.sleep(rng.random() ** 2 * 0.7 * takes)  # many early ones: they find the survey at every stage
+        os.kill(pid, kind)
+        code = exit_code(pid)
+        codes[kind.name, code] += 1
+        stages.add(check_whole(out))
+        if code >= 0:  # only what dies of a signal leaves something behind
+            assert half_written(out) <= before
+        if (out / "table.csv").exists():
+            finished += 1
+            assert (out / "table.csv").read_bytes() == table
+            shutil.rmtree(out)
+    run(out)
+    assert (out / "table.csv").read_bytes() == table
+    assert adv.Survey.load(out).to_frame().equals(adv.Survey.load(whole).to_frame())
+    # what ends before the survey's own handler is there dies of the signal itself; what was done already ends with 0
+    allowed = {("SIGINT", 130), ("SIGTERM", 143), ("SIGTERM", -15), ("SIGKILL", -9)} | {
+        (kind.name, 0) for kind in KINDS
+    }
+    assert set(codes) <= allowed, codes
+    assert codes["SIGINT", 130] > 20, codes
+    assert codes["SIGTERM", 143] > 20, codes
+    assert codes["SIGKILL", -9] > 20, codes
+    assert len(stages) > 20, stages
+    assert finished, codes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("limit", [None, 60])
+def test_processes_of_an_ended_survey_end(run: Callable[..., Any], tmp_path: Path, kind: int, limit: Any) -> None:
+    """With two processes: none is left behind, and the survey goes on to the same table."""
+    run(tmp_path / "whole")
+    out = tmp_path / "run"
+    pid = child(lambda: run(out, n_jobs=2, time_limit=limit))
+    for _ in range(6000):
+        if (out / "results").exists() and any((out / "results").glob("*.npz")):
+            break
+        time.sleep(0.01)
+    workers = descendants(pid)
+    assert workers
+    os.kill(pid, kind)
+    assert exit_code(pid) in (128 + kind, -kind)
+    for _ in range(3000):
+        if not any(alive(worker) for worker in workers):
+            break
+        time.sleep(0.01)
+    assert not [worker for worker in workers if alive(worker)]
+    check_whole(out)
+    run(out)
+    assert (out / "table.csv").read_bytes() == (tmp_path / "whole" / "table.csv").read_bytes()
+
+
+def descendants(pid: int) -> list[int]:
+    below: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for name in children.read_text().split():
+            below += [int(name), *descendants(int(name))]
+    return below
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def command(cells: AnnData, tmp_path: Path) -> list[str]:
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    options = ["--groupby", "cell_type", "--classifier", "random-forest", "--attack", "max-change", "--out", "run"]
+    return [sys.executable, "-m", "adverscarial", "survey", "cells.h5ad", *options]
+
+
+@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_command_line_says_how_to_go_on(command: list[str], tmp_path: Path, kind: int, code: int) -> None:
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    for _ in range(6000):
+        if (tmp_path / "run" / "run.json").exists():
+            break
+        time.sleep(0.01)
+    process.send_signal(kind)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    lines = [line for line in said.splitlines() if line.strip()]
+    assert ["goes on where it was" in line for line in lines] == [False] * (len(lines) - 1) + [True], said
+    assert "Traceback" not in said
+    assert not (tmp_path / "run" / "table.csv").exists()
+
+
+def test_half_written_files_are_swept_up(run: Callable[..., Any], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(out)
+    old, young = out / "results" / ".00001.npz.ab.part", out / ".table.csv.cd.part"
+    for file in (old, young):
+        file.write_bytes(b"half")
+    os.utime(old, (time.time() - 3600,) * 2)
+    run(out)
+    assert not old.exists()
+    assert young.exists()  # another process may be writing it
+
+
+@pytest.mark.parametrize("name", ["run.json", "errors.json"])
+def test_a_plan_changed_by_hand_is_told(run: Callable[..., Any], tmp_path: Path, name: str) -> None:
+    run(tmp_path)
+    value = json.loads((tmp_path / name).read_text())
+    value["0"] = "changed"
+    (tmp_path / name).write_text(json.dumps(value))
+    with pytest.raises(adv.errors.StorageError, match="checksum does not fit"):
+        adv.Survey.load(tmp_path)
+
+
+def test_a_result_in_the_wrong_place(run: Callable[..., Any], tmp_path: Path) -> None:
+    run(tmp_path)
+    table = (tmp_path / "table.csv").read_bytes()
+    shutil.copy(tmp_path / "results" / "00000.npz", tmp_path / "results" / "00001.npz")
+    with pytest.raises(adv.errors.StorageError, match=r"00001\.npz' holds .*SingleGene.*expected"):
+        adv.Survey.load(tmp_path)
+    run(tmp_path)
+    adv.Survey.load(tmp_path)
+    assert (tmp_path / "table.csv").read_bytes() == table
