@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial.datasets import formats, rds
-from adverscarial.errors import AdverscarialError, DataError, ParameterError, did_you_mean, some
+from adverscarial.errors import AdverscarialError, DataError, MemoryLimitError, ParameterError, did_you_mean, some
 
 _HDF5 = (".h5ad", ".h5", ".hdf5", ".loom")
 _TABLES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -91,8 +91,13 @@ def _in_words(path: Path) -> Iterator[None]:
     """Turn whatever a foreign reader raises into a DataError."""
     try:
         yield
-    except (AdverscarialError, MemoryError):
+    except AdverscarialError:
         raise
+    except MemoryError as error:
+        raise MemoryLimitError(
+            f"'{path}' announces more than fits into memory ({error}). If its size is right: read an .h5ad with "
+            "backed=True, or on a larger machine; else it is damaged."
+        ) from error
     except Exception as error:
         size = f", {path.stat().st_size:,} bytes" if path.is_file() else ""
         raise DataError(
