@@ -5,7 +5,7 @@ every cell is another one and about as sparse as the real ones. Genes up to 20,0
 of the cells. Values are log-normalised (counts per 10,000), float32. One cluster, ``B, attacked``, holds 10,000 cells
 (a tenth of smaller data sets), strewn over the whole file.
 
-    python benchmarks/scale_data.py 1000000 benchmarks/data/1M.h5ad
+    python benchmarks/scale_data.py 1000000 benchmarks/data/1M.h5ad     (and 1M.zarr)
 """
 
 from __future__ import annotations
@@ -64,13 +64,11 @@ def blocks(kind: np.ndarray, seed: int) -> Iterator[sp.csr_matrix]:
         cells.eliminate_zeros()
         totals = np.asarray(cells.sum(axis=1)).ravel()
         cells.data = np.log1p(cells.data / np.repeat(totals, np.diff(cells.indptr)) * 1e4)
-        block = cells.astype(np.float32)
-        block.indptr = block.indptr.astype(np.int64)  # the whole may have more values than int32 counts
-        yield block
+        yield _wide(cells.astype(np.float32))
 
 
 def write(path: Path, n_cells: int, seed: int = 0) -> None:
-    """Write a data set as .h5ad or .zarr."""
+    """Write a data set as .h5ad."""
     import adverscarial as adv
 
     kind, cluster = clusters(n_cells, seed)
@@ -81,16 +79,30 @@ def write(path: Path, n_cells: int, seed: int = 0) -> None:
         index=[f"cell{i}" for i in range(n_cells)],
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    root = zarr.open_group(path, mode="w") if path.suffix == ".zarr" else h5py.File(path, "w")
-    write_elem(root, "/", anndata.AnnData(obs=obs, var=pd.DataFrame(index=genes)))
-    for number, block in enumerate(blocks(kind, seed)):
-        if number == 0:
-            write_elem(root, "X", block)
-        else:
-            sparse_dataset(root["X"]).append(block)
-    if isinstance(root, h5py.File):
-        root.close()
+    with h5py.File(path, "w") as file:
+        _write(file, anndata.AnnData(obs=obs, var=pd.DataFrame(index=genes)), blocks(kind, seed))
+
+
+def as_zarr(path: Path) -> None:
+    """Write a data set again, beside itself, as .zarr."""
+    backed = anndata.read_h5ad(path, backed="r")
+    empty = anndata.AnnData(obs=backed.obs, var=backed.var)
+    parts = (backed.X[i : i + CELLS_AT_A_TIME] for i in range(0, backed.n_obs, CELLS_AT_A_TIME))
+    _write(zarr.open_group(path.with_suffix(".zarr"), mode="w"), empty, (_wide(part) for part in parts))
+
+
+def _write(root: h5py.File | zarr.Group, empty: anndata.AnnData, parts: Iterator[sp.csr_matrix]) -> None:
+    write_elem(root, "/", empty)
+    write_elem(root, "X", next(parts))
+    for part in parts:
+        sparse_dataset(root["X"]).append(part)
+
+
+def _wide(part: sp.csr_matrix) -> sp.csr_matrix:
+    part.indptr = part.indptr.astype(np.int64)  # the whole may have more values than int32 counts
+    return part
 
 
 if __name__ == "__main__":
     write(Path(sys.argv[2]), int(sys.argv[1]))
+    as_zarr(Path(sys.argv[2]))

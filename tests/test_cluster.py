@@ -36,6 +36,19 @@ def test_a_layer_and_sparse_values() -> None:
     np.testing.assert_array_equal(Cluster(adata, "kind", "c", layer="half").X, adata.X[[3]] / 2)
 
 
+@pytest.mark.parametrize("form", [np.array, sp.csr_matrix, sp.csc_array])
+def test_values_of_some_genes(form: type) -> None:
+    adata = example()
+    expected = adata.X[[0, 2, 5]][:, [3, 0]]
+    adata.X = form(adata.X)
+    cluster = Cluster(adata, "kind", "b")
+    got = cluster.values(np.array([3, 0]))
+    np.testing.assert_array_equal(got, expected)
+    assert got.dtype == cluster.dtype == cluster.X.dtype
+    got[:] = -1  # a new array: the cluster is not touched
+    np.testing.assert_array_equal(cluster.X[:, [3, 0]], expected)
+
+
 def test_float32_stays_and_integers_become_float64() -> None:
     adata = example()
     adata.X = adata.X.astype(np.float32)

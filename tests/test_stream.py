@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import adverscarial as adv
 from adverscarial import _matrix, _source
 from adverscarial._matrix import CellMatrix
 from adverscarial.errors import DataError, StorageError
@@ -173,6 +174,19 @@ def test_numbers_only(tmp_path: Path, form: str) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["x.h5ad"]  # nothing half done is left
 
 
+@pytest.mark.parametrize("by_gene", [False, True])
+@pytest.mark.parametrize("wrong", [-1, 1000])
+def test_indices_that_point_outside(tmp_path: Path, by_gene: bool, wrong: int) -> None:
+    """Compiled code would read and write where they point."""
+    path = written(tmp_path / "x.h5ad", (sp.csc_matrix if by_gene else sp.csr_matrix)(values()))
+    with h5py.File(path, "r+") as file:
+        file["X/indices"][3] = wrong
+    with pytest.raises(DataError, match="The sparse matrix in the file is damaged"):
+        GeneStatistics(opened(path)).quantile(GENES, 0.5)
+    with pytest.raises(DataError, match="The sparse matrix in the file is damaged"):
+        CellMatrix(opened(path)).rows(np.arange(3))
+
+
 def kept(folder: Path) -> list[Path]:
     return sorted(folder.glob("x.*.sorted-genes.h5"))
 
@@ -306,3 +320,26 @@ def test_a_full_disk_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(StorageError, match=r"needs about .* GB in .* ADVERSCARIAL_CACHE"):
         GeneStatistics(opened(path)).quantile(GENES, 0.5)
     assert kept(tmp_path) == []
+
+
+def test_an_attack_on_a_file_is_the_attack_in_memory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every modification, and both searches that a forest answers; rows and genes are read a few at a time."""
+    cells = adv.datasets.embedded()
+    model = adv.classifiers.RandomForest(20, seed=0).fit(cells, "cell_type")
+    monkeypatch.setattr(_matrix, "_VALUES_PER_READ", 20_000)
+    form = sp.csr_matrix if sp.issparse(CellMatrix(opened(file)).part(np.array([0]))) else np.array
+    cells.X = form(cells.X.toarray())
+    path = file.parent / f"cells{file.suffix}"
+    _ = cells.write_zarr(path) if file.suffix == ".zarr" else cells.write_h5ad(path)
+    backed = adv.datasets.load(path, backed=True)
+    modifications = ("perc99", "decile+5", "random", "positive_aberrant", "dropout:0.5")
+    for attack in [
+        *(adv.attacks.SingleGene(modification) for modification in modifications),
+        adv.attacks.MaxChange("perc99", restarts=1),
+    ]:
+        there, here = (attack(data, model, groupby="cell_type", target="CD19+ B") for data in (backed, cells))
+        assert there.to_frame().equals(here.to_frame())
+        assert there.row() == here.row()
+    assert there.verify(backed, model).table["confirmed"].all()
+    changed = there.apply(backed)
+    assert isinstance(changed.X, np.ndarray) or sp.issparse(changed.X)

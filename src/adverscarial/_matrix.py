@@ -39,6 +39,25 @@ def layer_of(adata: AnnData, layer: str | None) -> Any:
     return adata.X
 
 
+def copy_of(adata: AnnData) -> AnnData:
+    """Return a copy in memory, also of data whose matrices lie in a file."""
+    held = [X for X in (adata.X, *adata.layers.values()) if X is not None]
+    on_disk = adata.isbacked or not all(hasattr(X, "copy") for X in held)
+    return adata.to_memory(copy=True) if on_disk else adata.copy()
+
+
+def cells_of(adata: AnnData, rows: np.ndarray) -> AnnData:
+    """Return a copy of some cells (sorted positions), in memory: X, layers and annotations.
+
+    A backed file stays open; anndata's own ``to_memory`` would close it under whoever still reads from it.
+    """
+    part = adata[rows]
+    if not adata.isbacked:
+        return part.copy()
+    layers = {name: part.layers[name].copy() for name in part.layers}
+    return AnnData(CellMatrix(adata.X).part(rows), obs=part.obs.copy(), var=part.var.copy(), layers=layers)
+
+
 class CellMatrix:
     """Rows and columns of a cells x genes matrix, dense on request.
 
@@ -109,7 +128,7 @@ class CellMatrix:
         return sp.vstack([self._stretch(near) for near in np.split(index, self._gaps(index))], format="csr")
 
     def _stretch(self, index: np.ndarray) -> sp.csr_matrix:
-        return self.X[int(index[0]) : int(index[-1]) + 1][index - index[0]]
+        return _sound(self.X[int(index[0]) : int(index[-1]) + 1])[index - index[0]]
 
     def _gaps(self, index: np.ndarray) -> np.ndarray:
         """Return where to cut sorted positions of cells, so that each part is worth reading in one go."""
@@ -133,8 +152,8 @@ class CellMatrix:
             stop = int(np.searchsorted(bounds, bounds[start] + _VALUES_PER_READ, side="right")) - 1
             here = slice(start, max(start + 1, stop))
             piece = self.X[:, here] if self.gene_by_gene else self.X[here]
-            piece = piece if sp.issparse(piece) else self._dense(piece)
-            _refuse_not_finite(piece.data if sp.issparse(piece) else piece)
+            piece = _sound(piece) if sp.issparse(piece) else self._dense(piece)
+            _refuse_not_finite(np.asarray(piece.data) if sp.issparse(piece) else piece)
             yield here, piece
             start = here.stop
 
@@ -180,6 +199,15 @@ class CellMatrix:
         if not self._checked and (sp.issparse(self.X) or isinstance(self.X, np.ndarray)):
             _refuse_not_finite(self.X.data if sp.issparse(self.X) else self.X)
             self._checked = True
+
+
+def _sound(piece: Any) -> Any:
+    """Return a sparse piece of a file, once its indices are known to lie inside: others crash compiled code."""
+    try:
+        piece.check_format(full_check=True)
+    except ValueError as error:
+        raise DataError(f"The sparse matrix in the file is damaged: {error}. Copy or write it anew.") from error
+    return piece
 
 
 def _refuse_not_finite(values: np.ndarray) -> None:

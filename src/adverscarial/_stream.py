@@ -40,7 +40,7 @@ class FileRuns:
 
     def __init__(self, matrix: CellMatrix) -> None:
         self.matrix = matrix
-        self._kept: Path | None = None
+        self._kept = Path()
         self._temporary: Any = None
         self._starts: np.ndarray | None = None
 
@@ -76,7 +76,6 @@ class FileRuns:
         return Path(self._temporary.name) / _ENDING
 
     def _compute(self, source: Source | None, key: str, progress: bool | None) -> np.ndarray:
-        assert self._kept is not None
         _store.write_atomically(self._kept, lambda file: _write(file, self.matrix, key, self._kept.parent, progress))
         if source is not None and content_key(self.matrix.X, source) != key:
             self._kept.unlink(missing_ok=True)
@@ -108,7 +107,7 @@ def _starts(path: Path, key: str, n_genes: int) -> np.ndarray:
     return starts
 
 
-def _read(path: Path | None, starts: np.ndarray, genes: np.ndarray) -> Runs:
+def _read(path: Path, starts: np.ndarray, genes: np.ndarray) -> Runs:
     stretches = np.split(genes, np.flatnonzero(np.diff(genes) != 1) + 1)
     with h5py.File(path, "r") as file:
         parts = [slice(starts[genes[0]], starts[genes[-1] + 1]) for genes in stretches]

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from anndata import AnnData
 
-from adverscarial._matrix import layer_of, replace
+from adverscarial._matrix import copy_of, layer_of, replace
 from adverscarial.cluster import Cluster
 from adverscarial.errors import AdverscarialError, DataError, ParameterError, did_you_mean, some
 
@@ -111,7 +111,7 @@ class Decile(Modification):
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         steps = int(np.rint(self.n * cluster.statistics.n_cells / 10))
-        return cluster.statistics.shifted(genes, cluster.X[:, genes], steps, reference=self.reference)
+        return cluster.statistics.shifted(genes, cluster.values(genes), steps, reference=self.reference)
 
     def __str__(self) -> str:
         return f"decile{_exact(self.n, '+')}{':reference' if self.reference else ''}"
@@ -211,7 +211,7 @@ class Dropout(Modification):
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         kept = np.stack([cluster.uniform(gene) >= self.rate for gene in genes], axis=1) if len(genes) else True
-        return np.where(kept, cluster.X[:, genes], 0).astype(np.float64)
+        return np.where(kept, cluster.values(genes), 0).astype(np.float64)
 
     def __str__(self) -> str:
         return f"dropout:{_exact(self.rate)}"
@@ -241,7 +241,7 @@ class Thinning(Modification):
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         from scipy.stats import binom
 
-        counts = cluster.X[:, genes].astype(np.float64)
+        counts = cluster.values(genes).astype(np.float64)
         bad = (counts < 0) | (counts != np.rint(counts))
         if bad.any():
             raise DataError(
@@ -315,7 +315,7 @@ class Custom(Modification):
         return self.scope in ("block", "cluster_block")
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
-        inside = cluster.X[:, genes].astype(np.float64)
+        inside = cluster.values(genes).astype(np.float64)
         if not len(genes):
             return inside
         if self.scope == "cluster_block":
@@ -469,7 +469,7 @@ def with_values(
     """Return a copy of `adata` with `values` at `rows` x `genes` (positions) of a layer."""
     block = np.broadcast_to(values, (len(rows), len(genes)))
     X = replace(layer_of(adata, layer), rows, genes, block)
-    changed = adata.to_memory() if adata.isbacked else adata.copy()
+    changed = copy_of(adata)
     if layer is None:
         changed.X = X
     else:

@@ -281,7 +281,7 @@ def _changes(
         for start in range(0, len(read), width):
             places = read[start : start + width]
             with np.errstate(over="ignore"):
-                values = way.values(cluster, genes[places]).astype(cluster.X.dtype)
+                values = way.values(cluster, genes[places]).astype(cluster.dtype)
             for k, place in enumerate(places):
                 total[place] += _distance(now, scorer.together(genes[[place]], values[:, [k]]))
     return total / len(ways)

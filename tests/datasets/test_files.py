@@ -14,8 +14,10 @@ import scipy.io
 import scipy.sparse as sp
 from anndata import AnnData
 
+from adverscarial._matrix import copy_of
 from adverscarial.datasets import load
 from adverscarial.errors import DataError, MissingDependencyError, ParameterError
+from adverscarial.modifications import modify
 
 GENES = ["CD3D", "HLA-DRA", "MS4A1", "NKG7", "ACTB"]
 CELLS = [f"cell{i}" for i in range(7)]
@@ -64,6 +66,20 @@ def test_h5ad_backed(adata, counts, tmp_path):
     assert found.isbacked
     check(found.to_memory(), counts)
     found.file.close()
+
+
+@pytest.mark.parametrize("form", [sp.csr_matrix, sp.csc_matrix, np.array])
+def test_zarr_backed(adata, counts, tmp_path, form):
+    adata.X = form(adata.X.toarray() if sp.issparse(adata.X) else adata.X)
+    adata.layers["twice"] = adata.X * 2
+    adata.write_zarr(tmp_path / "x.zarr")
+    found = load(tmp_path / "x.zarr", backed=True)
+    for matrix in (found.X, found.layers["twice"]):
+        assert not isinstance(matrix, np.ndarray)
+        assert not sp.issparse(matrix)
+    check(copy_of(found), counts)
+    check(modify(found, [], "perc1", groupby="cell_type", target="B"), counts)
+    check(modify(found, [], "perc1", groupby="cell_type", target="B", layer="twice"), counts)
 
 
 def test_zarr(adata, counts, tmp_path):
@@ -346,9 +362,9 @@ def test_no_cells(tmp_path):
         load(tmp_path / "x.h5ad")
 
 
-def test_backed_is_for_h5ad_only(counts, tmp_path):
+def test_backed_is_for_h5ad_and_zarr_only(counts, tmp_path):
     pd.DataFrame(counts, index=CELLS, columns=GENES).to_csv(tmp_path / "x.csv")
-    with pytest.raises(ParameterError, match=r"read as table; backed=True works for \.h5ad files only"):
+    with pytest.raises(ParameterError, match=r"read as table; backed=True works for \.h5ad and \.zarr only"):
         load(tmp_path / "x.csv", backed=True)
 
 

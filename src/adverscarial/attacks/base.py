@@ -121,6 +121,7 @@ class Attack(ABC):
         session = Session(
             cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter, model
         )
+        cluster.statistics.progress = progress
         title = f"{type(self).__name__} · {cluster.target}"
         with (
             _blas().limit(limits=self.blas_threads, user_api="blas"),

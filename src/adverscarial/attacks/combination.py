@@ -127,12 +127,12 @@ class Trials:
         with np.errstate(over="ignore"):
             blocks = [
                 (np.zeros((1, len(read))) if modification.joint else modification.values(cluster, read)).astype(
-                    cluster.X.dtype
+                    cluster.dtype
                 )
                 for modification in self.modifications
             ]
         rows = cluster.n_cells if any(joint) else max(len(block) for block in blocks)
-        new = np.zeros((len(blocks), rows, len(self.genes)), dtype=cluster.X.dtype)
+        new = np.zeros((len(blocks), rows, len(self.genes)), dtype=cluster.dtype)
         for k, block in enumerate(blocks):
             new[k][:, self.reads] = block
         return new

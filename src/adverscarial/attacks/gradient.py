@@ -67,12 +67,12 @@ class GradientAttack(Attack):
         climb = Climb(session, slopes, self)
         session.meter.ask(1, cluster.n_cells)  # the closing question is paid first, so that every end is a checked one
         values, complete = self._perturb(climb)
-        block = values.astype(cluster.X.dtype)
-        moved = (block != cluster.X[:, climb.genes]).any(axis=0)
+        block = values.astype(cluster.dtype)
+        moved = (block != cluster.values(climb.genes)).any(axis=0)
         changed, block = climb.genes[moved], block[:, moved]
         answer = session.scorer.together(changed, block) if len(changed) else baseline
         before = np.asarray(baseline.labels, dtype=str)
-        change = np.abs(block.astype(np.float64) - cluster.X[:, changed])
+        change = np.abs(block.astype(np.float64) - cluster.values(changed))
         return GradientResult, {
             "label": answer.label, "share": answer.share, "complete": complete, "rejected": answer.rejected,
             "reason": answer.reason, "cells": np.asarray(cluster.cells, dtype=str), "label_before": before,
@@ -105,10 +105,10 @@ class Climb:
 
     def __init__(self, session: Session, slopes: Slopes, attack: GradientAttack) -> None:
         self._session, self._slopes, self._attack = session, slopes, attack
-        dtype = session.cluster.X.dtype
+        dtype = session.cluster.dtype
         self._low, self._high = (float(dtype.type(bound)) for bound in attack._bounds)  # as the data can hold them
         self.genes, self.seed = slopes.genes, session.cluster.seed
-        self.start = session.cluster.X[:, self.genes].astype(np.float64)
+        self.start = session.cluster.values(self.genes).astype(np.float64)
         outside = (self.start < self._low) | (self.start > self._high)
         if outside.any():
             raise DataError(
@@ -166,7 +166,7 @@ class Climb:
     def reached(self, values: np.ndarray) -> np.ndarray:
         """Return which cells have lost their label, or got the one aimed at; one question."""
         self._session.meter.ask(1, len(self.start))
-        answer = self._session.scorer.together(self.genes, values.astype(self._session.cluster.X.dtype))
+        answer = self._session.scorer.together(self.genes, values.astype(self._session.cluster.dtype))
         if answer.rejected:
             return np.zeros(len(values), dtype=bool)
         return _reached(self._before, np.asarray(answer.labels, dtype=str), self._attack.new_target)

@@ -15,6 +15,7 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial import _store
+from adverscarial._matrix import cells_of
 from adverscarial.classifiers.base import Answer, Classifier
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.cluster import Cluster
@@ -231,7 +232,7 @@ class Judge:
         self.cluster = Cluster(adata, result.groupby, result.target, layer=result.layer, seed=result.seed)
         self._adata, self._rows, self._labels = adata, self.cluster.rows, self.cluster.labels
         if not self._classifier.needs_all_cells:  # the other cells cannot matter, so they need not be copied
-            self._adata = adata[self._rows].to_memory() if adata.isbacked else adata[self._rows].copy()
+            self._adata = cells_of(adata, self._rows)
             self._rows, self._labels = np.arange(len(self._rows)), self._labels[self._rows]
 
     def ask(self, genes: np.ndarray) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from adverscarial._progress import console, shown
 from adverscarial.classifiers.base import Answer, Answers, Classifier, Scorer, is_named
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError
@@ -108,7 +108,7 @@ class Session:
                 return self._values[:, places]
         assert self.modification is not None
         with np.errstate(over="ignore"):
-            return self.modification.values(self.cluster, genes).astype(self.cluster.X.dtype)
+            return self.modification.values(self.cluster, genes).astype(self.cluster.dtype)
 
     def each(self, genes: np.ndarray) -> Answers:
         """Return one answer per gene changed alone. Genes the classifier does not read are answered by that proof."""
@@ -163,16 +163,13 @@ def check_baseline(answer: Answer, cluster: Cluster, name: str) -> None:
 @contextmanager
 def progress_bar(meter: Meter, what: str, total: float, wanted: bool | None) -> Iterator[None]:
     """Show a progress bar while the block runs: on a terminal only, unless `wanted` says otherwise."""
-    if not (sys.stderr.isatty() if wanted is None else wanted):
+    if not shown(wanted):
         yield
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console(), transient=True) as bar:
         meter.bar, meter.task = bar, bar.add_task(what, total=total)
         try:
             yield

@@ -81,7 +81,7 @@ class ModelSlopes(Slopes):
         place[columns] = np.arange(len(columns))
         self.genes = genes[place[genes] >= 0]
         self._places = place[self.genes]
-        self._model, self._X = model, cluster.X[:, columns].astype(np.float64)
+        self._model, self._X = model, cluster.values(columns).astype(np.float64)
         self.classes, self.scores = model.classes, model.logits(self._X)
 
     def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:  # noqa: D102
@@ -117,7 +117,7 @@ class FiniteSlopes(Slopes):
 
     def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:  # noqa: D102
         state = self._session.scorer.fork()
-        dtype = self._session.cluster.X.dtype
+        dtype = self._session.cluster.dtype
         try:
             state.accept(self.genes, values.astype(dtype))
         except InputRejected as refusal:

@@ -94,7 +94,7 @@ class Trial:
         else:  # values that the gene has, one per cell
             known = statistics.columns(genes)
             values = known[rng.integers(len(known), size=(n, len(genes))), np.arange(len(genes))]
-        return values.astype(self.cluster.X.dtype)
+        return values.astype(self.cluster.dtype)
 
 
 def rows_of(decision: Decision, rows: np.ndarray) -> Decision:

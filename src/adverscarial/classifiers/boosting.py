@@ -156,7 +156,7 @@ class Boosted(Classifier):
             )
         columns = self.align(cluster.genes)
         exact = TreeScorer(
-            trees, cluster.X[:, columns], columns, len(cluster.genes), self.classes, link=self._model.link
+            trees, cluster.values(columns), columns, len(cluster.genes), self.classes, link=self._model.link
         )
         return exact_if_equal(self.name, exact, general)
 

@@ -165,7 +165,7 @@ class CellTypist(Classifier):
         model = self.bind(cluster.genes)
         columns = model.align(cluster.genes)
         linear = LinearScorer(
-            cluster.X[:, columns],
+            cluster.values(columns),
             columns,
             len(cluster.genes),
             model._weights,
@@ -175,7 +175,7 @@ class CellTypist(Classifier):
             link=model._report,
             binary=model._weights.shape[1] == 1,
         )
-        return CellTypistScorer(linear, cluster.rows < GUARDED_CELLS, cluster.X.dtype)
+        return CellTypistScorer(linear, cluster.rows < GUARDED_CELLS, cluster.dtype)
 
     def state(self) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
         """Return names and arrays; nothing of scikit-learn's objects."""

@@ -277,8 +277,8 @@ class ChetahScorer(Scorer):
         columns = classifier.align(cluster.genes)
         self._column = np.full(len(cluster.genes), -1)  # of each gene of the data set, among the classifier's
         self._column[columns] = np.arange(len(columns))
-        self._dtype = cluster.X.dtype
-        self._X = np.ascontiguousarray(cluster.X[:, columns], dtype=np.float64)
+        self._dtype = cluster.dtype
+        self._X = np.ascontiguousarray(cluster.values(columns), dtype=np.float64)
         self._entries = _ranks.entries(self._model.lists, len(columns))
         self._ballot = Ballot(classifier.labels)
         pairs = np.arange(len(self._model.power))

@@ -168,7 +168,7 @@ class Estimator(Classifier):
         if front is None:
             return None
         model = _last(self.estimator)
-        X, n_genes = cluster.X[:, columns], len(cluster.genes)
+        X, n_genes = cluster.values(columns), len(cluster.genes)
         if _is_linear(model, len(self.classes)):
             front, weights, bias = self._linear(len(columns))
             return LinearScorer(

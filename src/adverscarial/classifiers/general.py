@@ -32,7 +32,7 @@ class GeneralScorer(Scorer):
         columns = classifier.align(cluster.genes)
         self._place = np.full(len(cluster.genes), -1, dtype=np.int64)
         self._place[columns] = np.arange(len(columns))
-        self._X = cluster.X[:, columns]
+        self._X = cluster.values(columns)
         self._baseline = _answer(classifier.decide(self._X.copy()))  # a function may write into what it is given
 
     @property

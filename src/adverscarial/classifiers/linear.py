@@ -76,7 +76,7 @@ class LinearModel(Classifier):
     def scorer(self, cluster: Cluster, transform: Transform | None = None) -> LinearScorer:  # noqa: D102
         columns = self.align(cluster.genes)
         return LinearScorer(
-            cluster.X[:, columns],
+            cluster.values(columns),
             columns,
             len(cluster.genes),
             self.weights,

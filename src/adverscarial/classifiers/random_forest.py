@@ -146,10 +146,10 @@ class RandomForest(Classifier):
         return Decision(argmax_labels(self.classes, votes), votes)
 
     def scorer(self, cluster: Cluster) -> TreeScorer:  # noqa: D102
-        trees, columns = self.trees, self.align(cluster.genes)
-        return TreeScorer(
-            trees, cluster.X[:, columns], columns, len(cluster.genes), self.classes, link=lambda s: s / len(trees.roots)
-        )
+        trees, tested = self.trees.narrowed()  # the others' values need not be held
+        columns, n_trees = self.align(cluster.genes)[tested], len(trees.roots)
+        X = cluster.values(columns)
+        return TreeScorer(trees, X, columns, len(cluster.genes), self.classes, link=lambda s: s / n_trees)
 
     def state(self) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:  # noqa: D102
         trees = self.trees

@@ -353,7 +353,7 @@ class ScAnnotatRScorer(Scorer):
         self._ballot = Ballot(classifier.labels)
         self._place = np.full(len(cluster.genes), -1, dtype=np.int64)
         self._place[columns] = np.arange(len(columns))
-        self._dtype = cluster.X.dtype
+        self._dtype = cluster.dtype
         others = np.ones(cluster.statistics.n_cells, dtype=bool)
         others[cluster.rows] = False
         self._n_others = int(others.sum())
@@ -365,7 +365,7 @@ class ScAnnotatRScorer(Scorer):
             values -= values[0]
             self._mean[part] = values.mean(axis=0)
             self._squares[part] = ((values - self._mean[part]) ** 2).sum(axis=0)
-        self._X = cluster.X[:, columns].astype(np.float64)
+        self._X = cluster.values(columns).astype(np.float64)
         self._settle()
 
     def _settle(self) -> None:

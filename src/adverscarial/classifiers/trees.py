@@ -8,7 +8,7 @@ sweep over all paths answers the question for thousands of genes at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -84,6 +84,14 @@ class TreeEnsemble:
             total += self.value[node]
         return total
 
+    def narrowed(self) -> tuple[TreeEnsemble, np.ndarray]:
+        """Return the same trees over those genes only that they test, and which these are."""
+        tested, inner = np.unique(self.feature), self.feature >= 0
+        tested = tested[tested >= 0]
+        feature = self.feature.copy()
+        feature[inner] = np.searchsorted(tested, self.feature[inner])
+        return replace(self, feature=feature), tested
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays to store."""
         return {
@@ -141,7 +149,8 @@ class TreeScorer(Scorer):
 
     def _compared(self, X: np.ndarray) -> np.ndarray:
         """Return values as the trees compare them, in the smallest type that holds them."""
-        return np.ascontiguousarray(self._trees.rounded(X), dtype=np.float32 if self._trees.single else np.float64)
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(X, dtype=np.float32 if self._trees.single else np.float64)
 
     def _index_trees(self) -> None:
         """Note which trees, and which of their nodes, test which gene."""

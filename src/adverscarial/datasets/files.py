@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anndata
 import h5py
 import scipy.sparse as sp
 from anndata import AnnData
@@ -41,7 +42,7 @@ def load(path: str | os.PathLike[str], *, backed: bool = False) -> AnnData:
     path
         File or folder.
     backed
-        Leave the matrix of an ``.h5ad`` on disk and read from it when needed.
+        Leave the matrix of an ``.h5ad``, all matrices of a ``.zarr``, on disk and read from them when needed.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def load(path: str | os.PathLike[str], *, backed: bool = False) -> AnnData:
     DataError
         If the file is absent, of an unknown format, damaged, or holds something else.
     ParameterError
-        If `backed` is asked of another format than ``.h5ad``.
+        If `backed` is asked of another format than ``.h5ad`` and ``.zarr``.
     MissingDependencyError
         If the format needs a package that is not installed.
 
@@ -66,17 +67,18 @@ def load(path: str | os.PathLike[str], *, backed: bool = False) -> AnnData:
         raise DataError(_no_such(path))
     with _in_words(path):
         kind = _kind(path)
-        if backed and kind != "h5ad":
+        if backed and kind not in ("h5ad", "zarr"):
             raise ParameterError(
-                f"'{path}' is read as {kind}; backed=True works for .h5ad files only. "
+                f"'{path}' is read as {kind}; backed=True works for .h5ad and .zarr only. "
                 "Leave it out, or write the data as .h5ad first (adata.write_h5ad)."
             )
-        adata = formats.read_h5ad(path, backed=backed) if kind == "h5ad" else _READERS[kind](path)
+        adata = _BACKED[kind](path) if backed else _READERS[kind](path)
         _check(adata, path)
     return adata
 
 
 _READERS = {
+    "h5ad": anndata.read_h5ad,
     "zarr": formats.read_zarr,
     "loom": formats.read_loom,
     "10x h5": formats.read_10x_h5,
@@ -84,6 +86,7 @@ _READERS = {
     "table": formats.read_table,
     "rds": rds.read_sce,
 }
+_BACKED = {"h5ad": formats.read_h5ad_backed, "zarr": formats.read_zarr_backed}
 
 
 @contextmanager

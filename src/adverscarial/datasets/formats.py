@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import anndata
 import h5py
@@ -18,14 +19,28 @@ from adverscarial.errors import DataError, MissingDependencyError, some
 logger = logging.getLogger(__name__)
 
 
-def read_h5ad(path: Path, *, backed: bool = False) -> AnnData:
-    """Read an AnnData file; `backed` leaves its matrix on disk."""
-    return anndata.read_h5ad(path, backed="r" if backed else None)
+def read_h5ad_backed(path: Path) -> AnnData:
+    """Read an AnnData file, but leave its X on disk."""
+    return anndata.read_h5ad(path, backed="r")
 
 
 def read_zarr(path: Path) -> AnnData:
     """Read an AnnData zarr folder."""
     return anndata.io.read_zarr(path)
+
+
+def read_zarr_backed(path: Path) -> AnnData:
+    """Read names and annotations of a zarr folder, but leave X and the layers on disk."""
+    import zarr
+
+    root = zarr.open_group(path, mode="r")
+    parts = {name: anndata.io.read_elem(root[name]) for name in ("obs", "var", "uns", "obsm") if name in root}
+    layers = {name: _on_disk(element) for name, element in root["layers"].members()} if "layers" in root else {}
+    return AnnData(X=_on_disk(root["X"]) if "X" in root else None, layers=layers, **parts)
+
+
+def _on_disk(element: Any) -> Any:
+    return anndata.io.sparse_dataset(element) if hasattr(element, "members") else element
 
 
 def read_loom(path: Path) -> AnnData:

@@ -10,7 +10,7 @@ import scanpy as sc
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._matrix import CellMatrix, copy_of, layer_of
 from adverscarial.errors import DataError, ParameterError
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def preprocess(
             raise ParameterError(f"{name} must be positive, or None to leave that step out; got {value!r}.")
     if adata.n_obs == 0:
         raise DataError("The data set has no cells.")
-    new = adata.to_memory() if adata.isbacked else adata.copy()
+    new = copy_of(adata)
     X = layer_of(new, None)
     CellMatrix(X).check_finite()
     if target_sum is None:

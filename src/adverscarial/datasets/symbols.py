@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from anndata.utils import make_index_unique
 
+from adverscarial._matrix import copy_of
 from adverscarial.errors import DataError, did_you_mean, some
 
 logger = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def gene_symbols(adata: AnnData, column: str | None = None) -> AnnData:
         repeated = names[names.duplicated()].unique()
         logger.info("%d symbols repeat (%s); numbers were added to all but the first.", len(repeated), some(repeated))
         names = make_index_unique(names)
-    new = adata.to_memory() if adata.isbacked else adata.copy()
+    new = copy_of(adata)
     new.var["gene_id"] = np.asarray(old, dtype=object)
     new.var_names = names
     new.var_names.name = None  # an index named like a column cannot be written
