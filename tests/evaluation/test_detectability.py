@@ -99,7 +99,7 @@ def test_distance_is_that_of_a_full_search():
     adata = small(n=80, genes=40, seed=5)
     rows = list(range(20))
     attacked = changed_at(adata, rows, [0, 1, 2], 15.0)
-    pca = PCA(30, svd_solver="full").fit(adata.X)
+    pca = PCA(30, svd_solver="full").fit(adata.X[20:])  # the cells that are not attacked
     real, moved = pca.transform(adata.X), pca.transform(attacked.X)
     means = []
     for cells in (real, moved):
@@ -123,6 +123,34 @@ def test_auc_is_of_cells_not_seen():
     """With more features than cells any classifier fits the cells that it has seen; the AUC must not."""
     rng = np.random.default_rng(1)
     assert held_out_auc(rng.normal(size=(20, 150)), rng.normal(size=(20, 150))) < 0.75
+
+
+@pytest.mark.parametrize("target", ["CD19+ B", "Dendritic"])
+def test_real_cells_in_the_place_of_real_cells_are_hidden(pbmc_small, target):
+    """Half of a type is set aside and put in the place of the other half: no observer can tell which is which."""
+    areas = []
+    for seed in range(4):
+        inside = np.random.default_rng(seed).permutation(np.flatnonzero(pbmc_small.obs["cell_type"] == target))
+        half = len(inside) // 2
+        aside, stay = inside[half : 2 * half], np.sort(inside[:half])
+        adata = pbmc_small[np.setdiff1d(np.arange(pbmc_small.n_obs), aside)].copy()
+        adata.X = adata.X.toarray()
+        place = np.flatnonzero(adata.obs_names.isin(pbmc_small.obs_names[stay]))
+        attacked = changed_at(adata, place, np.arange(adata.n_vars), pbmc_small.X[aside].toarray())
+        areas.append(detectability(adata, attacked, groupby="cell_type", target=target, seed=seed).auc)
+    assert 0.35 < np.mean(areas) < 0.6
+
+
+def test_where_all_cells_are_attacked_half_are_judged():
+    adata = small(n=80, genes=40, seed=2)
+    everywhere = changed_at(adata, list(range(80)), [0, 1, 2], 30.0)
+    found = detectability(adata, everywhere)
+    assert found.cells == 80
+    assert found.visibility > 0.9
+    rng = np.random.default_rng(1)
+    same = adata.copy()
+    same.X = rng.poisson(2.0, adata.shape).astype(float)  # drawn as the original was
+    assert detectability(adata, same).auc < 0.7
 
 
 @pytest.mark.parametrize("form", [sp.csr_matrix, sp.csc_matrix, sp.csr_array])

@@ -23,6 +23,7 @@ _REFERENCE = 10_000  # most cells that the PCA is fitted on
 _JUDGED = 2_000  # most attacked cells that the small classifiers and the neighbour search look at
 _GENES = 200  # most changed genes that the small classifier reads
 _COMPONENTS = 30
+_USUAL = 60  # untouched cells, below which (if the attacked are more) half of the attacked go to the PCA unjudged
 _NEIGHBOURS = 10
 _FOLDS = 5
 _FEWEST = 4  # attacked cells, below which an AUC says nothing
@@ -149,7 +150,9 @@ def detectability(
     30 principal components, the distance from their plane, library size and detected genes; the other of at most 200
     changed genes (those that moved furthest, in units of their standard deviation in the training cells). They are
     judged by 5-fold cross-validation over cells; a cell and its attacked copy are always in the same fold. At most
-    2,000 attacked cells are judged, and the components are fitted on at most 10,000 original cells, drawn by `seed`.
+    2,000 attacked cells are judged. The components are fitted on at most 10,000 of the cells that are not attacked;
+    where those are fewer than 60 and fewer than the attacked, half of the attacked are not judged, and their originals
+    join in. All are drawn by `seed`. So cells swapped for other real cells of their type are hidden, as they should be.
     The nearest real cells of a cell, attacked or not, are 10 originals, never its own. Outliers: further than 5 median
     absolute deviations from the median of the original data, in log(1 + x) (values below 0 mirrored); a cell counts if
     it was none before.
@@ -283,10 +286,14 @@ def _observers(
 ) -> dict[str, float]:
     """Return what needs principal components or a classifier."""
     rng = np.random.default_rng([seed, 0])
-    judged = rows if len(rows) <= _JUDGED else np.sort(rng.choice(rows, _JUDGED, replace=False))
     every = np.arange(before.shape[0])
-    known = every if len(every) <= _REFERENCE else np.sort(rng.choice(every, _REFERENCE, replace=False))
-    pca = _fit_pca(before, known, seed)
+    # components fit the cells that they were made of better than any others, attacked or not: judge none of those
+    usual = np.setdiff1d(every, rows)
+    if len(usual) < min(_USUAL, len(rows)):
+        half = rng.permutation(rows)
+        usual, rows = np.sort([*usual, *half[: len(rows) // 2]]), np.sort(half[len(rows) // 2 :])
+    judged, known = _some(rng, rows, _JUDGED), _some(rng, every, _REFERENCE)
+    pca = _fit_pca(before, _some(rng, usual, _REFERENCE), seed)
     parts = {"neighbour_distance": 1.0}
     old, new = _seen(pca, before, judged), _seen(pca, after, judged)
     if pca is not None:
@@ -299,6 +306,10 @@ def _observers(
     new = np.concatenate([after.rows(block)[:, genes] for block in _blocks(judged)])
     parts["auc_genes"] = held_out_auc(old, new, seed=seed)
     return parts
+
+
+def _some(rng: np.random.Generator, cells: np.ndarray, most: int) -> np.ndarray:
+    return cells if len(cells) <= most else np.sort(rng.choice(cells, most, replace=False))
 
 
 def _fit_pca(matrix: CellMatrix, cells: np.ndarray, seed: int) -> Any:
