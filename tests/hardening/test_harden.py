@@ -264,7 +264,7 @@ def test_on_pbmc3k_examples_help_against_genes_switched_on(shared):
     train, test = adv.datasets.split(cells, "cell_type", seed=0)
     genes = adv.rank_genes(train, "cell_type")[:2000]
     train, test = train[:, genes].copy(), test[:, genes].copy()
-    done = harden(ScAnnotatR(), train, ATTACK, groupby="cell_type", test=test, rounds=1)
+    done = harden(ScAnnotatR(), train, ATTACK, groupby="cell_type", test=test, rounds=2)
     first, last = done.table.iloc[0], done.table.iloc[-1]
     assert last["flipping_genes"] < first["flipping_genes"]
     assert last["attacked_accuracy"] > first["attacked_accuracy"] + 0.1
