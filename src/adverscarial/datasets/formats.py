@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +98,28 @@ def read_10x_mtx(path: Path) -> AnnData:
             f"'{folder}' holds {some(sorted(names), 8)}. A 10x matrix needs three files: either {some(layouts[0])} "
             f"or {some(layouts[1])}. Bring the missing ones, or rename or (un)gzip them to match."
         )
+    _check_numbers(folder / next(name for name in (layouts[0][0], layouts[1][0]) if name in names))
     return sc.read_10x_mtx(folder, prefix=prefix)
+
+
+# outside of numbers and white space; an exponent or a sign without digits
+_NO_NUMBER = re.compile(rb"[^0-9+\-.eE\s]|[eE](?![+-]?[0-9])|[+-](?![0-9.])")
+
+
+def _check_numbers(path: Path) -> None:
+    """Raise a DataError for a damaged number: the compiled reader ends the process over some."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        line = file.readline()
+        while line.startswith(b"%"):
+            line = file.readline()
+        while line:
+            block = line + file.read(2**24) + file.readline()
+            if odd := _NO_NUMBER.search(block):
+                found = block[max(0, odd.start() - 10) : odd.end() + 10]
+                raise DataError(
+                    f"'{path}' holds {found!r} where only numbers should be: it is damaged. Fetch it again."
+                )
+            line = file.readline()
 
 
 def read_table(path: Path) -> AnnData:
