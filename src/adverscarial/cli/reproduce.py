@@ -23,12 +23,17 @@ class Figure(StrEnum):
     """What the paper shows."""
 
     fig2 = "fig2"
+    fig3 = "fig3"
+    fig4 = "fig4"
     table1 = "table1"
     sctype = "sctype"
 
 
-_HELP = """fig2: five classifiers, every cluster, five modifications. table1: one cluster per classifier, timed.
-sctype: the published scType gene sets."""
+_HELP = (
+    "fig2: five classifiers, every cluster, five modifications. fig3: genes that a gradient descent modifies. "
+    "fig4: its strength, accuracy, ROC and F1. table1: one cluster per classifier, timed. "
+    "sctype: the published scType gene sets."
+)
 _COLOURS = {"holds": "green", "does not hold": "yellow", "cannot be judged here": "dim"}
 _FILES = ("--data", "--markers", "--published", "--clusters", "--out")
 
@@ -45,6 +50,9 @@ def reproduce(
         list[str], typer.Option(help="Type to leave out, where it occurs; repeat for several. Not for sctype.")
     ] = ["UNDETERMINED"],  # noqa: B006
     min_cells: Annotated[int, typer.Option(help="Types with fewer cells are left out. Not for sctype.")] = 10,
+    target: Annotated[
+        str | None, typer.Option(help="For fig3 and fig4: the cluster; FCGR3A+ Mono or the largest when left out.")
+    ] = None,
     clusters: Annotated[
         Path | None,
         typer.Option(help="For sctype: CSV of cells (first column) and their clusters (last), named by scType."),
@@ -93,6 +101,10 @@ def reproduce(
         orders = 1 if restarts is None else restarts
         if figure is Figure.table1:
             outcome = paper.table1(setting, restarts=orders, seed=seed, say=say)
+        elif figure is Figure.fig3:
+            outcome = paper.fig3(setting, target=target, seed=seed, quick=quick, say=say)
+        elif figure is Figure.fig4:
+            outcome = paper.fig4(setting, target=target, seed=seed, quick=quick, say=say)
         else:
             outcome = paper.fig2(setting, out=folder, restarts=orders, seed=seed, n_jobs=jobs, say=say)
     tell(outcome, folder, seconds=time.perf_counter() - start, json=json)
@@ -100,7 +112,7 @@ def reproduce(
 
 def say(text: str) -> None:
     """Tell how far it is."""
-    notes.print(text, markup=False, highlight=False)
+    notes.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def read_clusters(path: Path) -> pd.Series:
@@ -133,7 +145,10 @@ def tell(outcome: paper.Outcome, folder: Path, *, seconds: float, json: bool) ->
     console.print(f"[bold]{escape(outcome.title)}[/]")
     for finding in outcome.findings:
         colour = _COLOURS[finding.verdict]
-        console.print(f"[{colour}]{finding.verdict}[/]  {escape(finding.claim)}. [dim]{escape(finding.because)}[/]")
+        console.print(
+            f"[{colour}]{finding.verdict}[/]  {escape(finding.claim)}. [dim]{escape(finding.because)}[/]",
+            soft_wrap=True,
+        )
     notes.print(f"{seconds:,.0f} s. Written: {path}", markup=False)
 
 

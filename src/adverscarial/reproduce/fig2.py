@@ -15,7 +15,7 @@ from adverscarial.evaluation.survey import Task
 from adverscarial.reproduce import findings
 from adverscarial.reproduce.facts import beside
 from adverscarial.reproduce.findings import ABERRANT, FIVE, MEDIUM, totals
-from adverscarial.reproduce.protocol import Say, Setting, accuracy
+from adverscarial.reproduce.protocol import Say, Setting, accuracy, silent
 from adverscarial.reproduce.writing import Outcome, figure_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def fig2(
     restarts: int = 1,
     seed: int = 0,
     n_jobs: int = 1,
-    say: Say = lambda text: None,
+    say: Say = silent,
 ) -> Outcome:
     """Run the paper's survey of five classifiers (Fig. 2A-C) and judge what it says.
 
@@ -52,7 +52,7 @@ def fig2(
     """
     attacks: list[Attack] = [SingleGene(name, search="exact") for name in FIVE]
     attacks += [MaxChange(name, restarts=restarts) for name in FIVE]
-    start = time.perf_counter()
+    resumed = out is not None and (Path(out) / "runs").exists()
     surveys, seconds = [], {}
     for name, model in setting.models.items():
         say(f"Attacking {name}: {len(setting.clusters)} clusters, {len(attacks)} attacks each ...")
@@ -74,13 +74,9 @@ def fig2(
         seconds[name] = time.perf_counter() - begun
     whole = joined(surveys)
     frame = whole.to_frame()
-    elapsed = time.perf_counter() - start
     notes = [
-        *setting.notes,
-        *(f"{name} is left out: {why}" for name, why in setting.left_out.items()),
-        f"{len(whole.tasks)} attacks in {elapsed:,.0f} s with {n_jobs} process(es): "
-        + ", ".join(f"{name} {spent:,.0f} s" for name, spent in seconds.items())
-        + f". Training took {sum(setting.seconds.values()):,.0f} s before.",
+        *setting.said(),
+        _timed(whole, seconds, n_jobs, resumed) + f" Training took {sum(setting.seconds.values()):,.0f} s before.",
         f"Single genes: every gene alone. Signatures: maximal sets, of {restarts} random order(s); the paper's search "
         "stops at groups of 20 genes and does not come back to what it dropped, so its signatures are longer.",
         *(
@@ -102,6 +98,15 @@ def fig2(
         notes=notes,
         shown=["totals"],
     )
+
+
+def _timed(whole: Survey, seconds: dict[str, float], n_jobs: int, resumed: bool) -> str:
+    """Return how long the attacks took; the wall time of an interrupted run says nothing."""
+    said = f"{len(whole.tasks)} attacks; their own times add up to {whole.seconds:,.0f} s."
+    if resumed:
+        return said
+    each = ", ".join(f"{name} {spent:,.0f} s" for name, spent in seconds.items())
+    return f"{said} Wall time with {n_jobs} process(es): {sum(seconds.values()):,.0f} s ({each})."
 
 
 def joined(surveys: list[Survey]) -> Survey:
@@ -169,9 +174,10 @@ def published_rows(frame: pd.DataFrame) -> list[tuple[str, str, object]]:
 def _figures(whole: Survey) -> dict[str, tuple[Figure, str]]:
     from adverscarial import pl
 
-    single = figure_of(pl.vulnerability(whole, kind="single"))
-    several = figure_of(pl.vulnerability(whole, kind="max"))
-    return {
-        "single_genes": (single, "Genes that flip the label alone, by cluster and modification (Fig. 2A)"),
-        "signatures": (several, "Genes that must not change, by cluster and modification (Fig. 2B)"),
+    drawn = {
+        "single_genes": (pl.vulnerability, "single", "Genes that flip the label alone, by cluster (Fig. 2A)"),
+        "signatures": (pl.vulnerability, "max", "Genes that must not change, by cluster (Fig. 2B)"),
+        "impact_single": (pl.impact, "single", "Genes that flip the label alone, a point per cluster (Fig. 2C)"),
+        "impact_max": (pl.impact, "max", "Genes that must not change, a point per cluster (Fig. 2C)"),
     }
+    return {name: (figure_of(draw(whole, kind=kind)), words) for name, (draw, kind, words) in drawn.items()}  # type: ignore[arg-type]

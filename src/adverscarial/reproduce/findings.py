@@ -155,13 +155,15 @@ def tested_per_modified(tested: dict[str, int], modified: dict[str, int], switch
     return Finding(claim, HOLDS if values == sorted(values, reverse=True) else FAILS, f"Here: {listed}.")
 
 
-def alpha_alone(switched: dict[str, dict[float, bool]]) -> Finding:
+def alpha_alone(switched: dict[str, dict[float, bool]], breakable: dict[str, bool]) -> Finding:
     """Judge the paper's Fig. 4B: with epsilon = 0 no alpha makes CGD succeed on scMLP or scRF.
 
     Parameters
     ----------
     switched
         Classifier -> alpha -> whether the label switched, with epsilon = 0.
+    breakable
+        Classifier -> whether it switched with any epsilon: where it never does, alpha alone proves nothing.
     """
     claim = "alpha alone (epsilon = 0) does not break scMLP and scRF"
     names = ["scMLP", "scRF"]
@@ -173,7 +175,10 @@ def alpha_alone(switched: dict[str, dict[float, bool]]) -> Finding:
         f"{len(switched[name])} values up to {max(switched[name]):g}"
         for name in names
     ]
-    return Finding(claim, FAILS if any(broken.values()) else HOLDS, "; ".join(said) + ".")
+    solid = [name for name in names if not breakable.get(name) and not broken[name]]
+    if any(broken.values()) or not solid:
+        return Finding(claim, FAILS if any(broken.values()) else HOLDS, "; ".join(said) + ".")
+    return Finding(claim, OPEN, f"Not even epsilon breaks {' and '.join(solid)}. {'; '.join(said)}.")
 
 
 def fewer_when_stronger(modified: dict[float, int | None], classifier: str) -> Finding:

@@ -25,6 +25,11 @@ from adverscarial.reproduce.cells import prepared
 
 Say = Callable[[str], None]
 
+
+def silent(text: str) -> None:
+    """Tell nobody."""
+
+
 #: the tissue of scType's own table that the paper uses for all its data sets
 TISSUE = "Immune system"
 
@@ -68,6 +73,10 @@ class Setting:
         """Names of the clusters, in order."""
         return sorted(self.test.obs[self.groupby].astype(str).unique())
 
+    def said(self) -> list[str]:
+        """Return the notes, and why classifiers are missing."""
+        return [*self.notes, *(f"{name} is left out: {why}" for name, why in self.left_out.items())]
+
 
 class _Trained(NamedTuple):
     make: Callable[[], Classifier]
@@ -86,7 +95,7 @@ def setting(
     seed: int = 0,
     quick: bool = False,
     only: Collection[str] | None = None,
-    say: Say = lambda text: None,
+    say: Say = silent,
 ) -> Setting:
     """Prepare a data set and train the paper's five classifiers.
 

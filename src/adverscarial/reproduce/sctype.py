@@ -21,7 +21,7 @@ from adverscarial.reproduce import findings
 from adverscarial.reproduce.cells import prepared
 from adverscarial.reproduce.facts import beside, facts
 from adverscarial.reproduce.findings import FIVE, OPEN, Finding
-from adverscarial.reproduce.protocol import Say, usual_tissue
+from adverscarial.reproduce.protocol import Say, silent, usual_tissue
 from adverscarial.reproduce.writing import Outcome
 
 _CLUSTER = "sctype_cluster"
@@ -45,7 +45,7 @@ def sctype(
     restarts: int = 10,
     seed: int = 0,
     n_jobs: int = 1,
-    say: Say = lambda text: None,
+    say: Say = silent,
 ) -> Outcome:
     """Attack scType's own clusters in every way the paper did, and compare with what was published.
 
@@ -100,8 +100,8 @@ def sctype(
     missed = attacked[attacked["status"] == "missed by the published search"]
     by_bisect = bisect_missed(found)
     notes.append(
-        f"The paper's bisection, run here, misses {len(by_bisect):,} of the {int(counts['single_genes'].sum()):,} attacks "
-        "that testing every gene finds (missed_by_bisect.csv)."
+        f"The paper's bisection, run here, misses {len(by_bisect):,} of the {int(counts['single_genes'].sum()):,} "
+        "attacks that testing every gene finds (missed_by_bisect.csv)."
     )
     tables = {"counts": counts, "single_genes": attacked, "missed_by_bisect": by_bisect}
     if published is not None:
@@ -234,7 +234,7 @@ def _judge(
     if same:
         judged += [findings.no_fewer(counts), findings.no_longer(counts)]
     else:
-        why = f"The published counts are of PBMC3k's eight clusters; these {frame['cluster'].nunique()} are others."
+        why = f"The published counts are of eight clusters of PBMC3k; these {counts['cluster'].nunique()} are others."
         judged.append(Finding("The published numbers of genes come out", OPEN, why))
     return [
         *judged,

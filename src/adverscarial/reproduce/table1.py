@@ -16,10 +16,10 @@ from adverscarial.attacks import (
     SingleGene,
 )
 from adverscarial.attacks.result import Result
-from adverscarial.ranking import rank_genes
+from adverscarial.reproduce.descents import ranked
 from adverscarial.reproduce.facts import beside, facts
 from adverscarial.reproduce.findings import Finding
-from adverscarial.reproduce.protocol import Say, Setting
+from adverscarial.reproduce.protocol import Say, Setting, silent
 from adverscarial.reproduce.writing import Outcome
 from adverscarial.statistics import GeneStatistics
 
@@ -60,7 +60,7 @@ def as_published(modification: str, max_split_size: int) -> MaxChange:
     return MaxChange(modification, restarts=1, max_split_size=max_split_size, maximal=False, reference=True)
 
 
-def table1(setting: Setting, *, restarts: int = 1, seed: int = 0, say: Say = lambda text: None) -> Outcome:
+def table1(setting: Setting, *, restarts: int = 1, seed: int = 0, say: Say = silent) -> Outcome:
     """Run each attack of the paper's Table 1 on its cluster, and time it.
 
     Parameters
@@ -79,8 +79,7 @@ def table1(setting: Setting, *, restarts: int = 1, seed: int = 0, say: Say = lam
     -------
     A table with one row per attack, and the paper's numbers and times beside ours.
     """
-    say("Ranking the genes ...")
-    genes = list(rank_genes(setting.test, setting.groupby))
+    genes = ranked(setting, say)
     sizes = setting.test.obs[setting.groupby].astype(str).value_counts()
     statistics = {layer: GeneStatistics(layer_of(setting.test, layer)) for layer in set(setting.layers.values())}
     lines: list[dict[str, object]] = []
@@ -115,7 +114,7 @@ def table1(setting: Setting, *, restarts: int = 1, seed: int = 0, say: Say = lam
         beside=beside(numbers),
         findings=[in_seconds(table)],
         figures={},
-        notes=[*setting.notes, *(f"{name} is left out: {why}" for name, why in setting.left_out.items())],
+        notes=setting.said(),
         shown=["table1"],
     )
 
@@ -150,6 +149,6 @@ def in_seconds(table: pd.DataFrame) -> Finding:
     return Finding(
         claim,
         "holds" if table["seconds"].max() < 60 else "does not hold",
-        f"The paper's {len(pairs)} attacks: {ours:.1f} s here, {theirs / 60:,.0f} minutes there (other computers, other "
-        f"models). The slowest of all: {slowest['classifier']}, {slowest['attack']}, {slowest['seconds']:.1f} s.",
+        f"The paper's {len(pairs)} attacks: {ours:.1f} s here, {theirs / 60:,.0f} minutes there (other computers). "
+        f"The slowest: {slowest['classifier']}, {slowest['attack']}, {slowest['seconds']:.1f} s.",
     )
