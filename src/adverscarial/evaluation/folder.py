@@ -153,7 +153,7 @@ class RunFolder:
         if (self.path / "run.json").exists():
             self._check_same(self._plan(), plan)
         else:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and (not self.path.is_dir() or self._holds_others()):
                 raise StorageError(f"'{self.path}' holds other things than a survey; choose an empty or a new folder.")
             _store.write_json(self.path / "run.json", plan)
         self._tidy()
@@ -165,6 +165,10 @@ class RunFolder:
                 except StorageError as error:
                     logger.warning("%s It is computed again.", error)
         return done
+
+    def _holds_others(self) -> bool:
+        """Return whether files are there that are no half-written plan of a process that was killed."""
+        return any(not (file.name.startswith(".run.json.") and file.suffix == ".part") for file in self.path.iterdir())
 
     def _tidy(self) -> None:
         """Remove files that a killed process left half-written; young ones may be of another that still runs."""

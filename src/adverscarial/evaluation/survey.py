@@ -133,6 +133,7 @@ class Survey:
         return cls(*RunFolder(out).read())
 
 
+@terminable()
 def survey(
     adata: AnnData,
     classifiers: Any,
@@ -243,13 +244,12 @@ def survey(
     else:
         finished = _run_all(work, todo, jobs, backend)
     errors: dict[int, str] = {}
-    with terminable():
-        for outcomes in _shown(finished, len(todo), progress):
-            for number, outcome in outcomes:
-                if isinstance(outcome, Result):
-                    done[number] = outcome
-                else:
-                    errors[number] = outcome
+    for outcomes in _shown(finished, len(todo), progress):
+        for number, outcome in outcomes:
+            if isinstance(outcome, Result):
+                done[number] = outcome
+            else:
+                errors[number] = outcome
     result = Survey(plan, tasks, tuple(done.get(task.number) for task in tasks), errors)
     if folder is not None:
         folder.finish(result.to_frame(), errors)
