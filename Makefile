@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -44,8 +44,13 @@ types: $(VENV)/.dev ## check types
 	@echo "== types"
 	@$(BIN)/mypy
 
+docs: $(VENV)/.dev ## build the documentation into docs/_build/html; a warning is an error
+	@echo "== docs"
+	@rm -rf docs/api
+	@$(BIN)/python -m sphinx -q -W --keep-going -j $(JOBS) docs docs/_build/html
+
 bench: $(VENV)/.dev ## run the benchmarks; prints a table and saves it
 	@$(BIN)/python benchmarks/run.py
 
-clean: ## remove the environment and what demo wrote
-	rm -rf $(VENV) demo
+clean: ## remove the environment and what demo and docs wrote
+	rm -rf $(VENV) demo docs/_build docs/api
