@@ -79,6 +79,10 @@ def did_you_mean(found: object, allowed: Sequence[object]) -> str:
 
     >>> did_you_mean("cell_typ", ["cell_type", "batch"])
     " Did you mean 'cell_type'?"
+    >>> did_you_mean("CD79a", ["CD79B", "CD79A"])
+    " Did you mean 'CD79A'?"
     """
-    close = difflib.get_close_matches(str(found), [str(a) for a in allowed], n=1, cutoff=0.6)
+    names = [str(name) for name in allowed]
+    same = [name for name in names if name.lower() == str(found).lower()]  # of genes that differ by a letter, this one
+    close = same or difflib.get_close_matches(str(found), names, n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -110,9 +110,9 @@ class Witness(ScorerAround):
             If an answer differs from the one before.
         """
         again = self._first.together(*_NO_GENES)
-        before, now = _cells(self._start), _cells(again)
-        if again.rejected or again.label != self._start.label or not np.array_equal(before, now):
-            moved = "" if len(before) != len(now) else f", {int((before != now).sum()):,} of {len(now):,} labels differ"
+        apart = _cells_apart(self._start, again)
+        if again.rejected or again.label != self._start.label or apart:
+            moved = f", {apart:,} of its cells are labelled differently" if apart else ""
             raise _fickle(name, f"about the unmodified cluster '{target}'", self._start.label, again, moved)
         for claim in self._claims:
             again = claim.scorer.together(claim.genes, claim.values)
@@ -120,8 +120,14 @@ class Witness(ScorerAround):
                 raise _fickle(name, f"about {len(claim.genes):,} changed gene(s) of '{target}'", claim.label, again, "")
 
 
-def _cells(answer: Answer) -> np.ndarray:
-    return np.array([answer.share]) if answer.labels is None else np.asarray(answer.labels)
+def _cells_apart(before: Answer, now: Answer) -> int:
+    """Return how many cells are labelled differently; 0 for a classifier that labels whole clusters only.
+
+    The number that such a classifier gives beside its label may differ in the last digit, as sums over all cells do.
+    """
+    if before.labels is None or now.labels is None:
+        return 0
+    return int((np.asarray(before.labels) != np.asarray(now.labels)).sum())
 
 
 def _fickle(name: str, where: str, first: str, again: Answer, more: str) -> ClassifierError:
