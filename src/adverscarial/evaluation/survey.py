@@ -115,11 +115,11 @@ class Survey:
         ]
         return frame[shown].to_string(index=False, na_rep="")
 
-    def report(self, path: str | PathLike[str]) -> Path:
-        """Write the survey as one HTML file that opens without a network."""
+    def report(self, path: str | PathLike[str], **options: Any) -> Path:
+        """Write the survey as one HTML file; options as in :func:`adverscarial.report.write_report`."""
         from adverscarial.report import write_report  # a door up, for convenience; see docs/architecture.md
 
-        return write_report(self, path)
+        return write_report(self, path, **options)
 
     @classmethod
     def load(cls, out: str | PathLike[str]) -> Survey:
