@@ -1,0 +1,220 @@
+"""Each figure end to end on few cells: its numbers are those of the attacks it is made of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from anndata import AnnData
+from PIL import Image
+
+import adverscarial as adv
+from adverscarial.errors import DataError, ParameterError
+from adverscarial.reproduce import (
+    Finding,
+    Outcome,
+    Setting,
+    fig2,
+    fig3,
+    fig4,
+    read_published,
+    sctype,
+    setting,
+    table1,
+    write,
+)
+from adverscarial.reproduce.findings import FIVE
+from adverscarial.reproduce.sctype import Published
+
+MARKERS = {"B": ["CD79A", "CD79B", "MS4A1"], "NK": ["GNLY", "NKG7"], "Myeloid": ["LYZ", "CST3"]}
+
+
+@pytest.fixture(scope="module")
+def survey_of_five(few: Setting, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
+    out = tmp_path_factory.mktemp("fig2")
+    return fig2(few, out=out), out
+
+
+def test_fig2_attacks_every_cluster_in_every_way(survey_of_five: tuple[Outcome, Path], few: Setting) -> None:
+    attacks = survey_of_five[0].tables["attacks"]
+    assert len(attacks) == 5 * len(few.clusters) * 2 * len(FIVE)
+    assert attacks["complete"].all()
+    single = attacks[attacks["attack"] == "SingleGene"]
+    assert (single["tested"] == few.test.n_vars).all()
+    assert attacks[attacks["attack"] == "MaxChange"]["maximal"].all()
+
+
+def test_fig2_numbers_are_those_of_the_attacks(survey_of_five: tuple[Outcome, Path], few: Setting) -> None:
+    outcome, _ = survey_of_five
+    attack = adv.attacks.SingleGene("perc99")
+    wanted = sum(
+        len(attack(few.test, few.models["scType"], groupby="cell_type", target=name).genes) for name in few.clusters
+    )
+    totals = outcome.tables["totals"].set_index(["classifier", "number of"])
+    assert totals.loc[("scType", "single genes that flip"), "perc99"] == wanted
+    genes = outcome.tables["flipping_genes"].query("classifier == 'scType' and modification == 'perc99'")
+    assert len(genes) == wanted
+    assert set(outcome.tables["flipping_genes"]["modification"]) <= {"perc1", "perc99", "decile+5"}
+    assert [finding.verdict for finding in outcome.findings].count("cannot be judged here") == 0
+
+
+def test_fig2_goes_on_where_it_was(survey_of_five: tuple[Outcome, Path], few: Setting) -> None:
+    outcome, out = survey_of_five
+    files = sorted(out.glob("runs/*/results/*.npz"))
+    assert len(files) == len(outcome.tables["attacks"])
+    times = {file: file.stat().st_mtime_ns for file in files}
+    files[0].unlink()
+    again = fig2(few, out=out)
+    assert {file for file in files if file.stat().st_mtime_ns != times[file]} == {files[0]}
+    pd.testing.assert_frame_equal(again.tables["attacks"], outcome.tables["attacks"])
+    assert any("Wall time" in note for note in outcome.notes)
+    assert not any("Wall time" in note for note in again.notes)
+
+
+def test_fig2_of_a_failing_classifier_says_so(few: Setting) -> None:
+    def broken(X: pd.DataFrame) -> list[str]:
+        if len(set(X.iloc[:, 0])) == 1:  # a percentile in all cells
+            raise RuntimeError("lost")
+        return ["B" if x > 0 else "NK" for x in X.iloc[:, 0]]
+
+    one = setting(few.train, groupby="cell_type", name="x", only=["scRF"], quick=True)
+    one.models["scRF"] = adv.classifiers.wrap(broken, classes=["B", "NK"])
+    outcome = fig2(one)
+    assert any(note.startswith("Failed: scRF") and "lost" in note for note in outcome.notes)
+    assert {finding.verdict for finding in outcome.findings} == {"cannot be judged here"}
+    assert outcome.tables["totals"].isna().any(axis=None)
+
+
+def test_what_is_written(survey_of_five: tuple[Outcome, Path], tmp_path: Path) -> None:
+    outcome, _ = survey_of_five
+    path = write(outcome, tmp_path / "new", command="adverscarial reproduce fig2")
+    text = path.read_text()
+    assert all(f"**{finding.verdict}**: {finding.claim}" in text for finding in outcome.findings)
+    assert "adverscarial reproduce fig2" in text
+    assert "| single genes, all clusters: scRF, all five |" in text
+    for name, table in outcome.tables.items():
+        assert len(pd.read_csv(tmp_path / "new" / f"{name}.csv")) == len(table)
+    for name in outcome.figures:
+        picture = tmp_path / "new" / f"{name}.png"
+        assert f"]({name}.png)" in text
+        assert picture.stat().st_size < 200_000
+        assert min(Image.open(picture).size) > 200
+    assert not list((tmp_path / "new").glob(".*"))
+
+
+def test_a_bar_in_a_name_does_not_break_the_table(tmp_path: Path) -> None:
+    table = pd.DataFrame({"cluster": ["T|B"], "n": [1234], "share": [0.25], "none": [None]})
+    outcome = Outcome("x", {"t": table}, table.iloc[:0], [Finding("c", "holds", "b.")], {}, [], shown=["t"])
+    assert "| T\\|B | 1,234 | 0.25 |  |" in write(outcome, tmp_path).read_text()
+
+
+def test_fig3(few: Setting) -> None:
+    outcome = fig3(few, target="CD19+ B", quick=True)
+    table = outcome.tables["descents"]
+    assert set(table["classifier"]) == {"scType", "scAnnotatR", "scRF", "scMLP"}
+    assert set(table["cluster"]) == {"CD19+ B"}
+    row = table.query("classifier == 'scMLP' and strength == 10").iloc[0]
+    genes = list(adv.rank_genes(few.test, "cell_type"))[:50]
+    attack = adv.attacks.ClusterGradientDescent(10, 10, genes=genes)
+    result = attack(few.test, few.models["scMLP"], groupby="cell_type", target="CD19+ B")
+    assert (row["modified"], row["success"]) == (len(result.modified_genes), result.success)
+    wide = outcome.tables["modified_genes"].set_index("classifier")
+    assert (wide.loc["scMLP", "10"] == row["modified"]) if row["success"] else pd.isna(wide.loc["scMLP", "10"])
+    assert len(outcome.findings) == 4
+
+
+def test_fig4(few: Setting) -> None:
+    outcome = fig4(few, target="CD19+ B", quick=True)
+    table = outcome.tables["sweep"]
+    assert len(table) == 4 * 3 * 3
+    assert set(outcome.figures) == {"a_ratio", "b_alpha", "b_epsilon", "b_both", "c_accuracy", "d_roc", "e_f1"}
+    curves = outcome.tables["curves"]
+    first = curves[curves["n_genes"] == 0].set_index("classifier")
+    inside = few.test.obs["cell_type"] == "CD19+ B"
+    kept = few.models["scRF"].predict(few.test[inside]) == first.loc["scRF", "label"]
+    assert first.loc["scRF", "accuracy"] == pytest.approx(kept.mean())
+
+
+def test_fig4_refuses_a_cluster_that_is_not_there(few: Setting) -> None:
+    with pytest.raises(ParameterError, match=r"Did you mean 'CD19\+ B'"):
+        fig4(few, target="CD19 B")
+
+
+def test_descents_need_scores(few: Setting, few_cells: AnnData) -> None:
+    only = setting(few_cells, groupby="cell_type", name="x", only=["CHETAH"])
+    with pytest.raises(ParameterError, match="follows scores"):
+        fig3(only)
+
+
+def test_table1(few: Setting) -> None:
+    lines: list[str] = []
+    outcome = table1(few, say=lines.append)
+    table = outcome.tables["table1"]
+    largest = few.test.obs["cell_type"].value_counts().index[0]
+    assert set(table["cluster"]) == {largest}  # none of the paper's clusters is there
+    assert len(table) == len(lines) - 1 == 6 + 5 * 2 + 5
+    assert not table.duplicated(["classifier", "attack"]).any()
+    row = table[(table["classifier"] == "scType") & (table["attack"] == "single genes, perc99")].iloc[0]
+    result = adv.attacks.SingleGene("perc99")(few.test, few.models["scType"], groupby="cell_type", target=largest)
+    assert row["genes"] == len(result.genes)
+    assert outcome.beside["paper"].tolist()[:2] == ["0", "240"]
+
+
+def marked(cells: AnnData, published: Published | None = None) -> Outcome:
+    table = pd.DataFrame({"cell_type": list(MARKERS), "positive": [",".join(genes) for genes in MARKERS.values()]})
+    return sctype(cells, groupby="cell_type", name="few", markers=table, published=published, restarts=2)
+
+
+def test_sctype_against_published_attacks(few_cells: AnnData) -> None:
+    plain = marked(few_cells)
+    counts = plain.tables["counts"]
+    assert set(counts["cluster"]) <= set(MARKERS)  # clusters are called by scType, and joined
+    assert len(counts) == counts["cluster"].nunique() * len(FIVE)
+    genes = plain.tables["single_genes"]
+    assert counts["single_genes"].sum() == len(genes)
+    assert (genes["status"] == "").all()
+    assert plain.findings[0].verdict == "cannot be judged here"  # counts of other clusters
+    known: Published = {cluster: {name: {} for name in FIVE} for cluster in set(counts["cluster"])}
+    for row in genes.iloc[1:].itertuples():
+        known[row.cluster][row.modification][row.gene] = row.label
+    beside_it = marked(few_cells, known)
+    missed = beside_it.tables["missed_by_the_published_search"]
+    assert missed[["cluster", "modification", "gene"]].to_numpy().tolist() == [
+        genes.iloc[0][["cluster", "modification", "gene"]].tolist()
+    ]
+    assert beside_it.findings[0].verdict == "holds"
+    last = genes.iloc[-1]
+    known[last["cluster"]][last["modification"]][last["gene"]] = "another label"
+    known[last["cluster"]][last["modification"]]["NOSUCHGENE"] = "x"
+    wrong = marked(few_cells, known)
+    assert wrong.findings[0].verdict == "does not hold"
+    assert "1 with another label, 1 not" in wrong.findings[0].because
+
+
+def test_sctype_clusters_of_other_cells(few_cells: AnnData) -> None:
+    with pytest.raises(DataError, match="is among the data's"):
+        sctype(few_cells, groupby="cell_type", name="x", clusters=pd.Series({"no such cell": "B"}))
+
+
+def test_read_published(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"B": {"perc1": {"single_gene": {"CD79A": "NK"}, "max_change_signature": []}}}))
+    assert read_published(path) == {"B": {"perc1": {"CD79A": "NK"}}}
+    for text in ("[1]", "{", '{"B": {"perc1": {}}}'):
+        path.write_text(text)
+        with pytest.raises(DataError, match="Expected JSON"):
+            read_published(path)
+
+
+def test_pbmc3k_sctype_of_one_cluster(shared: Path) -> None:
+    """The paper's data: B under the 99th percentile, beside the published 27 genes of its signature."""
+    cells = adv.datasets.load(shared / "data" / "pbmc3k.h5ad")
+    markers = shared / "data" / "sctype_db.tsv"
+    found = setting(cells, groupby="cell_type", name="pbmc3k", markers=markers, only=["scType"])
+    assert (found.train.n_obs, found.test.n_obs) == (1_321, 1_317)
+    attack = adv.attacks.MaxChange("perc99", restarts=1)
+    result = attack(found.test, found.models["scType"], groupby="cell_type", target="B")
+    assert result.maximal
+    assert len(result.signature) <= 27
