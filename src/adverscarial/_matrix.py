@@ -6,6 +6,7 @@ Nothing here makes more dense than what was asked for: some rows, or some column
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,34 @@ class CellMatrix:
         return sp.vstack([self._stretch(near) for near in np.split(index, self._gaps(index))], format="csr")
 
     def _stretch(self, index: np.ndarray) -> sp.csr_matrix:
-        return _sound(self.X[int(index[0]) : int(index[-1]) + 1])[index - index[0]]
+        return self._read(int(index[0]), int(index[-1]) + 1)[index - index[0]]
+
+    @cached_property
+    def _bounds(self) -> np.ndarray:
+        """Where in a file each cell starts (or each gene, where it is held so)."""
+        if self._sparse_file:
+            return np.asarray(self.X.group["indptr"][:], dtype=np.int64)
+        return np.arange(self.shape[0] + 1) * self.shape[1]
+
+    def _read(self, start: int, stop: int) -> Any:
+        """Return some cells of a sparse file (or some genes, where it is held so).
+
+        anndata's own slices cost milliseconds each where there are millions of cells. The indices are checked: wrong
+        ones would crash compiled code.
+        """
+        first, last = self._bounds[start], self._bounds[stop]
+        data, indices = (self.X.group[name][first:last] for name in ("data", "indices"))
+        form, shape = sp.csr_matrix, (stop - start, self.shape[1])
+        if self.gene_by_gene:
+            form, shape = sp.csc_matrix, (self.shape[0], stop - start)
+        try:
+            piece = form((data, indices, self._bounds[start : stop + 1] - first), shape=shape)
+            piece.check_format(full_check=True)
+        except ValueError as error:
+            raise DataError(
+                f"The sparse matrix in the file is damaged: {error}. Copy the file again, or write it anew."
+            ) from error
+        return piece
 
     def _gaps(self, index: np.ndarray) -> np.ndarray:
         """Return where to cut sorted positions of cells, so that each part is worth reading in one go."""
@@ -143,16 +171,11 @@ class CellMatrix:
 
         Each piece comes as it is held, with its place, and holds some million values; it is checked to be finite.
         """
-        if self._sparse_file:
-            bounds = np.asarray(self.X.group["indptr"][:], dtype=np.int64)
-        else:
-            bounds = np.arange(self.shape[0] + 1) * self.shape[1]
-        start = 0
+        bounds, start = self._bounds, 0
         while start < len(bounds) - 1:
             stop = int(np.searchsorted(bounds, bounds[start] + _VALUES_PER_READ, side="right")) - 1
             here = slice(start, max(start + 1, stop))
-            piece = self.X[:, here] if self.gene_by_gene else self.X[here]
-            piece = _sound(piece) if sp.issparse(piece) else self._dense(piece)
+            piece = self._read(here.start, here.stop) if self._sparse_file else self._dense(self.X[here])
             _refuse_not_finite(np.asarray(piece.data) if sp.issparse(piece) else piece)
             yield here, piece
             start = here.stop
@@ -199,15 +222,6 @@ class CellMatrix:
         if not self._checked and (sp.issparse(self.X) or isinstance(self.X, np.ndarray)):
             _refuse_not_finite(self.X.data if sp.issparse(self.X) else self.X)
             self._checked = True
-
-
-def _sound(piece: Any) -> Any:
-    """Return a sparse piece of a file, once its indices are known to lie inside: others crash compiled code."""
-    try:
-        piece.check_format(full_check=True)
-    except ValueError as error:
-        raise DataError(f"The sparse matrix in the file is damaged: {error}. Copy or write it anew.") from error
-    return piece
 
 
 def _refuse_not_finite(values: np.ndarray) -> None:
