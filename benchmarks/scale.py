@@ -94,7 +94,7 @@ def row(name: str, first: dict[str, float], again: dict[str, float]) -> dict[str
         "cells, file": f"{first['cells']:,} {name.split('.')[1]}",
         "values": f"{first['values'] / 1e6:,.1f} M",
         "attacked": f"{first['attacked']:,}",
-        "their rows, s": f"{first['rows']:.1f}",
+        "their rows, s": f"{again['rows']:.1f}",
         "statistics, s": f"{first['statistics']:.1f}",
         "per million values, s": f"{first['statistics'] / first['values'] * 1e6:.3f}",
         "kept, s": f"{again['statistics']:.1f}",
