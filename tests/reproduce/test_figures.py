@@ -152,7 +152,7 @@ def test_descents_need_scores(few: Setting, few_cells: AnnData) -> None:
 def test_table1(few: Setting) -> None:
     lines: list[str] = []
     outcome = table1(few, say=lines.append)
-    table = outcome.tables["table1"]
+    table = outcome.tables["attacks"]
     largest = few.test.obs["cell_type"].value_counts().index[0]
     assert set(table["cluster"]) == {largest}  # none of the paper's clusters is there
     assert len(table) == len(lines) - 1 == 6 + 5 * 2 + 5

@@ -110,12 +110,12 @@ def table1(setting: Setting, *, restarts: int = 1, seed: int = 0, say: Say = sil
     table = pd.DataFrame(lines)
     return Outcome(
         title=f"Table 1 on {setting.name}: one cluster per classifier, and the seconds it takes",
-        tables={"table1": table},
+        tables={"attacks": table},
         beside=beside(numbers),
         findings=[in_seconds(table)],
         figures={},
         notes=setting.said(),
-        shown=["table1"],
+        shown=["attacks"],
     )
 
 
