@@ -130,6 +130,13 @@ def test_fig4(few: Setting) -> None:
     outcome = fig4(few, target="CD19+ B", quick=True)
     table = outcome.tables["sweep"]
     assert len(table) == 4 * 3 * 3
+    as_in_r = outcome.tables["sweep_as_in_r"]
+    assert as_in_r["classifier"].tolist() == ["scRF"] * 3 + ["scMLP"] * 3
+    row = as_in_r.query("classifier == 'scMLP' and alpha == 2").iloc[0]
+    genes = list(adv.rank_genes(few.test, "cell_type"))[:50]
+    attack = adv.attacks.ClusterGradientDescent(2, 0, genes=genes, reference=True)
+    result = attack(few.test, few.models["scMLP"], groupby="cell_type", target="CD19+ B")
+    assert (row["tested"], row["modified"]) == (len(result.tested_genes), len(result.modified_genes))
     assert set(outcome.figures) == {"a_ratio", "b_alpha", "b_epsilon", "b_both", "c_accuracy", "d_roc", "e_f1"}
     curves = outcome.tables["curves"]
     first = curves[curves["n_genes"] == 0].set_index("classifier")

@@ -128,7 +128,7 @@ def test_tested_per_modified() -> None:
     ],
 )
 def test_alpha_alone(alone: Any, breakable: Any, verdict: str) -> None:
-    assert findings.alpha_alone(alone, breakable).verdict == verdict
+    assert findings.alpha_alone(alone, breakable, "by steps").verdict == verdict
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from adverscarial.attacks import ClusterGradientDescent
 from adverscarial.errors import ParameterError, did_you_mean, some
 from adverscarial.evaluation import sweep
 from adverscarial.ranking import rank_genes
@@ -61,14 +62,25 @@ def swept(
     *,
     seed: int,
     say: Say,
+    names: Sequence[str] | None = None,
+    reference: bool = False,
 ) -> pd.DataFrame:
-    """Return the tables of :func:`adverscarial.evaluation.sweep` for each classifier and cluster, below each other."""
+    """Return the tables of :func:`adverscarial.evaluation.sweep` for each classifier and cluster, below each other.
+
+    Parameters
+    ----------
+    names
+        Classifiers; all with scores, when left out.
+    reference
+        Step as the published runs did, by the R code instead of the paper's equation (4).
+    """
     tables = []
-    for name in scored(setting):
+    attack = ClusterGradientDescent(genes=genes, reference=reference)
+    for name in scored(setting) if names is None else names:
         start = time.perf_counter()
         for target in targets:
             table = sweep(
-                setting.test, setting.models[name], groupby=setting.groupby, target=target, genes=genes,
+                setting.test, setting.models[name], groupby=setting.groupby, target=target, attack=attack,
                 strengths=strengths, kinds=kinds, layer=setting.layers[name], seed=seed, progress=False,
             )  # fmt: skip
             tables.append(table.assign(classifier=name))  # the name in the paper

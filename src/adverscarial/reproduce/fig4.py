@@ -51,22 +51,23 @@ def fig4(
     curves = {name: _along(setting, name, cluster, genes[:_ALONG], seed) for name in scored(setting)}
     lines = pd.concat([curve.to_frame().assign(classifier=name) for name, curve in curves.items()], ignore_index=True)
     one = table[(table["kind"] == "both") & (table["strength"] == 1)].set_index("classifier")
-    alone = table[(table["kind"] == "alpha") & (table["strength"] > 0)]
+    names = [name for name in ("scRF", "scMLP") if name in curves]
+    as_in_r = swept(setting, [cluster], genes, strengths, ["alpha"], seed=seed, say=say, names=names, reference=True)
+    breakable = {str(name): bool(part["success"].any()) for name, part in table.groupby("classifier")}
     return Outcome(
         title=f"Fig. 4 on {setting.name}: strength of a gradient descent, accuracy, ROC and F1",
-        tables={"sweep": table, "curves": lines[["classifier", *(c for c in lines if c != "classifier")]]},
+        tables={
+            "sweep": table,
+            "sweep_as_in_r": as_in_r,
+            "curves": lines[["classifier", *(c for c in lines if c != "classifier")]],
+        },
         beside=beside(_published(one)),
         findings=[
             findings.tested_per_modified(
                 one["tested"].to_dict(), one["modified"].to_dict(), one["success"].astype(bool).to_dict()
             ),
-            findings.alpha_alone(
-                {
-                    str(name): dict(zip(part["strength"], part["success"], strict=True))
-                    for name, part in alone.groupby("classifier")
-                },
-                table[table["epsilon"] > 0].groupby("classifier")["success"].any().to_dict(),
-            ),
+            findings.alpha_alone(_switched(as_in_r), breakable, "by the steps of the R code"),
+            findings.alpha_alone(_switched(table), breakable, "by the steps of equation (4)"),
         ],
         figures=_figures(table, curves, cluster),
         notes=[
@@ -74,8 +75,19 @@ def fig4(
             f"Cluster '{cluster}', the first {len(genes)} genes of the ranking. Sweeps stop at the switch.",
             f"Curves: alpha = epsilon = 1 through {min(_ALONG, len(genes))} genes, going on after the switch; positive "
             "cells are those of the cluster, the score is that of the label it had.",
+            "The published runs step as the R code does, which forgets the sign of a value: with alpha alone a negative "
+            "z-score then goes the wrong way. Equation (4) of the paper has the sign, and so has this package.",
         ],
     )
+
+
+def _switched(table: pd.DataFrame) -> dict[str, dict[float, bool]]:
+    """Return classifier -> alpha -> whether the label switched, with epsilon = 0."""
+    alone = table[(table["kind"] == "alpha") & (table["strength"] > 0)]
+    return {
+        str(name): dict(zip(part["strength"], part["success"].astype(bool), strict=True))
+        for name, part in alone.groupby("classifier")
+    }
 
 
 def _along(setting: Setting, name: str, cluster: str, genes: list[str], seed: int) -> Curve:

@@ -155,7 +155,7 @@ def tested_per_modified(tested: dict[str, int], modified: dict[str, int], switch
     return Finding(claim, HOLDS if values == sorted(values, reverse=True) else FAILS, f"Here: {listed}.")
 
 
-def alpha_alone(switched: dict[str, dict[float, bool]], breakable: dict[str, bool]) -> Finding:
+def alpha_alone(switched: dict[str, dict[float, bool]], breakable: dict[str, bool], steps: str) -> Finding:
     """Judge the paper's Fig. 4B: with epsilon = 0 no alpha makes CGD succeed on scMLP or scRF.
 
     Parameters
@@ -163,9 +163,11 @@ def alpha_alone(switched: dict[str, dict[float, bool]], breakable: dict[str, boo
     switched
         Classifier -> alpha -> whether the label switched, with epsilon = 0.
     breakable
-        Classifier -> whether it switched with any epsilon: where it never does, alpha alone proves nothing.
+        Classifier -> whether it switched with any setting: where it never does, alpha alone proves nothing.
+    steps
+        How the genes were moved, for the statement.
     """
-    claim = "alpha alone (epsilon = 0) does not break scMLP and scRF"
+    claim = f"alpha alone (epsilon = 0) does not break scMLP and scRF, {steps}"
     names = ["scMLP", "scRF"]
     if any(not switched.get(name) for name in names):
         return Finding(claim, OPEN, _missing(names))
@@ -178,7 +180,7 @@ def alpha_alone(switched: dict[str, dict[float, bool]], breakable: dict[str, boo
     solid = [name for name in names if not breakable.get(name) and not broken[name]]
     if any(broken.values()) or not solid:
         return Finding(claim, FAILS if any(broken.values()) else HOLDS, "; ".join(said) + ".")
-    return Finding(claim, OPEN, f"Not even epsilon breaks {' and '.join(solid)}. {'; '.join(said)}.")
+    return Finding(claim, OPEN, f"No setting breaks {' and '.join(solid)}. {'; '.join(said)}.")
 
 
 def fewer_when_stronger(modified: dict[float, int | None], classifier: str) -> Finding:
