@@ -40,3 +40,25 @@ def test_unfinished_and_absent(run, finished, tmp_path):
     assert code == 2
     assert "the report is an .html file" in err
     assert not (tmp_path / "report.html").exists()
+
+
+def test_with_the_cells_the_flips_are_shown(run, pbmc_small, tmp_path):
+    model = adv.classifiers.Markers().fit(pbmc_small, "cell_type")
+    attack, (_, half) = adv.attacks.SingleGene("fixed:50"), adv.datasets.split(pbmc_small, "cell_type", seed=0)
+    adv.survey(half, model, attacks=attack, groupby="cell_type", targets=["Dendritic"], out=tmp_path / "run")
+    pbmc_small.write_h5ad(tmp_path / "cells.h5ad")
+    model.save(tmp_path / "model")
+    adv.classifiers.Markers().fit(half, "cell_type").save(tmp_path / "other")
+    # the whole file is given, and the half that was attacked is found in it
+    options = ("--data", tmp_path / "cells.h5ad", "--classifier")
+    code, _, err = run("report", tmp_path / "run", *options, tmp_path / "model")
+    assert code == 0, err
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "Two scatter plots of all cells" in text
+    assert "Scatter plot of attacks, visibility" in text
+    code, _, err = run("report", tmp_path / "run", *options, tmp_path / "other")
+    assert code == 2
+    assert "none of the classifiers of this survey" in err.replace("\n", " ")
+    code, _, err = run("report", tmp_path / "run", "--classifier", tmp_path / "model")
+    assert code == 2
+    assert "--classifier needs --data" in err.replace("\n", " ")

@@ -1,4 +1,4 @@
-"""``adverscarial report``: the HTML report of a finished survey, made again."""
+"""``adverscarial report``: the HTML report of a finished survey, made again, with the cells where they are given."""
 
 from __future__ import annotations
 
@@ -6,29 +6,72 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from anndata import AnnData
 
-from adverscarial.cli.app import AsJson, notes, print_json, working
-from adverscarial.errors import ParameterError
+from adverscarial import datasets
+from adverscarial.classifiers import Classifier, load
+from adverscarial.cli.app import AsJson, Prepare, Preprocess, Trust, notes, print_json, read, working
+from adverscarial.errors import DataError, ParameterError, some
 from adverscarial.evaluation import Survey
+from adverscarial.evaluation.folder import classifier_fingerprint
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a finished survey.")],
     out: Annotated[Path | None, typer.Option(help="HTML file; report.html in the folder when left out.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The cells that were attacked: adds the most telling flips, before and after.")
+    ] = None,
+    preprocess: Prepare = Preprocess.none,
+    classifier: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --data, a saved classifier of the survey: adds harm and visibility. Repeat for more."),
+    ] = None,
+    trust: Trust = False,
     json: AsJson = False,
 ) -> None:
-    """Write the HTML report of a finished survey again, from its folder alone.
+    """Write the HTML report of a finished survey again, from its folder, and with --data from the cells.
 
-    Example:  adverscarial report run/ --out report.html
+    Example:  adverscarial report run/ --data pbmc3k.h5ad --preprocess counts --out report.html
     """
     path = run / "report.html" if out is None else out
     if path.suffix not in (".html", ".htm"):
         raise ParameterError(f"--out ends in '{path.suffix}'; the report is an .html file.")
+    if classifier and data is None:
+        raise ParameterError("--classifier needs --data: harm and visibility are measured on the cells.")
     with working(f"Reading {run} ..."):
         survey = Survey.load(run)
-        survey.report(path)
+    models = _matched(survey, classifier or [], trust)
+    cells = None if data is None else _attacked(survey, read(data, preprocess))
+    with working("Writing the report ..."):
+        survey.report(path, adata=cells, classifiers=models)
     if json:
         print_json({"report": str(path), "attacks": len(survey.tasks), "failed": len(survey.errors)})
         return
     failed = f", {len(survey.errors):,} failed" if survey.errors else ""
     notes.print(f"Report: {path}   {len(survey.tasks):,} attacks{failed}", markup=False)
+
+
+def _matched(survey: Survey, files: list[Path], trust: bool) -> dict[str, Classifier]:
+    """Return saved classifiers by their names in the survey, which their content tells."""
+    names = {mark: name for name, mark in survey.plan["classifiers"].items()}
+    models = {}
+    for file in files:
+        model = load(file, trust=trust)
+        mark = classifier_fingerprint(model)
+        if mark not in names:
+            raise ParameterError(
+                f"'{file}' is none of the classifiers of this survey ({some(names.values())}): its content differs."
+            )
+        models[names[mark]] = model
+    return models
+
+
+def _attacked(survey: Survey, adata: AnnData) -> AnnData:
+    """Return the cells that were attacked: all, or the half that ``adverscarial survey`` left out of training."""
+    data = survey.plan["data"]
+    if data["groupby"] not in adata.obs:
+        raise DataError(f"The data have no column '{data['groupby']}' in obs, which the survey's clusters come from.")
+    if adata.n_obs == data["cells"]:
+        return adata
+    return datasets.split(adata, data["groupby"], seed=survey.plan["seed"])[1]

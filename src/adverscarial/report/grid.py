@@ -119,7 +119,7 @@ def headings(attacks: list[Attack]) -> dict[str, str]:
     short = {key: str(getattr(attack, "modification", "")) or key for key, attack in different.items()}
     times = Counter(short.values())
     for key, attack in different.items():
-        if times[short[key]] > 1 and (extra := _settings(attack)):
+        if times[short[key]] > 1 and (extra := settings(attack)):
             short[key] += f" ({extra})"
     seen: Counter[str] = Counter()
     for key, name in short.items():  # two functions may have one name
@@ -128,11 +128,10 @@ def headings(attacks: list[Attack]) -> dict[str, str]:
     return short
 
 
-def _settings(attack: Attack) -> str:
-    """Return the settings that are not the default, without the modification."""
+def settings(attack: Attack) -> str:
+    """Return the settings that are not the default, without the modification; lists of genes are only counted."""
     chosen = {f.name: getattr(attack, f.name) for f in fields(attack) if getattr(attack, f.name) != f.default}  # type: ignore[arg-type]
     chosen.pop("modification", None)
-    # a list of genes is too long for a heading
     texts = {k: f"{len(v):,} given" if isinstance(v, list | tuple) else str(v) for k, v in chosen.items()}
     return ", ".join(f"{name}={text}" for name, text in texts.items())
 

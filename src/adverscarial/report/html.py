@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from anndata import AnnData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from adverscarial import _store
-from adverscarial.attacks import MaxChange, MaxChangeResult, Result, SingleGene, SingleGeneResult
 from adverscarial.errors import ParameterError, StorageError
 from adverscarial.evaluation.survey import Survey
 from adverscarial.modifications import Modification
 from adverscarial.report import words
-from adverscarial.report.grid import MEANING, Entry, Grid, Kind, grids, heat
+from adverscarial.report.cells import Seen, seen
+from adverscarial.report.figures import Album, counts
+from adverscarial.report.grid import MEANING, Grid, Kind, grids, heat
+from adverscarial.report.others import sections
+from adverscarial.report.places import places
+from adverscarial.report.ranking import rankings
+from adverscarial.report.tables import downloads
 
-#: flips of one attack on one cluster that get a table row; the genes behind them are listed by name
-_ROWS = 1000
+_LONG = 160  # letters of an attack that are shown at once
 
 
-def write_report(survey: Survey, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
+def write_report(
+    survey: Survey,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    adata: AnnData | None = None,
+    classifiers: Mapping[str, Any] | None = None,
+) -> Path:
     """Write a survey as one HTML file that needs nothing else: no network, no fonts, no scripts of others.
 
     Parameters
@@ -33,6 +46,12 @@ def write_report(survey: Survey, path: str | os.PathLike[str], *, title: str | N
         File to write, in one step; an older one is replaced.
     title
         Heading of the report.
+    adata
+        The cells that were attacked. With them, the report shows the most telling flip of each classifier, before and
+        after: an embedding, and a heatmap (needs the extra ``figures``). Takes seconds per classifier.
+    classifiers
+        With `adata`: the classifiers by their names in the survey, to measure harm and visibility of the attacks on
+        that flip's cluster. Takes seconds per attack.
 
     Returns
     -------
@@ -41,7 +60,9 @@ def write_report(survey: Survey, path: str | os.PathLike[str], *, title: str | N
     Raises
     ------
     ParameterError
-        If `survey` is something else.
+        If `survey` is something else, or `classifiers` are given without `adata` or are others.
+    DataError
+        If `adata` are not the cells that were attacked.
     StorageError
         If the file cannot be written.
 
@@ -58,7 +79,10 @@ def write_report(survey: Survey, path: str | os.PathLike[str], *, title: str | N
             f"write_report needs a Survey, got {type(survey).__name__}. Make one with adverscarial.survey(...), "
             "or read a finished one with Survey.load(folder)."
         )
-    text = _environment().get_template("report.html.j2").render(_content(survey, title))
+    if classifiers and adata is None:
+        raise ParameterError("classifiers= are asked about cells: give adata=, too.")
+    cells = [] if adata is None else seen(survey, adata, classifiers)
+    text = _environment().get_template("report.html.j2").render(_content(survey, title, cells))
     try:
         return _store.write_text(path, text)
     except OSError as error:
@@ -74,7 +98,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=lambda n: f"{n:,}", percent=words.percent, count=words.count, breakable=_breakable, paint=_paint
+        number=lambda n: f"{n:,}",
+        decimal=words.decimal,
+        abridged=_abridged,
+        percent=words.percent,
+        count=words.count,
+        breakable=_breakable,
+        paint=_paint,
     )
     return environment
 
@@ -84,19 +114,31 @@ def _breakable(name: str) -> Markup:
     return escape(name).replace("_", Markup("_<wbr>"))
 
 
+def _abridged(attack: str) -> Markup:
+    """Fold what is too long to be read, such as an attack on hundreds of genes."""
+    if len(attack) <= _LONG:
+        return escape(attack)
+    return Markup("<details><summary>{} ...</summary>{}</details>").format(attack[:_LONG], attack)
+
+
 def _paint(value: int, largest: int) -> str:
     """Return the style of a coloured cell."""
     return "background:{};color:{}".format(*heat(value, largest))
 
 
-def _content(survey: Survey, title: str | None) -> dict[str, Any]:
+def _content(survey: Survey, title: str | None, cells: list[Seen]) -> dict[str, Any]:
     """Return everything that the template names."""
     single, several = _tables(survey, "single"), _tables(survey, "max")
+    album = Album()  # what comes first is kept first
+    figures = {"single": album.take(counts(survey, "single")), "several": album.take(counts(survey, "max"))}
+    shown = [replace(of, figures=album.take(of.figures)) for of in cells]
+    others = [replace(section, figures=album.take(section.figures)) for section in sections(survey)]
+    found = places([table.grid for table in (*single, *several)])
     results = [result for result in survey.results if result is not None]
     classifiers = list(dict.fromkeys(task.classifier for task in survey.tasks))
     costs = ("queries", "proven", "cells_rescored", "seconds")
     attacks = {repr(task.attack): task.attack for task in survey.tasks}
-    modifications = [m for a in attacks.values() if isinstance(m := getattr(a, "modification", None), Modification)]
+    used = [m for a in attacks.values() for m in (getattr(a, "modification", None), *getattr(a, "modifications", ()))]
     return {
         "title": title or "How easily can the cell-type labels be flipped?",
         "plan": survey.plan,
@@ -105,10 +147,17 @@ def _content(survey: Survey, title: str | None) -> dict[str, Any]:
         "summary": {name: _summary(name, [*single, *several]) for name in classifiers},
         "single": single,
         "several": several,
-        "others": _others(survey),
-        "places": _places([table.grid for table in (*single, *several)]),
+        "others": others,
+        "places": found,
+        "flips": sum(place.n_flips for row in found.values() for place in row.values()),
+        "rows": sum(place.n_rows for row in found.values() for place in row.values()),
+        "rankings": rankings(survey),
+        "downloads": downloads(survey),
+        "figures": figures,
+        "seen": shown,
+        "undrawn": album.left,
         "attacks": list(attacks),
-        "modifications": {str(m): words.meaning(m) for m in modifications},
+        "modifications": {str(m): words.meaning(m) for m in used if isinstance(m, Modification)},
         "cost": {name: sum(getattr(r, name) for r in results) for name in costs},
         "asked": len(survey.tasks),
         "failed": len(survey.errors),
@@ -147,67 +196,3 @@ def _summary(classifier: str, tables: list[_Table]) -> tuple[list[str], list[str
     own = [table for table in tables if table.grid.classifier == classifier]
     sentences = [sentence for table in own for sentence in table.sentences]
     return sentences, list(dict.fromkeys(caveat for table in own for caveat in table.caveats))
-
-
-@dataclass(frozen=True)
-class _Place:
-    """One cluster as one classifier sees it."""
-
-    anchor: str
-    cluster: str
-    result: Result | None
-    entries: list[Entry]
-
-    @property
-    def flips(self) -> list[dict[str, Any]]:
-        """One row per flipping gene and modification, the strongest flips of each modification first."""
-        rows: list[dict[str, Any]] = []
-        for entry in self.entries:
-            if isinstance(entry.result, SingleGeneResult):
-                hits = entry.result.to_frame().query("outcome == 'flipped'").head(_ROWS)
-                rows += hits.assign(heading=entry.heading).to_dict("records")
-        return rows
-
-    @property
-    def unlisted(self) -> list[tuple[Entry, list[str]]]:
-        """Names of the flipping genes that have no row, for each attack."""
-        cut = [(e, e.result) for e in self.entries if isinstance(e.result, SingleGeneResult) and (e.value or 0) > _ROWS]
-        return [(e, r.to_frame().query("outcome == 'flipped'")["gene"].iloc[_ROWS:].tolist()) for e, r in cut]
-
-    @property
-    def n_flips(self) -> int:
-        return sum(e.value or 0 for e in self.entries if isinstance(e.result, SingleGeneResult))
-
-    def of(self, kind: Kind) -> list[Entry]:
-        """Return the entries of one kind of attack, failed ones too."""
-        return [e for e in self.entries if isinstance(e.attack, SingleGene if kind == "single" else MaxChange)]
-
-    @property
-    def signature_range(self) -> str:
-        """Shortest and longest signature, as text; empty when there is none."""
-        lengths = sorted(len(e.result.protected) for e in self.entries if isinstance(e.result, MaxChangeResult))
-        if not lengths:
-            return ""
-        return f"{lengths[0]:,}" if lengths[0] == lengths[-1] else f"{lengths[0]:,} to {lengths[-1]:,}"
-
-
-def _places(found: list[Grid]) -> dict[str, dict[str, _Place]]:
-    """Return one place per classifier and cluster."""
-    places: dict[str, dict[str, _Place]] = {}
-    for classifier in dict.fromkeys(grid.classifier for grid in found):
-        own = [entry for grid in found if grid.classifier == classifier for entry in grid.entries.values()]
-        row = places.setdefault(classifier, {})
-        for cluster in dict.fromkeys(entry.cluster for entry in own):
-            entries = [entry for entry in own if entry.cluster == cluster]
-            result = next((entry.result for entry in entries if entry.result is not None), None)
-            row[cluster] = _Place(f"c{len(places)}-{len(row) + 1}", cluster, result, entries)
-    return places
-
-
-def _others(survey: Survey) -> list[tuple[str, str, str, Result | None, str]]:
-    """Return one row per attack that has no table of its own: classifier, cluster, attack, result, error."""
-    return [
-        (task.classifier, task.target, repr(task.attack), result, survey.errors.get(task.number, ""))
-        for task, result in zip(survey.tasks, survey.results, strict=True)
-        if not isinstance(task.attack, SingleGene | MaxChange)
-    ]

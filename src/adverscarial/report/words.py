@@ -30,6 +30,15 @@ def percent(share: float) -> str:
     return ">99%" if text == "100%" and share < 1 else "<1%" if text == "0%" and share > 0 else text
 
 
+def decimal(number: float) -> str:
+    """Return a number with one decimal, or none where there is none.
+
+    >>> decimal(13675.0), decimal(16.68)
+    ('13,675', '16.7')
+    """
+    return f"{number:,.1f}".removesuffix(".0")
+
+
 def listed(names: Iterable[object], most: int = 4) -> str:
     """Return names as prose.
 

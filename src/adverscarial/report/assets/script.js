@@ -14,6 +14,45 @@
   };
   addEventListener("hashchange", reveal);
   reveal();
+
+  // headings of tables become buttons that sort; a tie keeps the order that was
+  const value = (row, column) => row.cells[column]?.dataset.v ?? row.cells[column]?.textContent ?? "";
+  const isNumber = (text) => text.trim() !== "" && Number.isFinite(Number(text));
+  const compare = (a, b) =>
+    isNumber(a) && isNumber(b) ? Number(a) - Number(b) : a.localeCompare(b, "en", { numeric: true });
+  for (const head of document.querySelectorAll(".sortable thead th")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+      for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+      const body = head.closest("table").tBodies[0];
+      const sorted = [...body.rows].sort((a, b) => sign * compare(value(a, head.cellIndex), value(b, head.cellIndex)));
+      body.replaceChildren(...sorted);
+    });
+  }
+  for (const hint of document.querySelectorAll(".scripted")) hint.hidden = false;
+
+  // the table of contents shows where the reader is
+  const entries = new Map([...document.querySelectorAll("nav a")].map((a) => [a.hash.slice(1), a]));
+  const watch = new IntersectionObserver(
+    (seen) => {
+      for (const { target, isIntersecting } of seen) {
+        const entry = entries.get(target.id);
+        if (!isIntersecting) entry.removeAttribute("aria-current");
+        else {
+          entry.setAttribute("aria-current", "true");
+          entry.closest("ul").scrollTo({ left: entry.offsetLeft - 32 });
+        }
+      }
+    },
+    { rootMargin: "-20% 0px -79% 0px" },
+  );
+  for (const id of entries.keys()) watch.observe(byId(id));
+
   if (!places.length) return;
 
   const say = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
@@ -65,25 +104,12 @@
     event.preventDefault();
     search();
   });
-  byId("open").addEventListener("click", () => places.forEach((place) => (place.open = true)));
-  byId("close").addEventListener("click", () => places.forEach((place) => (place.open = false)));
-  byId("tools").hidden = false;
-
-  // headings of gene tables become buttons that sort
-  const value = (row, column) => row.cells[column].dataset.v ?? row.cells[column].textContent;
-  const compare = (a, b) => a.localeCompare(b, "en", { numeric: true });
-  for (const head of document.querySelectorAll(".genes thead th")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = head.textContent;
-    head.replaceChildren(button);
-    button.addEventListener("click", () => {
-      const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-      for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-      const body = head.closest("table").tBodies[0];
-      const sorted = [...body.rows].sort((a, b) => sign * compare(value(a, head.cellIndex), value(b, head.cellIndex)));
-      body.replaceChildren(...sorted);
+  for (const [id, open] of [["open", true], ["close", false]]) {
+    byId(id).addEventListener("click", () => {
+      clearTimeout(waiting);
+      search(); // a search that still waits would undo what follows
+      places.forEach((place) => (place.open = open));
     });
   }
+  byId("tools").hidden = false;
 })();

@@ -1,0 +1,150 @@
+"""What only the cells themselves can show: a flip before and after, and how visible the attacks are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from adverscarial.attacks import Result, SingleGeneResult
+from adverscarial.classifiers.base import is_named
+from adverscarial.errors import AdverscarialError, DataError, MissingDependencyError, ParameterError, some
+from adverscarial.evaluation import harm
+from adverscarial.evaluation.folder import fingerprint
+from adverscarial.evaluation.survey import Survey
+from adverscarial.modifications import Aberrant
+from adverscarial.report.figures import Figure, embed
+from adverscarial.report.others import flipped
+from adverscarial.report.words import count, listed, percent
+
+_MOST = 10  # attacks of one classifier in the plane of harm and visibility
+
+
+@dataclass
+class Seen:
+    """What was drawn of the cells of one classifier, and what could not be."""
+
+    classifier: str
+    sentence: str
+    figures: list[Figure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check_cells(survey: Survey, adata: AnnData) -> None:
+    """Raise a DataError unless `adata` are the cells of the survey."""
+    data = survey.plan["data"]
+    if adata.shape != (data["cells"], data["genes"]):
+        raise DataError(
+            f"adata has {adata.n_obs:,} cells x {adata.n_vars:,} genes, the survey attacked {data['cells']:,} x "
+            f"{data['genes']:,}. Give the cells that were attacked: after a split, the half that was not trained on."
+        )
+    if fingerprint(adata, data["groupby"], data["layer"]) != data["fingerprint"]:
+        raise DataError(
+            "adata has the size of the data that were attacked, but not their values, names or clusters. Give the "
+            "same cells, prepared in the same way."
+        )
+
+
+def seen(survey: Survey, adata: AnnData, classifiers: Mapping[str, Any] | None) -> list[Seen]:
+    """Return figures of the most telling flip of each classifier; with `classifiers`, also harm and visibility."""
+    check_cells(survey, adata)
+    names = list(dict.fromkeys(task.classifier for task in survey.tasks))
+    if strange := [name for name in classifiers or {} if name not in names]:
+        raise ParameterError(f"The survey has no classifier '{strange[0]}'. It has: {some(names)}.")
+    found = []
+    for name in names:
+        result = telling(survey, name)
+        if result is None:
+            found.append(Seen(name, f"No attack gave any cluster of {name} another label, so there is none to show."))
+            continue
+        shown = Seen(name, _told(result))
+        _flip_figures(shown, adata, result)
+        if classifiers and name in classifiers:
+            _plane(shown, survey, adata, classifiers[name], result.target)
+        found.append(shown)
+    return found
+
+
+def telling(survey: Survey, classifier: str) -> Result | None:
+    """Return the flip that shows most: to a real cell type, by values that occur, by most cells, of a sure cluster."""
+    hits = [result for result in _of(survey, classifier) if flipped(result)]
+
+    def worth(result: Result) -> tuple[bool, bool, float, int]:
+        aberrant = isinstance(getattr(result.attack, "modification", None), Aberrant)
+        return is_named(result.label), not aberrant, round(result.share * result.baseline_share, 6), result.n_cells
+
+    return max(hits, key=worth, default=None)
+
+
+def _of(survey: Survey, classifier: str) -> list[Result]:
+    pairs = zip(survey.tasks, survey.results, strict=True)
+    return [result for task, result in pairs if result is not None and task.classifier == classifier]
+
+
+def _told(result: Result) -> str:
+    """Return a flip as a sentence."""
+    attack = type(result.attack).__name__
+    by = f"{count(len(result.genes), 'changed gene')} ({listed(result.genes)})"
+    if isinstance(result, SingleGeneResult):
+        best = result.to_frame().iloc[0]
+        by = f"the gene {best['gene']} alone ({result.attack.modification})"
+    return (
+        f"Shown: {attack} on {result.target}. {result.baseline} ({percent(result.baseline_share)} of "
+        f"{count(result.n_cells, 'cell')}) becomes {result.label} ({percent(result.share)}) by {by}."
+    )
+
+
+def _flip_figures(shown: Seen, adata: AnnData, result: Result) -> None:
+    """Add the cells before and after, in an embedding and as a heatmap."""
+    from adverscarial import pl
+
+    pictures: list[tuple[Callable[[], Any], str, str]] = [
+        (
+            lambda: pl.umap(adata, result),
+            "Two scatter plots of all cells in one embedding, before and after the attack",
+            f"All cells before and after; {result.target} in orange. What the classifier calls it stands above.",
+        ),
+        (
+            lambda: pl.heatmap(adata, result),
+            "Two heatmaps, genes down and cells across, before and after the attack, changed genes marked",
+            "The genes that tell the clusters apart, and those that were changed (ticks), before and after.",
+        ),
+    ]
+    for draw, what, caption in pictures:
+        try:
+            shown.figures.append(embed(draw, alt=f"{what}. {shown.sentence}", caption=caption, points=True))
+        except MissingDependencyError as error:
+            shown.notes.append(f"The heatmap is left out: {error}")
+        except (DataError, ParameterError) as error:  # too few cells, or nothing changed
+            shown.notes.append(f"A figure is left out: {error}")
+
+
+def _plane(shown: Seen, survey: Survey, adata: AnnData, classifier: Any, cluster: str) -> None:
+    """Add harm against visibility of the attacks on one cluster."""
+    from adverscarial import pl
+
+    own = [result for result in _of(survey, shown.classifier) if result.target == cluster and result._applied_genes()]
+    try:
+        table = harm(adata, classifier, own[:_MOST])
+        alt = "Scatter plot of attacks, visibility (0 to 1) across and share of cells relabelled up. " + " ".join(
+            f"{row.attack}: visibility {_or_unknown(row.visibility)}, harm {percent(row.harm)}."
+            for row in table.itertuples()
+        )
+        caption = (
+            f"Attacks on {cluster}: what they do, and how easily an observer tells attacked cells from real ones. Top "
+            "left is dangerous. Filled: the label of the cluster flips."
+        )
+        shown.figures.append(embed(lambda: pl.harm(table), alt=alt, caption=caption))
+    except AdverscarialError as error:
+        shown.notes.append(f"Harm and visibility are left out: {error}")
+    if len(own) > _MOST:
+        shown.notes.append(
+            f"Harm and visibility of {count(len(own) - _MOST, 'more attack')} on {cluster} are left out."
+        )
+
+
+def _or_unknown(visibility: float) -> str:
+    return "unknown" if pd.isna(visibility) else f"{visibility:.2f}"

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import adverscarial as adv
+from adverscarial.errors import DataError, ParameterError
+from adverscarial.report import write_report
+from adverscarial.report.cells import seen, telling
+
+
+def test_the_most_telling_flip_is_drawn_and_told(everything, cells, models):
+    result = telling(everything, "soft")
+    assert (result.baseline, result.label) == ("A", "B")  # a real cell type, by a value that occurs
+    assert str(result.attack.modification) == "perc99"
+    soft, firm = seen(everything, cells, models)
+    assert "Shown: SingleGene on left. A (100% of 20 cells) becomes B (100%) by the gene g1 alone" in soft.sentence
+    umap, heatmap, plane = soft.figures
+    assert all(soft.sentence in figure.alt for figure in (umap, heatmap))
+    table = adv.evaluation.harm(cells, models["soft"], result)
+    assert f"harm {table['harm'][0]:.0%}" in plane.alt
+    assert f"visibility {table['visibility'][0]:.2f}" in plane.alt
+    assert firm.figures == []
+    assert "No attack gave any cluster of firm another label" in firm.sentence
+
+
+def test_without_marsilea_the_heatmap_is_left_out_in_words(everything, cells, monkeypatch):
+    monkeypatch.setitem(sys.modules, "marsilea", None)
+    soft, _ = seen(everything, cells, None)
+    assert len(soft.figures) == 1
+    (note,) = soft.notes
+    assert note.startswith("The heatmap is left out: ")
+    assert "marsilea" in note
+
+
+def test_other_cells_and_classifiers_are_refused(everything, cells, models, tmp_path):
+    path = tmp_path / "report.html"
+    with pytest.raises(DataError, match="39 cells x 12 genes, the survey attacked 40 x 12"):
+        write_report(everything, path, adata=cells[:39].copy())
+    other = cells.copy()
+    other.X[0, 0] += 1
+    with pytest.raises(DataError, match="not their values"):
+        write_report(everything, path, adata=other)
+    with pytest.raises(ParameterError, match="no classifier 'other'"):
+        write_report(everything, path, adata=cells, classifiers={"other": models["soft"]})
+    with pytest.raises(ParameterError, match="give adata=, too"):
+        write_report(everything, path, classifiers=models)
+    assert not path.exists()
