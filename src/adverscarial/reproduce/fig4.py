@@ -75,8 +75,8 @@ def fig4(
             f"Cluster '{cluster}', the first {len(genes)} genes of the ranking. Sweeps stop at the switch.",
             f"Curves: alpha = epsilon = 1 through {min(_ALONG, len(genes))} genes, going on after the switch; positive "
             "cells are those of the cluster, the score is that of the label it had.",
-            "The published runs step as the R code does, which forgets the sign of a value: with alpha alone a negative "
-            "z-score then goes the wrong way. Equation (4) of the paper has the sign, and so has this package.",
+            "The published runs step as the R code does, which forgets the sign of a value: with alpha alone negative "
+            "z-scores go the wrong way. Equation (4) of the paper has the sign, and so has this package.",
         ],
     )
 
