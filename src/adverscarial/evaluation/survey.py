@@ -27,6 +27,7 @@ from adverscarial.cluster import Cluster, check_genes, cluster_labels, cluster_n
 from adverscarial.errors import AdverscarialError, DataError, ParameterError, did_you_mean, some
 from adverscarial.evaluation.folder import RunFolder, Task, plan_of
 from adverscarial.evaluation.interrupt import end_with, terminable
+from adverscarial.evaluation.machines import current_client, run_on_dask
 from adverscarial.evaluation.watch import Clock, Outcomes, Timed, run_watched
 from adverscarial.statistics import GeneStatistics
 
@@ -170,7 +171,8 @@ def survey(
     n_jobs
         Processes; -1 uses all cores.
     backend
-        Of joblib: ``"loky"`` (processes, the default) or ``"threading"``.
+        Of joblib: ``"loky"`` (processes, the default) or ``"threading"``. Or ``"dask"``: the workers of the dask client
+        of this process, on any number of machines; `n_jobs` is not used then.
     out
         Folder to write to as it goes. The same survey started again on the same folder continues there.
     budget
@@ -207,7 +209,7 @@ def survey(
     check_run(budget, seed)
     if time_limit is not None and not 0 < time_limit < 1e6:
         raise ParameterError(f"time_limit must be seconds per question, above 0, got {time_limit!r}.")
-    jobs = _jobs(n_jobs, backend)
+    jobs = _jobs(n_jobs, backend, time_limit)
     models = named_classifiers(classifiers)
     chosen = [attacks] if isinstance(attacks, Attack) else list(attacks)
     if not chosen or not all(isinstance(attack, Attack) for attack in chosen):
@@ -239,7 +241,9 @@ def survey(
     ]
     work = Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder, os.getpid())
     todo = [(models[group[0].classifier], group) for group in groups if group]
-    if time_limit is not None:
+    if backend == "dask":
+        finished = run_on_dask(run_group, work, todo)
+    elif time_limit is not None:
         finished = run_watched(run_group, work, todo, jobs, time_limit)
     else:
         finished = _run_all(work, todo, jobs, backend)
@@ -333,12 +337,17 @@ def _whole_group(work: Work, model: Classifier, tasks: Sequence[Task]) -> Outcom
     return list(run_group(work, model, tasks))
 
 
-def _jobs(n_jobs: int, backend: str | None) -> int:
-    """Return the number of processes, once it and the backend are known to make sense."""
+def _jobs(n_jobs: int, backend: str | None, time_limit: float | None) -> int:
+    """Return the number of processes on this machine, once it and the backend are known to make sense."""
     from joblib import cpu_count
 
-    if backend not in (None, "loky", "threading"):
-        raise ParameterError(f"backend must be 'loky' (processes) or 'threading', got {backend!r}.")
+    if backend not in (None, "loky", "threading", "dask"):
+        raise ParameterError(f"backend must be 'loky' (processes), 'threading' or 'dask', got {backend!r}.")
+    if backend == "dask":
+        current_client()
+        if time_limit is not None:
+            raise ParameterError("time_limit= watches processes of this machine, not dask's workers: leave one out.")
+        return 1
     if not isinstance(n_jobs, Integral) or (n_jobs < 1 and n_jobs != -1):
         raise ParameterError(f"n_jobs must be at least 1, or -1 for all cores, got {n_jobs!r}.")
     return int(cpu_count() if n_jobs == -1 else n_jobs)

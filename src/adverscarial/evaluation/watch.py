@@ -178,7 +178,7 @@ class _Child:
 
     def run(self, model: Classifier, tasks: list[Task]) -> Outcomes:
         """Run one group; an attack during which the process ends is noted as failed, and the others go on."""
-        import cloudpickle  # type: ignore[import-untyped]
+        import cloudpickle
 
         outcomes: Outcomes = []
         while len(outcomes) < len(tasks):

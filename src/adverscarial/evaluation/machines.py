@@ -1,0 +1,106 @@
+"""A survey on many machines, through dask: each group of attacks goes to whichever worker is free.
+
+The data and each classifier are sent to every worker once. Results come back to the process that asked for the survey,
+which alone writes its folder, so the machines need no disk in common. When a worker dies, dask gives what it was doing
+to another; only a group that kills several workers one after the other is given up, and its rows say so.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cloudpickle
+
+from adverscarial.classifiers.base import Classifier
+from adverscarial.errors import MissingDependencyError, ParameterError
+from adverscarial.evaluation.folder import Task
+from adverscarial.evaluation.watch import Outcomes, Runner
+
+
+def current_client() -> Any:
+    """Return the dask client that the user has made.
+
+    Raises
+    ------
+    MissingDependencyError
+        If dask.distributed is not installed.
+    ParameterError
+        If there is no client.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise MissingDependencyError("distributed", "dask", "backend='dask'") from error
+    try:
+        return Client.current()
+    except ValueError as error:
+        raise ParameterError(
+            "backend='dask' uses the dask client of this process, and there is none. Make one before: "
+            "client = dask.distributed.Client('tcp://scheduler:8786'), or Client() to try it on this machine."
+        ) from error
+
+
+def run_on_dask(runner: Runner, work: Any, groups: Sequence[tuple[Classifier, list[Task]]]) -> Iterator[Outcomes]:
+    """Run each group on a worker, and yield its outcomes as they come.
+
+    Parameters
+    ----------
+    runner
+        A function at the top of a module.
+    work
+        What all groups need: a NamedTuple with the field ``folder``, which is written to here.
+    groups
+        A classifier and its tasks.
+    """
+    from distributed import as_completed
+
+    client, folder = current_client(), work.folder
+    sent = _sent(client, work._replace(folder=None))
+    models = {id(model): model for model, _ in groups}
+    there = {key: _sent(client, model) for key, model in models.items()}
+    running = {
+        client.submit(_run, runner, sent, there[id(model)], cloudpickle.dumps(tasks), pure=False): (model, tasks)
+        for model, tasks in groups
+    }
+    try:
+        for future in as_completed(list(running)):
+            model, tasks = running.pop(future)
+            outcomes = _outcomes(future, model.name, tasks)
+            for task, (_, outcome) in zip(tasks, outcomes, strict=True):
+                if folder is not None and not isinstance(outcome, str):
+                    folder.write(task, outcome)
+            yield outcomes
+    finally:
+        client.cancel(list(running))
+
+
+def _sent(client: Any, what: Any) -> Any:
+    """Return `what` as dask holds it: made on a worker, from bytes that the scheduler keeps, and again if it dies.
+
+    (Data that are scattered to workers die with them, and with them every task that needs them.)
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph")  # it is sent once
+        return client.submit(cloudpickle.loads, cloudpickle.dumps(what), pure=False)
+
+
+def _run(runner: Runner, work: Any, model: Classifier, tasks: bytes) -> Outcomes:
+    return list(runner(work, model, cloudpickle.loads(tasks), lambda number: None))
+
+
+def _outcomes(future: Any, name: str, tasks: Sequence[Task]) -> Outcomes:
+    """Return what a finished group found, or why it failed."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker:
+        reason = (
+            f"ClassifierError: the workers that were attacking {name} died, one after another: memory ran out, or "
+            "compiled code of the classifier failed. Their logs say more."
+        )
+    except Exception as error:  # noqa: BLE001  whatever a worker may raise
+        reason = f"{type(error).__name__}: {error}"
+    return [(task.number, reason) for task in tasks]
