@@ -51,7 +51,7 @@ def command(monkeypatch, line):
 
 
 def test_the_page_shows_these_commands():
-    assert [shlex.split(line)[1] for line in COMMANDS] == ["survey", "survey", "train", "classify"]
+    assert [shlex.split(line)[1] for line in COMMANDS] == ["survey", "report", "survey", "train", "classify"]
 
 
 def test_scikit_learn(counts, folder, monkeypatch):
@@ -68,6 +68,10 @@ def test_scikit_learn(counts, folder, monkeypatch):
     attack = adv.attacks.SingleGene("positive_aberrant")
     expected = attack(lognorm, model, groupby="cell_type", target="Dendritic")
     assert row["flipped"] == len(expected.genes) > 0
+    assert command(monkeypatch, COMMANDS[1]) == 0
+    text = (folder / "run" / "report.html").read_text()
+    assert "Two scatter plots of all cells" in text
+    assert "Scatter plot of attacks, visibility" in text
 
 
 def test_celltypist(counts, folder, monkeypatch, capsys):
@@ -77,23 +81,23 @@ def test_celltypist(counts, folder, monkeypatch, capsys):
         lognorm, "cell_type", use_SGD=True, check_expression=False, max_iter=20, random_state=0, tol=None
     )
     model.write(str(folder / "Immune_All_Low.pkl"))
-    assert command(monkeypatch, COMMANDS[1].replace("--trust ", "")) == 2
+    assert command(monkeypatch, COMMANDS[2].replace("--trust ", "")) == 2
     assert "reading a pickle runs any code" in capsys.readouterr().err
     assert not (folder / "run-celltypist").exists()
-    assert command(monkeypatch, COMMANDS[1]) == 0
+    assert command(monkeypatch, COMMANDS[2]) == 0
     table = pd.read_csv(folder / "run-celltypist" / "table.csv")
     assert len(table) == 10 * 5
     assert (table["baseline"] == table["cluster"]).mean() > 0.7
     assert (table.loc[table["modification"] == "positive_aberrant", "rejected"] == counts.n_vars).all()
     # counts as they are: CellTypist refuses every question, and that is not success
-    assert command(monkeypatch, COMMANDS[1].replace("--preprocess lognorm ", "").replace("run-", "raw-")) == 2
+    assert command(monkeypatch, COMMANDS[2].replace("--preprocess lognorm ", "").replace("run-", "raw-")) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "50 of 50 attacks failed. The first:" in said
     assert "CellTypist refuses this matrix: its first 1,000 cells hold values from 0 to 259" in said
 
 
 def test_train_and_classify(counts, folder, monkeypatch):
-    assert command(monkeypatch, COMMANDS[2]) == 0
     assert command(monkeypatch, COMMANDS[3]) == 0
+    assert command(monkeypatch, COMMANDS[4]) == 0
     labels = pd.read_csv(folder / "labels.csv", index_col="cell")["label"]
     assert (labels == counts.obs["cell_type"].astype(str)).mean() > 0.8
