@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import pickle
 import subprocess
 import sys
 import types
@@ -144,3 +145,9 @@ def test_importing_loads_no_optional_package() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert done.stderr == ""
+
+
+def test_errors_come_back_from_other_processes() -> None:
+    error = adverscarial.errors.MissingDependencyError("loompy", "loom", "Reading a .loom file")
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back)) == (type(error), str(error))

@@ -57,10 +57,14 @@ class MissingDependencyError(AdverscarialError, ImportError):
     """An optional package is needed and not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self._parts = package, extra, purpose
         super().__init__(
             f"{purpose} needs the package '{package}', which is not installed. "
             f"Install it with: pip install 'adverscarial[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:  # so that it can come back from another process
+        return type(self), self._parts
 
 
 def some(values: Iterable[object], n: int = 5) -> str:

@@ -242,4 +242,4 @@ def test_a_long_list_of_genes_does_not_hide_the_summary():
     model = adv.classifiers.ScType(scaled=False)
     attack = SingleGene("perc99", genes=list(cells.var_names[:100]), exclude=[cells.var_names[0]])
     shown = str(attack(cells, model, groupby="cell_type", target="Dendritic")).splitlines()[0]
-    assert shown.startswith("SingleGene(Percentile(99), genes=<100 genes>, exclude=['" + cells.var_names[0])
+    assert shown.startswith("SingleGene(Percentile(99), genes=[100 genes], exclude=['" + cells.var_names[0])

@@ -330,6 +330,23 @@ def test_estimators_must_be_fitted_classifiers(small: AnnData) -> None:
             wrap(unusable)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_fit_trains_a_clone(small: AnnData, named: bool) -> None:
+    first = small[: small.n_obs // 2]
+    X = pd.DataFrame(first.X, columns=first.var_names) if named else first.X
+    given = make_pipeline(StandardScaler(), logistic()).fit(X, types(first, False))
+    weights = given[-1].coef_.copy()
+    cells = small.copy()
+    cells.obs["type"] = types(small, False)
+    model = wrap(given)
+    assert model.fit(cells, "type") is model
+    again = make_pipeline(StandardScaler(), logistic()).fit(small.X.astype(np.float64), types(small, False))
+    assert np.array_equal(model.scores(small), again.predict_proba(small.X.astype(np.float64)))
+    assert list(model.genes) == list(small.var_names)
+    assert np.array_equal(given[-1].coef_, weights)
+    assert not np.array_equal(model.estimator[-1].coef_, weights)
+
+
 def test_estimators_cannot_be_stored(small: AnnData, tmp_path: Any) -> None:
     model = wrap(logistic().fit(small.X, types(small, False)))
     with pytest.raises(ClassifierError, match="LogisticRegression cannot be stored; keep the object"):

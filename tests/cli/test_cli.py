@@ -84,6 +84,16 @@ def test_fail_over_sets_the_exit_code(run, cells_file):
     assert code == 0
 
 
+def test_fail_over_does_not_pass_what_was_not_tested(run, cells_file, tmp_path):
+    arguments = ["survey", cells_file, "--groupby", "cell_type", "--target", "Dendritic", "--classifier", "sctype"]
+    arguments += ["--attack", "single-gene", "--attack", "fgsm", "--modification", "perc1"]  # scType has no gradient
+    code, _, _ = run(*arguments, "--out", str(tmp_path / "a"))
+    assert code == 0
+    code, _, err = run(*arguments, "--out", str(tmp_path / "b"), "--fail-over", "765")
+    assert code == 2
+    assert "cannot pass what was not tested" in err.replace("\n", " ")
+
+
 def test_max_change_and_a_trained_classifier(run, cells_file):
     arguments = ["attack", cells_file, "--groupby", "cell_type", "--target", "Dendritic", "--classifier", "markers"]
     code, out, err = run(*arguments, "--attack", "max-change", "--modification", "perc1", "--json")

@@ -1,11 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -77,40 +72,6 @@ def test_interrupted_survey_goes_on_to_the_same_bytes(serial, pbmc_small, models
     run(pbmc_small, models, out=tmp_path / "cut")
     assert (tmp_path / "cut" / "table.csv").read_bytes() == whole
     assert before == {file: file.stat().st_mtime_ns for file in before}  # what was done was not done again
-
-
-SCRIPT = """
-import sys
-import adverscarial as adv
-cells = adv.datasets.embedded()
-model = adv.classifiers.RandomForest(60, seed=0).fit(cells, "cell_type")
-print("ready", flush=True)
-attacks = [adv.attacks.SingleGene(m) for m in ("perc1", "perc99", "random")]
-attacks.append(adv.attacks.MaxChange("perc99", restarts=1))
-adv.survey(cells, model, attacks=attacks, groupby="cell_type", out=sys.argv[1])
-"""
-
-
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_survey_goes_on(tmp_path, kind):
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "run")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    results = tmp_path / "run" / "results"
-    for _ in range(2000):
-        if results.exists() and len(list(results.glob("*.npz"))) >= 3:
-            break
-        time.sleep(0.01)
-    os.kill(process.pid, kind)
-    process.wait()
-    assert process.returncode != 0
-    assert not (tmp_path / "run" / "table.csv").exists()
-    done = list(results.glob("*.npz"))
-    assert len(done) >= 3
-    subprocess.run(command, check=True, capture_output=True)
-    subprocess.run([*command[:-1], str(tmp_path / "other")], check=True, capture_output=True)
-    assert (tmp_path / "run" / "table.csv").read_bytes() == (tmp_path / "other" / "table.csv").read_bytes()
 
 
 def test_folder_comes_back(serial, pbmc_small, models, tmp_path):

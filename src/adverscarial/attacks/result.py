@@ -219,7 +219,7 @@ def _brief(attack: Any) -> str:
     for name in ("genes", "exclude"):
         given = getattr(attack, name, None)
         if given is not None and len(given) > 5:
-            text = text.replace(f"{name}={given!r}", f"{name}=<{len(given):,} genes>")
+            text = text.replace(f"{name}={given!r}", f"{name}=[{len(given):,} genes]")
     return text
 
 

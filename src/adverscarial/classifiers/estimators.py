@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
+from adverscarial.classifiers._training import training_matrix
 from adverscarial.classifiers.base import Classifier, Decision, Scorer
 from adverscarial.classifiers.callables import call, check_scores
 from adverscarial.classifiers.general import GeneralScorer
@@ -72,6 +74,23 @@ class Estimator(Classifier):
     @property
     def name(self) -> str:  # noqa: D102
         return type(_last(self.estimator)).__name__
+
+    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+        """Train a fresh clone of the estimator, with its settings, on labelled cells and all their genes.
+
+        The estimator that was wrapped stays as it is. Give it a ``random_state`` where training draws numbers.
+
+        Raises
+        ------
+        DataError, ClassifierError
+        """
+        from sklearn.base import clone
+
+        X, labels, genes = training_matrix(adata, groupby, layer, None, 0)
+        values = X.astype(np.float64)  # as decide gives them
+        given = pd.DataFrame(values, columns=genes) if self._frame else values
+        Estimator.__init__(self, call(self.name, clone(self.estimator).fit, given, labels), genes=list(genes))
+        return self
 
     def align(self, genes: pd.Index) -> np.ndarray:  # noqa: D102
         if self.genes is None and self._n_features not in (None, len(genes)):

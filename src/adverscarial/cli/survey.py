@@ -113,11 +113,12 @@ def survey(
             raise typer.Exit(2)
     frame = result.to_frame()
     frame = frame[frame["attack"] == SingleGene.__name__]
-    if "flipped" in frame and len(frame):
+    if "flipped" in frame and frame["flipped"].notna().any():
         worst = frame.loc[frame["flipped"].fillna(0).astype(int).idxmax()]
-        fail_over(
-            fail_over_, int(worst["flipped"]) if pd.notna(worst["flipped"]) else 0, f"cluster '{worst['cluster']}'"
-        )
+        fail_over(fail_over_, int(worst["flipped"]), f"cluster '{worst['cluster']}'")
+    if fail_over_ is not None and result.errors:
+        notes.print("[bold red]--fail-over cannot pass what was not tested.[/]")
+        raise typer.Exit(2)
 
 
 def rows(result: Survey) -> list[dict[str, Any]]:
