@@ -323,9 +323,7 @@ def _fit_pca(matrix: CellMatrix, cells: np.ndarray, seed: int) -> Any:
     else:
         X = matrix.rows(cells).astype(np.float64)
         varies = bool((X.max(axis=0) != X.min(axis=0)).any())
-    # the randomized solver takes no sparse data, and is several times faster on dense ones
-    solver = "arpack" if sp.issparse(matrix.X) else "randomized"
-    return PCA(n, svd_solver=solver, random_state=seed).fit(X) if n > 0 and varies else None
+    return PCA(n, svd_solver="arpack", random_state=seed).fit(X) if n > 0 and varies else None
 
 
 def _seen(pca: Any, matrix: CellMatrix, cells: np.ndarray) -> np.ndarray:
