@@ -28,6 +28,7 @@ from adverscarial.errors import AdverscarialError, DataError, ParameterError, di
 from adverscarial.evaluation.folder import RunFolder, Task, plan_of
 from adverscarial.evaluation.interrupt import end_with, terminable
 from adverscarial.evaluation.machines import current_client, run_on_dask
+from adverscarial.evaluation.sending import OnDisk, received, sendable
 from adverscarial.evaluation.watch import Clock, Outcomes, Timed, run_watched
 from adverscarial.statistics import GeneStatistics
 
@@ -241,6 +242,8 @@ def survey(
     ]
     work = Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder, os.getpid())
     todo = [(models[group[0].classifier], group) for group in groups if group]
+    if backend == "dask" or time_limit is not None or _in_processes(jobs, todo, backend):
+        work = work._replace(adata=sendable(adata, layer))
     if backend == "dask":
         finished = run_on_dask(run_group, work, todo)
     elif time_limit is not None:
@@ -280,7 +283,7 @@ class Work(NamedTuple):
     """What every group of tasks needs; sent to each process."""
 
     key: str
-    adata: AnnData
+    adata: AnnData | OnDisk
     groupby: str
     layer: str | None
     seed: int
@@ -298,14 +301,13 @@ def run_group(
     work: Work, model: Classifier, tasks: Sequence[Task], begin: Callable[[int], object] = lambda number: None
 ) -> Iterator[tuple[int, Result | str]]:
     """Run all attacks on one cluster of one classifier, which share its rows and its scorer; `begin` hears of each."""
+    adata = received(work.adata)
     if work.key not in _statistics:
         _statistics.clear()
-        _statistics[work.key] = GeneStatistics(CellMatrix(layer_of(work.adata, work.layer)))
+        _statistics[work.key] = GeneStatistics(CellMatrix(layer_of(adata, work.layer)))
     statistics = _statistics[work.key]
     try:
-        cluster = Cluster(
-            work.adata, work.groupby, tasks[0].target, layer=work.layer, seed=work.seed, statistics=statistics
-        )
+        cluster = Cluster(adata, work.groupby, tasks[0].target, layer=work.layer, seed=work.seed, statistics=statistics)
         with nullcontext() if work.clock is None else work.clock.running():
             scorer = scorer_for(model, cluster)
     except Exception as error:  # noqa: BLE001  a classifier may raise anything
@@ -351,6 +353,10 @@ def _jobs(n_jobs: int, backend: str | None, time_limit: float | None) -> int:
     if not isinstance(n_jobs, Integral) or (n_jobs < 1 and n_jobs != -1):
         raise ParameterError(f"n_jobs must be at least 1, or -1 for all cores, got {n_jobs!r}.")
     return int(cpu_count() if n_jobs == -1 else n_jobs)
+
+
+def _in_processes(jobs: int, groups: Sequence[object], backend: str | None) -> bool:
+    return jobs > 1 and len(groups) > 1 and backend != "threading"
 
 
 def _run_all(
