@@ -125,19 +125,25 @@ def recursive_union(
     genes
         What to add.
     add
-        Adds a group to the kept set and returns True, or leaves the set and returns False if the label would flip.
+        Adds a group to the kept set and returns True, or leaves the set and returns False if the label would flip. The
+        same sum of groups must get the same answer.
     flip
         Coin that decides which half comes first.
     max_split_size
         Groups of at most this size are dropped instead of halved.
     """
-    stack = [genes]
-    while stack:
-        group = stack.pop()
-        if add(group) or len(group) <= max_split_size:
-            continue
-        halves = [group[1::2], group[0::2]]
-        stack += halves[::-1] if flip() else halves
+
+    def visit(group: np.ndarray, flips: bool) -> bool:
+        """Add what can be added of a group; return whether it was all. `flips`: it is known that not all can."""
+        if not flips and add(group):
+            return True
+        if len(group) > max_split_size:
+            first, second = (group[1::2], group[0::2]) if flip() else (group[0::2], group[1::2])
+            # the group flips the label: once all of one half is kept, adding all of the other is the same question
+            visit(second, visit(first, False))
+        return False
+
+    visit(genes, False)
 
 
 def reference_union(

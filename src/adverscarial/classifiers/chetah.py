@@ -285,6 +285,7 @@ class ChetahScorer(Scorer):
         rho, self._order = _ranks.correlate(self._X, pairs, self._model)
         self._scores = _ranks.profile_scores(rho, pairs, self._model)
         self._codes = self._walk(self._scores)
+        self._tried: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
 
     @property
     def baseline(self) -> Answer:  # noqa: D102
@@ -316,7 +317,8 @@ class ChetahScorer(Scorer):
         _, columns, new = self._read(genes, values)
         X = self._X.copy()
         X[:, columns] = new
-        pairs, scores, _ = self._again(X, columns, same=len(new) == 1)
+        self._tried = columns, new, self._again(X, columns, same=len(new) == 1)
+        pairs, scores, _ = self._tried[2]
         changed = self._scores.copy()
         changed[:, pairs] = scores
         return self._ballot.answer(self._walk(changed))
@@ -324,13 +326,18 @@ class ChetahScorer(Scorer):
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         _, columns, new = self._read(genes, values)
         self._X[:, columns] = new
-        pairs, scores, order = self._again(self._X, columns, same=len(new) == 1)
+        tried, self._tried = self._tried, None
+        if tried is not None and np.array_equal(tried[0], columns) and np.array_equal(tried[1], new):
+            pairs, scores, order = tried[2]  # a search accepts what it has just asked about
+        else:
+            pairs, scores, order = self._again(self._X, columns, same=len(new) == 1)
         self._scores[:, pairs], self._order[:, pairs] = scores, order
         self._codes = self._walk(self._scores)
 
     def fork(self) -> Self:  # noqa: D102
         other = copy.copy(self)
         other._X, other._order, other._scores = self._X.copy(), self._order.copy(), self._scores.copy()
+        other._tried = None
         return other
 
     def _read(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
