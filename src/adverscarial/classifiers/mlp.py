@@ -1,7 +1,8 @@
 """A multilayer perceptron on scaled expression (the article's scMLP), and its scorer.
 
-The network is plain numpy: prediction needs no torch, training does. Changing one gene of a cell adds one multiple of
-that gene's row of weights to the first layer, which holds 99 % of the work; only the small upper layers run again.
+The network is plain numpy: prediction needs torch on a GPU only, training always. Changing one gene of a cell adds one
+multiple of that gene's row of weights to the first layer, which holds 99 % of the work; only the small upper layers run
+again.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial.classifiers._dense import above, backward, forward, run
+from adverscarial.classifiers._device import checked_device, import_torch
 from adverscarial.classifiers._training import training_matrix
 from adverscarial.classifiers.base import Classifier, Decision, Scorer, argmax_labels
-from adverscarial.classifiers.torch_module import FirstLayerScorer, check_weights, import_torch
+from adverscarial.classifiers.torch_module import FirstLayerScorer, check_weights
 from adverscarial.cluster import Cluster
-from adverscarial.errors import ClassifierError, ParameterError
+from adverscarial.errors import ClassifierError, MissingDependencyError, ParameterError
 
 logger = logging.getLogger(__name__)
 
-_CELLS = 256  # cells turned into float64 at a time
+_CELLS = 256  # cells turned into float64 at a time on the processor
 
 
 class MLP(Classifier):
@@ -52,7 +55,8 @@ class MLP(Classifier):
     seed
         Start of every random draw. Training on a CPU gives the same weights for the same seed.
     device
-        ``"cpu"``, ``"cuda"``, ... for training; ``"auto"`` takes a GPU where there is one.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... for training and prediction; ``"auto"`` trains on a GPU where there is
+        one, and predicts on the processor. May be set later. A model loaded where its device is not gets ``"auto"``.
     progress
         Show a progress bar while training; None shows it on a terminal only.
 
@@ -65,7 +69,8 @@ class MLP(Classifier):
 
     Notes
     -----
-    Genes are matched by name. (The original goes by column position.) All arithmetic of a prediction is float64.
+    Genes are matched by name. (The original goes by column position.) All arithmetic of a prediction is
+    float64, on every device; devices add in other orders, so their scores agree to about 1e-12.
 
     Examples
     --------
@@ -108,6 +113,7 @@ class MLP(Classifier):
         ):
             if not good:
                 raise ParameterError(f"MLP: {name} must be {expected}, got {getattr(self, name)!r}.")
+        self._gpu()  # a device that does not exist is said now
         self.classes: tuple[str, ...] = ()
         self.genes: pd.Index | None = None
         self.layers: list[tuple[np.ndarray, np.ndarray]] = []
@@ -199,6 +205,7 @@ class MLP(Classifier):
             If torch is not installed.
         """
         import_torch("Training MLP")
+        self._gpu()
         X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
         classes, codes = np.unique(labels.astype(str), return_inverse=True)
         weights, rows = _train(self, X.astype(np.float32), codes, len(classes), adversary)
@@ -208,24 +215,27 @@ class MLP(Classifier):
         self.history = pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="epoch"))
         return self
 
-    def _blocks(self, X: np.ndarray) -> Iterable[np.ndarray]:
-        """Check `X`, and return the first layer's input sums for some cells at a time."""
+    def _gpu(self) -> Any:
+        """Return the ``torch.device`` to predict on; None for numpy on the processor."""
+        return None if self.device in ("auto", "cpu") else checked_device(self.device, "MLP")
+
+    def _checked(self, X: np.ndarray) -> np.ndarray:
         if not self.layers:
             raise ClassifierError("This MLP is not trained: call fit(adata, groupby), or load a stored one.")
-        W, b = self.layers[0]
-        if X.ndim != 2 or X.shape[1] != len(W):
-            raise ClassifierError(f"MLP got cells of shape {X.shape}; expected {len(W):,} genes, those of .genes.")
-        return (X[i : i + _CELLS].astype(np.float64) @ W + b for i in range(0, len(X), _CELLS))
+        if X.ndim != 2 or X.shape[1] != len(self.layers[0][0]):
+            raise ClassifierError(
+                f"MLP got cells of shape {X.shape}; expected {len(self.layers[0][0]):,} genes, those of .genes."
+            )
+        return X
+
+    def _finite(self, logits: np.ndarray) -> np.ndarray:
+        if not np.isfinite(logits).all():
+            raise ClassifierError("The MLP's output is not finite: a value is too large for float64 arithmetic.")
+        return logits
 
     def upper(self, sums: np.ndarray) -> np.ndarray:
         """Return the logits that follow from the first layer's input sums, shape (cells, units of layer 1)."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            for W, b in self.layers[1:]:
-                sums = np.maximum(sums, 0) @ W
-                sums += b
-        if not np.isfinite(sums).all():
-            raise ClassifierError("The MLP's output is not finite: a value is too large for float64 arithmetic.")
-        return sums
+        return self._finite(run(above, self.layers[1:], [sums], self._gpu(), cells=max(1, len(sums))))
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Return the softmax of `logits`, in float32 where the setting says so."""
@@ -235,8 +245,7 @@ class MLP(Classifier):
 
     def logits(self, X: np.ndarray) -> np.ndarray:
         """Return the values before the softmax, for cells x :attr:`genes`: float64, shape (cells, classes)."""
-        parts = [self.upper(sums) for sums in self._blocks(X)]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
+        return self._finite(run(forward, self.layers, [self._checked(X)], self._gpu(), cells=_CELLS))
 
     def decide(self, X: np.ndarray) -> Decision:
         """Label cells given dense, shape (cells, classifier's genes), by the first largest probability."""
@@ -259,18 +268,7 @@ class MLP(Classifier):
         float64, shape of `X`. At the kink of a ReLU its left slope, 0, is taken, as torch does.
         """
         check_weights(weights, (len(X), len(self.classes)))
-        out = np.empty(X.shape)
-        start = 0
-        for sums in self._blocks(X):
-            before = [sums]
-            for W, b in self.layers[1:-1]:
-                before.append(np.maximum(before[-1], 0) @ W + b)
-            back = weights[start : start + len(sums)] @ self.layers[-1][0].T
-            for (W, _), value in zip(self.layers[-2::-1], before[::-1], strict=True):
-                back = (back * (value > 0)) @ W.T
-            out[start : start + len(sums)] = back
-            start += len(sums)
-        return out
+        return run(backward, self.layers, [self._checked(X), weights], self._gpu(), cells=_CELLS)
 
     def scorer(self, cluster: Cluster) -> Scorer:
         """Return the incremental scorer."""
@@ -294,7 +292,14 @@ class MLP(Classifier):
         """Rebuild from what :meth:`state` returned."""
         weights = {name: array for name, array in arrays.items() if name != "genes"}
         settings = {name: value for name, value in meta["settings"].items() if name != "hidden"}
+        device = settings.pop("device", "auto")
         model = cls.from_weights(weights, meta["classes"], arrays["genes"], **settings)
+        model.device = device
+        try:
+            model._gpu()
+        except (ParameterError, MissingDependencyError) as error:  # it comes from another machine
+            logger.warning("%s The loaded model predicts on the processor.", error)
+            model.device = "auto"
         history = pd.DataFrame(meta["history"])
         model.history = history.set_index(pd.RangeIndex(1, len(history) + 1, name="epoch")) if len(history) else history
         return model
@@ -322,7 +327,7 @@ class Trainer:
     """
 
     def __init__(
-        self, weights: Sequence[np.ndarray], learning_rate: float, dropout: float, generator: Any, device: str = "cpu"
+        self, weights: Sequence[np.ndarray], learning_rate: float, dropout: float, generator: Any, device: Any = "cpu"
     ) -> None:
         self.torch = import_torch("Training MLP")
         self.tensors = [self.torch.tensor(w, device=device).requires_grad_() for w in weights]

@@ -15,22 +15,14 @@ import numpy as np
 import pandas as pd
 from scipy.linalg.blas import dger
 
+from adverscarial.classifiers._device import CELLS, cells_at_a_time, checked_device, import_torch, in_batches
 from adverscarial.classifiers.base import Answer, Answers, Ballot, Classifier, Decision, Scorer, argmax_labels
 from adverscarial.cluster import Cluster
-from adverscarial.errors import ClassifierError, MissingDependencyError, ParameterError
+from adverscarial.errors import ClassifierError, ParameterError
 
 _GENES = 256  # genes whose changes are written out at a time
 _BATCH = 4 * 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
 _HEAVY = 1e4  # taking a value above this out of a sum would leave rounding residue, so the sum is made anew
-
-
-def import_torch(purpose: str) -> Any:
-    """Return torch, or say how to install it."""
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError("torch", "torch", purpose) from error
-    return torch
 
 
 def check_weights(weights: np.ndarray, shape: tuple[int, int]) -> None:
@@ -210,9 +202,11 @@ class TorchModule(Classifier):
     genes
         Genes that it reads, in its order; None when the data has exactly these genes, in this order.
     device
-        Where to run: the network is moved there. ``"auto"`` leaves it where it is.
+        Where to run, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...: the network is moved there. ``"auto"`` leaves it where
+        it is.
     batch_size
-        Cells at a time.
+        Cells at a time. None: as many as fit into half of the free memory of a GPU, 4,096 elsewhere. A batch for which
+        the GPU's memory is too small is halved until it fits.
     logits
         The network ends before the softmax, which is then applied here. False: its outputs are scores already.
 
@@ -232,15 +226,15 @@ class TorchModule(Classifier):
         classes: Iterable[str],
         genes: Iterable[str] | None = None,
         device: str = "auto",
-        batch_size: int = 4096,
+        batch_size: int | None = None,
         logits: bool = True,
     ) -> None:
         self._torch = import_torch("TorchModule")
         if not isinstance(module, self._torch.nn.Module):
             raise ParameterError(f"TorchModule: expected a torch.nn.Module, got {type(module).__name__}.")
-        if batch_size < 1:
-            raise ParameterError(f"TorchModule: batch_size must be at least 1, got {batch_size}.")
-        self.module = module if device == "auto" else module.to(device)
+        if batch_size is not None and batch_size < 1:
+            raise ParameterError(f"TorchModule: batch_size must be at least 1, or None, got {batch_size}.")
+        self.module = module if device == "auto" else module.to(checked_device(device, "TorchModule"))
         self.classes = tuple(str(name) for name in classes)
         if len(set(self.classes)) < max(2, len(self.classes)):
             raise ParameterError(f"TorchModule: expected two or more different classes, got {list(self.classes)}.")
@@ -268,8 +262,21 @@ class TorchModule(Classifier):
 
     def tensor(self, X: np.ndarray) -> Any:
         """Return `X` in the network's number type, on its device."""
-        like = next((p for p in self.module.parameters() if p.is_floating_point()), self._torch.empty(0))
+        like = self._like()
         return self._torch.as_tensor(np.ascontiguousarray(X), dtype=like.dtype, device=like.device)
+
+    def _like(self) -> Any:
+        """Return a tensor of the network's number type on its device."""
+        return next((p for p in self.module.parameters() if p.is_floating_point()), self._torch.empty(0))
+
+    def _cells(self, X: np.ndarray, copies: int) -> int:
+        """Return how many rows of `X` to run at a time, where each value is held about `copies` times."""
+        if self.batch_size is not None:
+            return self.batch_size
+        if len(X) <= CELLS:  # small questions are many: no look at the memory for each
+            return CELLS
+        like, widths = self._like(), sum(p.shape[0] for p in self.module.parameters() if p.ndim)
+        return cells_at_a_time(like.device, copies * like.element_size() * (X.shape[1] + widths))
 
     def _array(self, values: Any) -> np.ndarray:
         """Return a tensor as a numpy array of float64 or float32."""
@@ -279,6 +286,8 @@ class TorchModule(Classifier):
         """Run `module` on a tensor, and check what it returns."""
         try:
             out = module(values)
+        except self._torch.cuda.OutOfMemoryError:
+            raise  # a smaller batch may fit
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             raise ClassifierError(
                 f"The torch module failed on an input of shape {tuple(values.shape)}: {error}. "
@@ -301,12 +310,13 @@ class TorchModule(Classifier):
 
     def run(self, X: np.ndarray, module: Any = None) -> np.ndarray:
         """Return the outputs for `X`, shape (cells, classes); of a part of the network where one is given."""
-        parts = [np.empty((0, len(self.classes)))]
+
+        def ask(part: slice) -> np.ndarray:
+            return self._array(self._call(self.module if module is None else module, self.tensor(X[part])))
+
         with self._evaluating(), self._torch.no_grad():
-            for start in range(0, len(X), self.batch_size):
-                values = self.tensor(X[start : start + self.batch_size])
-                parts.append(self._array(self._call(self.module if module is None else module, values)))
-        return np.concatenate(parts[1:] or parts)
+            parts = [outputs for _, outputs in in_batches(len(X), self._cells(X, copies=2), ask)]
+        return np.concatenate(parts or [np.empty((0, len(self.classes)))])
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Return the scores that outputs of the network stand for."""
@@ -348,19 +358,20 @@ class TorchModule(Classifier):
         """
         check_weights(weights, (len(X), len(self.classes)))
         out = np.empty(X.shape, dtype=self._array(self.tensor(X[:0])).dtype)
+
+        def ask(part: slice) -> np.ndarray:
+            values = self.tensor(X[part]).clone().requires_grad_()
+            logits = self._call(self.module, values)
+            if not self.gives_logits:
+                logits = logits.clamp_min(self._torch.finfo(logits.dtype).tiny).log()
+            total = (logits * self.tensor(weights[part])).sum()
+            if not total.requires_grad:
+                raise ClassifierError("The torch module's output has no gradient: it detaches or rounds its values.")
+            return self._array(self._torch.autograd.grad(total, values)[0])
+
         with self._evaluating(), self._torch.enable_grad():
-            for start in range(0, len(X), self.batch_size):
-                part = slice(start, start + self.batch_size)
-                values = self.tensor(X[part]).clone().requires_grad_()
-                logits = self._call(self.module, values)
-                if not self.gives_logits:
-                    logits = logits.clamp_min(self._torch.finfo(logits.dtype).tiny).log()
-                total = (logits * self.tensor(weights[part])).sum()
-                if not total.requires_grad:
-                    raise ClassifierError(
-                        "The torch module's output has no gradient: it detaches or rounds its values."
-                    )
-                out[part] = self._array(self._torch.autograd.grad(total, values)[0])
+            for part, gradient in in_batches(len(X), self._cells(X, copies=4), ask):
+                out[part] = gradient
         return out
 
     def scorer(self, cluster: Cluster) -> Scorer:

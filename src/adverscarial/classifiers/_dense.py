@@ -1,0 +1,81 @@
+"""The arithmetic of dense layers with ReLU between them, in float64: one code for numpy and for torch on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from adverscarial.classifiers._device import cells_at_a_time, in_batches
+
+#: kernel, shape (inputs, units), and bias of each layer: arrays of numpy, or tensors of torch
+Layers = Sequence[tuple[Any, Any]]
+
+
+def above(layers: Layers, sums: Any) -> Any:
+    """Return the last layer's sums, given those of the layer below `layers`."""
+    for W, b in layers:
+        sums = sums.clip(min=0) @ W
+        sums += b
+    return sums
+
+
+def forward(layers: Layers, X: Any) -> Any:
+    """Return the last layer's sums for cells x genes."""
+    W, b = layers[0]
+    return above(layers[1:], X @ W + b)
+
+
+def backward(layers: Layers, X: Any, weights: Any) -> Any:
+    """Return the gradient of the weighted sum of logits with respect to `X`."""
+    before = [X @ layers[0][0] + layers[0][1]]
+    for W, b in layers[1:-1]:
+        before.append(before[-1].clip(min=0) @ W + b)
+    back = weights @ layers[-1][0].T
+    for (W, _), sums in zip(layers[-2::-1], before[::-1], strict=True):
+        back = (back * (sums > 0)) @ W.T
+    return back
+
+
+def run(
+    function: Callable[..., Any], layers: Layers, arrays: Sequence[np.ndarray], device: Any, *, cells: int
+) -> np.ndarray:
+    """Return ``function(layers, *rows)`` for all rows of the arrays, float64.
+
+    Parameters
+    ----------
+    function
+        One of the above; it judges each row on its own.
+    layers, arrays
+        What it takes, numpy arrays; one row per cell.
+    device
+        A ``torch.device``, for as many rows at a time as fit there; None: numpy.
+    cells
+        Rows that numpy takes at a time.
+    """
+    if device is None or not len(arrays[0]):
+        parts = []
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i in range(0, max(1, len(arrays[0])), cells):
+                rows = [array[i : i + cells].astype(np.float64, copy=False) for array in arrays]
+                parts.append(function(layers, *rows))
+    else:
+        parts = _on_device(function, layers, arrays, device)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _on_device(
+    function: Callable[..., Any], layers: Layers, arrays: Sequence[np.ndarray], device: Any
+) -> list[np.ndarray]:
+    import torch
+
+    there = [tuple(torch.as_tensor(array, device=device) for array in layer) for layer in layers]
+    values_per_cell = sum(array.shape[1] for array in arrays) + sum(len(bias) for _, bias in layers)
+    size = cells_at_a_time(device, 2 * 8 * values_per_cell)  # of a layer, its sums and what the ReLU leaves of them
+
+    def ask(part: slice) -> np.ndarray:
+        rows = [torch.as_tensor(np.ascontiguousarray(array[part]), device=device).double() for array in arrays]
+        return function(there, *rows).cpu().numpy()
+
+    return [answer for _, answer in in_batches(len(arrays[0]), size, ask)]
