@@ -72,6 +72,29 @@ def test_scores_are_kept_and_labels_have_none() -> None:
         wrap(names).scores(adata)
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"), [("float16", "float32"), ("float32", "float32"), ("float64", "float64"), ("int64", "float64")]
+)
+def test_scores_keep_what_they_are_rounded_to(given: str, kept: str) -> None:
+    model = wrap(lambda X: np.ones((len(X), 2), dtype=given), classes=["x", "y"])
+    assert model.decide(cells().X).scores.dtype == kept
+
+
+def test_rounding_of_float32_is_no_gradient() -> None:
+    """A network of float32 answers a unit in the last place more or less; CGD must not climb on that."""
+
+    def jitter(X: np.ndarray) -> np.ndarray:
+        scores = np.tile(np.array([0.6, 0.4], dtype=np.float32), (len(X), 1))
+        scores[:, 1] = np.where(X[:, 0] > 3, np.nextafter(scores[:, 1], np.float32(1)), scores[:, 1])
+        return scores
+
+    attack = adv.attacks.ClusterGradientDescent(10, 10, genes=["a"])
+    common = {"groupby": "cluster", "target": "c0"}
+    in_double = wrap(lambda X: jitter(X).astype(np.float64), classes=["x", "y"])
+    assert attack(cells(), in_double, **common).modified_genes == ["a"]
+    assert attack(cells(), wrap(jitter, classes=["x", "y"]), **common).modified_genes == []
+
+
 def test_a_tie_of_scores_goes_to_the_first_column() -> None:
     model = wrap(lambda X: np.ones((len(X), 3)), classes=["z", "y", "x"])
     assert set(model.predict(cells())) == {"z"}

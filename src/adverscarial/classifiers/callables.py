@@ -83,9 +83,9 @@ class CellFunction(Classifier):
                 f"{self.name} returned {values.shape[1]} score columns for {len(self.classes)} classes "
                 f"({some(self.classes)})."
             )
-        return Decision(
-            argmax_labels(self.classes, check_scores(self.name, values, self.classes)), values.astype(np.float64)
-        )
+        # float32 stays float32: who reads the scores then knows how far they are rounded
+        kept = np.float32 if values.dtype in (np.float16, np.float32) else np.float64
+        return Decision(argmax_labels(self.classes, check_scores(self.name, values, self.classes)), values.astype(kept))
 
     def _checked_labels(self, labels: np.ndarray) -> np.ndarray:
         labels = np.array([str(label) for label in labels], dtype=object)
