@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import anndata
@@ -10,7 +9,7 @@ import numpy as np
 
 import adverscarial as adv
 from adverscarial.cluster import Cluster
-from common import data_folder, halves, median_seconds, save, show
+from common import clock, data_folder, halves, median_seconds, save, show
 
 GENES = 500
 LOOP = 40  # genes that the slow loop is timed on; the rest is extrapolated
@@ -62,10 +61,10 @@ def row(
     loop = None
     if scores is not None:
         cluster = Cluster(cells, "cell_type", TARGET)
-        start = time.perf_counter()
+        start = clock()
         steps = descend(scores, list(model.classes), cluster, genes[:LOOP])
         asked = LOOP + sum(moved > 0 for _, moved in steps) + 1
-        loop = (time.perf_counter() - start) / asked * (len(result.gene) + len(result.modified_genes) + 1)
+        loop = (clock() - start) / asked * (len(result.gene) + len(result.modified_genes) + 1)
         assert steps == list(zip(result.tested_genes, result.n_changed.tolist(), strict=True))[:LOOP]
     last = result.steps.iloc[-1]
     filled = {

@@ -1,4 +1,8 @@
-"""What the benchmarks share: data, timing, and the table they fill."""
+"""What the benchmarks share: data, timing, and the table they fill.
+
+The clock is the processor time of this process, on one BLAS thread: on a machine that other jobs use, wall time
+measures them as well.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from functools import cache
@@ -14,11 +19,18 @@ from pathlib import Path
 import anndata
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 import adverscarial as adv
 
 HERE = Path(__file__).parent
-REPEATS = 5
+QUICK = "--quick" in sys.argv[1:]  # smaller: to see that a script runs, its tables are not saved
+REPEATS = 2 if QUICK else 5
+clock = time.process_time
+wall = time.perf_counter
+
+threadpool_limits(1)  # of the libraries that are loaded; the variables tell those that come later
+os.environ |= {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 
 
 def data_folder() -> Path:
@@ -44,14 +56,14 @@ def halves() -> tuple[anndata.AnnData, anndata.AnnData]:
     return adv.datasets.split(pbmc3k(), "cell_type", seed=0)
 
 
-def median_seconds(function: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Return the median wall time of several calls, after one that is not counted."""
+def median_seconds(function: Callable[[], object], repeats: int = REPEATS, clock: Callable[[], float] = clock) -> float:
+    """Return the median time of several calls, after one that is not counted."""
     function()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = clock()
         function()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times)
 
 
@@ -70,6 +82,8 @@ def show(rows: list[dict[str, object]]) -> str:
 
 def save(name: str, rows: list[dict[str, object]]) -> None:
     """Write rows to results/NAME.json, and put their table into the README between its markers."""
+    if QUICK:
+        return
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / f"{name}.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
     readme = HERE / "README.md"

@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 
 import adverscarial as adv
-from common import data_folder, median_seconds, pbmc3k, save, show
+from common import data_folder, median_seconds, pbmc3k, save, show, wall
 
 MODIFICATIONS = ("perc1", "perc99", "decile+5:reference", "positive_aberrant:reference", "negative_aberrant:reference")
 
@@ -32,7 +32,7 @@ def main() -> None:
         ("signatures, 10 restarts", several, "signature"),
     ):
         for n_jobs in (1, 2):
-            seconds = median_seconds(lambda attacks=attacks, n_jobs=n_jobs: run(attacks, n_jobs))
+            seconds = median_seconds(lambda attacks=attacks, n_jobs=n_jobs: run(attacks, n_jobs), clock=wall)
             frame = found["survey"].to_frame()
             totals = frame.groupby("modification", sort=False)[column].sum().tolist()
             rows.append({"what": what, "processes": n_jobs, "totals": totals, "seconds": f"{seconds:.2f}"})
