@@ -1,0 +1,64 @@
+"""The same questions on a GPU and on the processor: scMLP on many cells, and a scan of single genes through torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+import adverscarial as adv
+from adverscarial.classifiers.torch_module import TorchModule
+from common import halves, median_seconds, show
+from toolbox import as_torch
+
+TARGET, CELLS = "B", 100_000
+
+
+def row(question: str, size: str, seconds: dict[str, float], differ: int, of: int) -> dict[str, object]:
+    """Return a row of the table: both times, and how many answers are not the same."""
+    return {
+        "question": question,
+        "size": size,
+        "answers that differ": f"{differ:,} of {of:,}",
+        "cpu, s": f"{seconds['cpu']:.3f}",
+        "cuda, s": f"{seconds['cuda']:.3f}",
+        "ratio": f"{seconds['cpu'] / seconds['cuda']:.1f}",
+    }
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        print("no GPU: torch sees none on this machine, nothing is measured")
+        return
+    train, test = halves()
+    model = adv.classifiers.MLP(seed=0, device="cpu").fit(train, "cell_type")
+    rows = []
+
+    X = np.asarray(test.X, dtype=np.float32)
+    X = X[np.random.default_rng(0).integers(0, len(X), CELLS)]
+    labels, seconds = {}, {}
+    for device in ("cpu", "cuda"):
+        model.device = device
+        labels[device] = model.decide(X).labels
+        seconds[device] = median_seconds(lambda: model.decide(X))
+    differ = int((labels["cpu"] != labels["cuda"]).sum())
+    rows.append(row("scMLP: label all cells", f"{CELLS:,} x {X.shape[1]:,}", seconds, differ, CELLS))
+
+    attack, network = adv.attacks.SingleGene("perc99"), as_torch(model).network
+    found, seconds = {}, {}
+    for device in ("cpu", "cuda"):
+        wrapped = TorchModule(network, classes=model.classes, genes=model.genes, device=device)
+
+        def scan(wrapped: TorchModule = wrapped) -> adv.attacks.Result:
+            return attack(test, wrapped, groupby="cell_type", target=TARGET)
+
+        found[device] = scan().to_frame().sort_values("gene")["label"].to_numpy()
+        seconds[device] = median_seconds(scan)
+    cells = int((test.obs["cell_type"] == TARGET).sum())
+    differ = int((found["cpu"] != found["cuda"]).sum())
+    rows.append(row("TorchModule: SingleGene", f"{cells:,} x {test.n_vars:,}", seconds, differ, test.n_vars))
+    print(torch.cuda.get_device_name())
+    print(show(rows))
+
+
+if __name__ == "__main__":
+    main()
