@@ -103,3 +103,16 @@ def test_a_gradient_asked_of_the_model_itself(cells, forest):
 def test_gradients_of_a_model_that_gives_labels_only(cells, make):
     with pytest.raises(ClassifierError, match=r"labels only.*SingleGene, MaxChange"):
         make(1.0, genes=["g0"])(cells, lambda X: np.where(X[:, 0] > 0, "B", "T"), **AB)
+
+
+@pytest.mark.parametrize("make", GRADIENT[1:])
+@pytest.mark.parametrize("bound", [{"minimum": "a"}, {"maximum": float("nan")}])
+def test_bounds_that_are_no_numbers(make, bound):
+    with pytest.raises(ParameterError, match=f"{next(iter(bound))} must be a number, got"):
+        make(1.0, **bound)
+
+
+@pytest.mark.parametrize("settings", [{"genes": 5}, {"exclude_targets": 7}, {"alpha": True}])
+def test_descents_of_nonsense(settings):
+    with pytest.raises(ParameterError, match=f"{next(iter(settings))} must"):
+        ClusterGradientDescent(**settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
@@ -96,7 +96,7 @@ class ClusterGradientDescent(Attack):
     def __post_init__(self) -> None:
         for name in ("alpha", "epsilon", "slope_threshold"):
             value = getattr(self, name)
-            if not isinstance(value, int | float | np.number) or not np.isfinite(float(value)):
+            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
                 raise ParameterError(f"{name} must be a finite number, got {value!r}.")
             object.__setattr__(self, name, float(value))
         if self.alpha == 0 and self.epsilon == 0:
@@ -106,6 +106,8 @@ class ClusterGradientDescent(Attack):
         for name in ("genes", "exclude_targets"):
             value = getattr(self, name)
             names = (value,) if isinstance(value, str) else value
+            if names is not None and not isinstance(names, Iterable):
+                raise ParameterError(f"{name} must name genes or classes in a list, got {value!r}.")
             object.__setattr__(self, name, None if names is None else tuple(str(one) for one in names))
         if self.genes is not None and not len(self.genes):
             raise ParameterError("genes= is empty; name at least one, or leave it out to take all in the given order.")

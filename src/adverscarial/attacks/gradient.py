@@ -39,6 +39,10 @@ class GradientAttack(Attack):
         check_positive(epsilon=self.epsilon)
         if self.finite_step is not None:
             check_positive(finite_step=self.finite_step)
+        for name in ("minimum", "maximum"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int | float | np.number) or np.isnan(value)):
+                raise ParameterError(f"{name} must be a number, got {value!r}.")
         if self.norm not in ("linf", "l2"):
             raise ParameterError(f"norm must be 'linf' or 'l2', got {self.norm!r}.")
         low, high = self._bounds
