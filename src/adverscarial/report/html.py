@@ -23,6 +23,7 @@ from adverscarial.report.grid import MEANING, Grid, Kind, grids, heat
 from adverscarial.report.others import sections
 from adverscarial.report.places import places
 from adverscarial.report.ranking import rankings
+from adverscarial.report.single import single_gene
 from adverscarial.report.tables import downloads
 
 _LONG = 160  # letters of an attack that are shown at once
@@ -179,7 +180,7 @@ class _Table:
 def _tables(survey: Survey, kind: Kind) -> list[_Table]:
     """Return one table per classifier; all share one colour scale, so that they can be compared."""
     found = grids(survey, kind)
-    describe = words.single_gene if kind == "single" else words.max_change
+    describe = single_gene if kind == "single" else words.max_change
     largest = max((entry.value or 0 for grid in found for entry in grid.done), default=0)
     legend = [10**k for k in range(6) if 10**k <= max(10, largest)]
     tables = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from adverscarial.attacks import MaxChangeResult, SingleGeneResult
@@ -51,104 +50,22 @@ def listed(names: Iterable[object], most: int = 4) -> str:
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
-def single_gene(grid: Grid) -> list[str]:
-    """Return what single genes did to one classifier."""
-    results = [entry.result for entry in grid.done if isinstance(entry.result, SingleGeneResult)]
-    if not results:
-        return [f"{_searches(grid, len(grid.entries))} failed."]
-    size, marks = _size(grid, results), "".join(entry.marks for entry in grid.done)
-    flips = sum(result.counts["flipped"] for result in results)
-    where = count(len({result.target for result in results}), "cluster")
-    if not flips and marks:
-        return [f"No flip by a single gene was found in {where} ({size}), but not every gene was tested alone."]
-    if not flips:
-        chosen = any(result.attack.genes is not None or len(result.attack.exclude) for result in results)
-        nothing = "None of the chosen genes alone" if chosen else "No single gene"
-        flipped = "the 1 cluster" if where == "1 cluster" else f"any of the {where}"
-        return [f"{nothing} flips {flipped} ({size}, every gene tested)."]
-    genes = count(len({gene for result in results for gene in result.genes}), "different gene")
-    if marks:
-        how = (
-            "some only together, as a group"
-            if "‡" in marks
-            else "not every gene was tested alone, so there can be more"
-        )
-        return [f"{count(flips, 'flip')} by {genes} found ({size}; {how}).", *_ranking(grid), *_widest(grid)]
-    tested = sum(len(result.gene) for result in results)
-    attacks = f"{flips:,} of {count(tested, 'single-gene attack')} {'flips' if flips == 1 else 'flip'} a label"
-    return [f"{attacks}, by {genes} ({size}, every gene tested).", *_ranking(grid), *_widest(grid)]
-
-
-def _searches(grid: Grid, n: int) -> str:
+def searches(grid: Grid, n: int) -> str:
     """Return, for example, ``3 of 45 single-gene searches``."""
     noun = "single-gene search" if grid.kind == "single" else "signature search"
     return f"{n:,} of {count(len(grid.entries), noun, noun + 'es')}"
-
-
-def _size(grid: Grid, results: list[SingleGeneResult]) -> str:
-    """Return the size of the experiment: genes x clusters x modifications."""
-    few, many = min(result.n_genes for result in results), max(result.n_genes for result in results)
-    genes = count(many, "gene") if few == many else f"{few:,} to {many:,} genes"
-    different = len({str(result.attack.modification) for result in results})
-    noun = "modification" if different == len(grid.headings) else "attack"
-    size = f"{genes} × {count(len(grid.clusters), 'cluster')} × {count(len(grid.headings), noun)}"
-    return f"{size}, without {len(grid.failed):,} that failed" if grid.failed else size
-
-
-def _ranking(grid: Grid) -> list[str]:
-    """Return which clusters and which modifications stand out; only complete rows and columns are compared."""
-    said = []
-    clusters = _complete_sums({c: [grid.get(c, h) for h in grid.headings] for c in grid.clusters})
-    if len(set(clusters.values())) > 1:
-        the = "The"
-        if len(clusters) < len(grid.clusters):
-            the = f"Of the {len(clusters):,} of {count(len(grid.clusters), 'cluster')} that were tested completely, the"
-        most, least = max(clusters.values()), min(clusters.values())
-        exposed = listed(name for name, n in clusters.items() if n == most)
-        safest = listed(name for name, n in clusters.items() if n == least)
-        said.append(
-            f"{the} most exposed cluster is {exposed} ({count(most, 'flip')}), the safest {safest} ({least:,})."
-        )
-    by_modification = _complete_sums({h: [grid.get(c, h) for c in grid.clusters] for h in grid.headings})
-    if len(by_modification) > 1:
-        order = sorted(by_modification.items(), key=lambda pair: -pair[1])
-        said.append(f"Flips by modification: {', '.join(f'{name} {n:,}' for name, n in order)}.")
-    return said
-
-
-def _complete_sums(lines: dict[str, list[Entry | None]]) -> dict[str, int]:
-    """Return the sum of each row or column that has all its values, none of them marked."""
-    return {
-        name: sum(entry.value or 0 for entry in line if entry)
-        for name, line in lines.items()
-        if all(entry is not None and entry.value is not None and not entry.marks for entry in line)
-    }
-
-
-def _widest(grid: Grid) -> list[str]:
-    """Return which genes flip the most clusters, each by any modification."""
-    spread: Counter[str] = Counter()
-    for cluster in grid.clusters:
-        spread.update({gene for e in grid.done if e.cluster == cluster and e.result for gene in e.result.genes})
-    most = max(spread.values())
-    if most == 1:
-        return []
-    genes = sorted(gene for gene, n in spread.items() if n == most)
-    flip = f"{count(len(genes), 'gene')} {'flips' if len(genes) == 1 else 'flip'}"
-    where = "all" if most == len(grid.clusters) else f"{most:,} of"
-    return [f"{flip} {where} {len(grid.clusters):,} clusters, by one modification or another: {listed(genes, 6)}."]
 
 
 def max_change(grid: Grid) -> list[str]:
     """Return how much of the transcriptome can be rewritten without one classifier noticing."""
     done = sorted(grid.done, key=lambda entry: entry.value or 0)
     if not done:
-        return [f"{_searches(grid, len(grid.entries))} failed."]
+        return [f"{searches(grid, len(grid.entries))} failed."]
     free = [entry for entry in done if entry.value == 0]
     bound = [entry for entry in done if entry.value != 0]
     said = []
     if free:
-        said.append(f"In {_searches(grid, len(free))} no gene has to stay; for example, {_holds(free[0])}.")
+        said.append(f"In {searches(grid, len(free))} no gene has to stay; for example, {_holds(free[0])}.")
     if bound:
         shortest = _holds(bound[0])
         said.append(
@@ -202,7 +119,7 @@ def caveats(grid: Grid, genes_of_data: int) -> list[str]:
             isinstance(r.attack.modification, Random | Dropout | Thinning) for r in results
         ),
     }
-    said = [f"{_searches(grid, n)} {text}." for text, n in notes.items() if n]
+    said = [f"{searches(grid, n)} {text}." for text, n in notes.items() if n]
     if refused := sum(r.counts["rejected"] for r in single):
         said.append(
             f"{count(refused, 'gene change')} {'was' if refused == 1 else 'were'} rejected: the classifier itself "
