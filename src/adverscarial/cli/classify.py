@@ -27,6 +27,7 @@ from adverscarial.cli.app import (
     read,
     working,
 )
+from adverscarial.cli.hints import note_counts
 from adverscarial.cli.models import TRAINED, ready_made
 from adverscarial.cluster import cluster_labels, cluster_names
 from adverscarial.errors import ParameterError
@@ -62,6 +63,7 @@ def classify(
         raise ParameterError(f"--out ends in '{out.suffix}'; labels are written as .csv.")
     model = ready_made(classifier, prepare=preprocess, tissue=tissue, trust=trust)
     adata = read(data, preprocess)
+    note_counts(adata, [model], layer=layer, prepare=preprocess)
     clusters = None if groupby is None else cluster_labels(adata, groupby)
     with working(f"Classifying {adata.n_obs:,} cells ..."):
         labels = model.predict(adata, layer=layer).astype(str)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from adverscarial import datasets
 from adverscarial.classifiers import MLP, Chetah, Classifier, Markers, RandomForest, ScAnnotatR, ScType, SingleR, load
 from adverscarial.cli.app import Preprocess, notes, read
+from adverscarial.cli.hints import note_counts
 from adverscarial.cluster import cluster_labels, cluster_names
 from adverscarial.errors import ParameterError, did_you_mean, some
 
@@ -89,6 +90,7 @@ def setting(
     models: dict[str, Classifier] = {
         spec: ready_made(spec, prepare=prepare, tissue=tissue, trust=trust) for spec in specs if spec not in TRAINED
     }
+    note_counts(adata, models.values(), layer=layer, prepare=prepare)
     labelled = adata
     if any(spec in TRAINED for spec in specs):
         if train is not None:

@@ -32,6 +32,7 @@ from adverscarial.cli.app import (
     print_json,
     read,
 )
+from adverscarial.cli.hints import note_other_names
 from adverscarial.cli.models import setting
 from adverscarial.evaluation import Survey
 from adverscarial.evaluation import survey as run_survey
@@ -106,6 +107,7 @@ def survey(
     else:
         show(result)
         notes.print(f"Table: {out / 'table.csv'}   Report: {report}")
+    note_other_names(result, models)
     if result.errors:
         first = next(iter(result.errors.values()))
         notes.print(f"{len(result.errors):,} of {len(result.tasks):,} attacks failed. The first: {first}", markup=False)
