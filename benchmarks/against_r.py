@@ -94,8 +94,6 @@ def main() -> None:
         result: list[object] = []
         repeats = 1 if QUICK or "form" in name else 3
         seconds = median_seconds(lambda call=call, result=result: result.append(call()), repeats)
-            lambda call=call, result=result: result.append(call()), repeats=1 if QUICK or "form" in name else 3
-        )
         rows.append(row(name, seconds, result[-1]))
         result.clear()
         print(rows[-1], flush=True)
