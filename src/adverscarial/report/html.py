@@ -13,6 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from adverscarial import _store
+from adverscarial.attacks import SingleGeneResult
+from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import ParameterError, StorageError
 from adverscarial.evaluation.survey import Survey
 from adverscarial.modifications import Modification
@@ -83,7 +85,11 @@ def write_report(
     if classifiers and adata is None:
         raise ParameterError("classifiers= are asked about cells: give adata=, too.")
     cells = [] if adata is None else seen(survey, adata, classifiers)
-    text = _environment().get_template("report.html.j2").render(_content(survey, title, cells))
+    text = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(_content(survey, title, cells, _labels(survey, classifiers)))
+    )
     try:
         return _store.write_text(path, text)
     except OSError as error:
@@ -127,9 +133,19 @@ def _paint(value: int, largest: int) -> str:
     return "background:{};color:{}".format(*heat(value, largest))
 
 
-def _content(survey: Survey, title: str | None, cells: list[Seen]) -> dict[str, Any]:
+def _labels(survey: Survey, classifiers: Mapping[str, Any] | None) -> dict[str, set[str]]:
+    """Return labels that each classifier is known to give: its own where it is at hand, and those that it gave."""
+    found = {name: set(wrap(classifier).labels) for name, classifier in (classifiers or {}).items()}
+    for task, result in zip(survey.tasks, survey.results, strict=True):
+        if result is not None:
+            new = result.labels.tolist() if isinstance(result, SingleGeneResult) else []
+            found.setdefault(task.classifier, set()).update([result.baseline, result.label, *new])
+    return found
+
+
+def _content(survey: Survey, title: str | None, cells: list[Seen], labels: dict[str, set[str]]) -> dict[str, Any]:
     """Return everything that the template names."""
-    single, several = _tables(survey, "single"), _tables(survey, "max")
+    single, several = _tables(survey, "single", labels), _tables(survey, "max", labels)
     album = Album()  # what comes first is kept first
     figures = {"single": album.take(counts(survey, "single")), "several": album.take(counts(survey, "max"))}
     shown = [replace(of, figures=album.take(of.figures)) for of in cells]
@@ -177,17 +193,18 @@ class _Table:
     marks: dict[str, str]
 
 
-def _tables(survey: Survey, kind: Kind) -> list[_Table]:
+def _tables(survey: Survey, kind: Kind, labels: dict[str, set[str]]) -> list[_Table]:
     """Return one table per classifier; all share one colour scale, so that they can be compared."""
     found = grids(survey, kind)
     describe = single_gene if kind == "single" else words.max_change
     largest = max((entry.value or 0 for grid in found for entry in grid.done), default=0)
-    legend = [10**k for k in range(6) if 10**k <= max(10, largest)]
+    top = max(10, largest)
+    legend = [10**k for k in range(len(str(top))) if 10**k < top] + [top]  # ends where the colours do
     tables = []
     for grid in found:
         used = "".join(entry.marks for entry in grid.done)
         marks = {mark: text for (of, mark), text in MEANING.items() if of == kind and mark in used}
-        limits = words.caveats(grid, int(survey.plan["data"]["genes"]))
+        limits = words.caveats(grid, int(survey.plan["data"]["genes"]), labels.get(grid.classifier, ()))
         tables.append(_Table(grid, describe(grid), limits, largest, legend, marks))
     return tables
 

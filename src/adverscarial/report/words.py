@@ -91,8 +91,8 @@ def _holds(entry: Entry) -> str:
     return f"{text}; {count(left, 'gene')} {'carries' if left == 1 else 'carry'} it (signature)" if left else text
 
 
-def caveats(grid: Grid, genes_of_data: int) -> list[str]:
-    """Return what limits the numbers of one grid; empty when nothing does."""
+def caveats(grid: Grid, genes_of_data: int, known: Iterable[str] = ()) -> list[str]:
+    """Return what limits the numbers of one grid; empty when nothing does. `known`: labels the classifier can give."""
     results = [entry.result for entry in grid.done if entry.result is not None]
     single = [r for r in results if isinstance(r, SingleGeneResult)]
     several = [r for r in results if isinstance(r, MaxChangeResult)]
@@ -128,6 +128,13 @@ def caveats(grid: Grid, genes_of_data: int) -> list[str]:
     baselines = {r.target: r for r in results}
     if unsure := [name for name, r in baselines.items() if not is_named(r.baseline)]:
         said.append(f"Even before any attack the classifier gives no cell type to {listed(unsure, 12)}.")
+    labels = {label.casefold() for label in known}
+    called = {name: r.baseline for name, r in baselines.items() if name.casefold() in labels and is_named(r.baseline)}
+    if other := [f"{name} is called {label}" for name, label in called.items() if name.casefold() != label.casefold()]:
+        said.append(
+            f"{listed(other, 12)} before any attack: if the names should agree, check the values that the classifier "
+            "was given."
+        )
     if weak := [name for name, r in baselines.items() if r.baseline_share < 0.5]:
         said.append(
             f"Even before any attack fewer than half of the cells carry the label of {listed(weak, 12)}: it is "
