@@ -91,6 +91,17 @@ def test_check_finite(form: str, bad: float) -> None:
         CellMatrix(IN_MEMORY[form](spoilt)).check_finite()
 
 
+@pytest.mark.parametrize("form", ["dense", "csr", "csc_array"])
+def test_check_finite_names_the_first_cell_and_gene(form: str) -> None:
+    spoilt = X.copy()
+    spoilt[4, 2] = spoilt[7, 1] = spoilt[4, 3] = np.nan
+    adata = AnnData(IN_MEMORY[form](spoilt))
+    adata.obs_names = [f"cell{i}" for i in range(adata.n_obs)]
+    adata.var_names = [f"gene{i}" for i in range(adata.n_vars)]
+    with pytest.raises(DataError, match="3 NaN or infinite values, the first in cell 'cell4', gene 'gene2'"):
+        CellMatrix(adata.X).check_finite(adata)
+
+
 def test_check_finite_is_not_fooled_by_an_overflowing_sum() -> None:
     CellMatrix(np.full((3, 2), 1e308)).check_finite()
     CellMatrix(np.full((3, 2), 3e38, dtype=np.float32)).check_finite()

@@ -5,7 +5,7 @@ Nothing here makes more dense than what was asked for: some rows, or some column
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -214,17 +214,29 @@ class CellMatrix:
             self._csc = csc
         return self._csc
 
-    def check_finite(self) -> None:
-        """Raise a DataError when a value is NaN or infinite.
+    def check_finite(self, adata: AnnData | None = None) -> None:
+        """Raise a DataError when a value is NaN or infinite; with the data that it is of, say where the first one is.
 
         A matrix in memory is looked through here, once; columns of a file are when they are read.
         """
         if not self._checked and (sp.issparse(self.X) or isinstance(self.X, np.ndarray)):
-            _refuse_not_finite(self.X.data if sp.issparse(self.X) else self.X)
+            _refuse_not_finite(self.X.data if sp.issparse(self.X) else self.X, lambda: self._first_bad(adata))
             self._checked = True
 
+    def _first_bad(self, adata: AnnData | None) -> str:
+        if adata is None:
+            return ""
+        if sp.issparse(self.X):
+            entries = self.X.tocoo()
+            bad = ~np.isfinite(entries.data)
+            cells, genes = entries.row[bad], entries.col[bad]
+        else:
+            cells, genes = np.nonzero(~np.isfinite(self.X))
+        first = np.lexsort((genes, cells))[0]
+        return f", the first in cell '{adata.obs_names[cells[first]]}', gene '{adata.var_names[genes[first]]}'"
 
-def _refuse_not_finite(values: np.ndarray) -> None:
+
+def _refuse_not_finite(values: np.ndarray, where: Callable[[], str] = str) -> None:
     if values.dtype.kind != "f":
         return
     with np.errstate(over="ignore", invalid="ignore"):
@@ -232,7 +244,7 @@ def _refuse_not_finite(values: np.ndarray) -> None:
     if not np.isfinite(total) and not np.isfinite(values).all():
         bad = int(values.size - np.isfinite(values).sum())
         raise DataError(
-            f"The matrix holds {bad:,} NaN or infinite values. Attacks need numbers: "
+            f"The matrix holds {bad:,} NaN or infinite values{where()}. Attacks need numbers: "
             "remove those cells or genes, or fill them (for example numpy.nan_to_num)."
         )
 

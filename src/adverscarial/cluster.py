@@ -83,7 +83,7 @@ class Cluster:
             )
         self.rows = np.flatnonzero(self.labels == self.target)
         matrix = statistics.matrix if statistics is not None else CellMatrix(layer_of(adata, layer))
-        matrix.check_finite()
+        matrix.check_finite(adata)
         self.statistics = statistics if statistics is not None else GeneStatistics(matrix)
         self.dtype = matrix.dtype
         self._cells: Any = (

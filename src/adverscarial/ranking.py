@@ -166,7 +166,7 @@ def rank_genes(
         cluster = Cluster(adata, groupby, str(target), layer=layer, seed=seed)
         return _descending(ranked, method, "change", _changes(cluster, classifier, chosen, modifications))
     matrix = CellMatrix(layer_of(adata, layer))
-    matrix.check_finite()
+    matrix.check_finite(adata)
     if method == "variance":
         cells = np.flatnonzero([label is not None for label in labels])
         if not len(cells):

@@ -173,3 +173,30 @@ def test_a_classifier_trained_anew_is_another_one(pbmc_small, tmp_path, kind):
     assert again.to_frame().equals(first.to_frame())
     with pytest.raises(adv.errors.StorageError, match="differs in classifiers"):
         adv.survey(pbmc_small, {"model": trained(0.01)}, out=tmp_path, **options)
+
+
+def test_genes_that_no_classifier_knows_stop_the_survey_before_it_begins(pbmc_small, tmp_path):
+    other = pbmc_small.copy()
+    other.var_names = [f"ENSG{i:011d}" for i in range(other.n_vars)]
+    forest = adv.classifiers.RandomForest(5, seed=0).fit(pbmc_small, "cell_type")
+    both = {"forest": forest, "scType": adv.classifiers.ScType()}
+    setting = {"attacks": SingleGene("perc1"), "groupby": "cell_type", "out": tmp_path / "run"}
+    with pytest.raises(
+        adv.errors.GeneMismatchError, match=r"^forest: .* needs .*--symbols auto.* scType: ScType: none of the .*"
+    ):
+        adv.survey(other, both, **setting)
+    with pytest.raises(adv.errors.GeneMismatchError, match=r"^RandomForest needs \d+ genes, 0 of them"):
+        adv.survey(other, forest, **setting)
+    assert not (tmp_path / "run").exists()
+
+
+def test_where_one_classifier_knows_the_genes_the_rows_of_the_other_say_so(pbmc_small, models, caplog):
+    strange = adv.classifiers.RandomForest(5, seed=0).fit(pbmc_small, "cell_type")
+    other = pbmc_small.copy()
+    other.var_names = ["nothing", *other.var_names[1:]]
+    two = {"forest": strange, "scType": models["scType"]}
+    attacks = [SingleGene("perc1"), SingleGene("perc99")]
+    frame = adv.survey(other, two, attacks=attacks, groupby="cell_type", targets=["Dendritic", "CD19+ B"]).to_frame()
+    failed = frame["error"].fillna("").str.startswith("GeneMismatchError: RandomForest needs")
+    assert failed.tolist() == (frame["classifier"] == "forest").tolist()
+    assert sum("RandomForest needs" in message for message in caplog.messages) == 2  # once per cluster

@@ -34,7 +34,7 @@ def training_matrix(
         )
     known = labels != None  # noqa: E711  elementwise
     X = layer_of(adata, layer)
-    CellMatrix(X).check_finite()
+    CellMatrix(X).check_finite(adata)
     chosen = X[np.flatnonzero(known)]
     cells = AnnData(
         sp.csr_matrix(chosen) if sp.issparse(chosen) else np.asarray(chosen),

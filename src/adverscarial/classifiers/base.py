@@ -25,6 +25,9 @@ from adverscarial.errors import ClassifierError, GeneMismatchError, some
 #: labels that mean "I do not know"; matched in lower case, ``node`` with any number behind it
 UNKNOWN_LABELS = ("unassigned", "unknown", "undetermined", "nan", "na", "none", "")
 
+#: what to do where the data's genes are named by other ids than symbols
+USE_SYMBOLS = "use datasets.gene_symbols() (command line: adverscarial convert IN OUT --symbols auto)"
+
 _CELLS = 4096  # cells made dense at a time
 
 
@@ -219,7 +222,7 @@ class Classifier(ABC):
     def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
         check_genes(adata)
         matrix = CellMatrix(layer_of(adata, layer))
-        matrix.check_finite()  # an argmax over NaN would name the first class, silently
+        matrix.check_finite(adata)  # an argmax over NaN would name the first class, silently
         genes = pd.Index(adata.var_names.astype(str))
         model = self.bind(genes)
         columns = model.align(genes)
@@ -304,5 +307,5 @@ def mismatch_message(name: str, needed: pd.Index, have: pd.Index) -> str:
     ensembl = [sum(str(gene).upper().startswith("ENS") for gene in genes) > len(genes) / 2 for genes in (needed, have)]
     if ensembl[0] != ensembl[1]:
         which = "the data's" if ensembl[1] else "the classifier's"
-        return f"{text} {which.capitalize()} names look like Ensembl ids: use datasets.gene_symbols()."
+        return f"{text} {which.capitalize()} names look like Ensembl ids: {USE_SYMBOLS}."
     return f"{text} Was the classifier trained on other genes? Train it on these, or bring the missing genes back."

@@ -25,7 +25,7 @@ from anndata import AnnData
 from scipy.special import expit
 
 from adverscarial._matrix import layer_of
-from adverscarial.classifiers.base import Answer, Answers, Classifier, Decision, Scorer, argmax_labels
+from adverscarial.classifiers.base import USE_SYMBOLS, Answer, Answers, Classifier, Decision, Scorer, argmax_labels
 from adverscarial.classifiers.estimators import two_columns
 from adverscarial.classifiers.linear import LinearScorer, gradient_of, logits_of
 from adverscarial.cluster import Cluster
@@ -113,8 +113,8 @@ class CellTypist(Classifier):
         if not len(places):
             raise GeneMismatchError(
                 f"None of the {len(self.genes):,} genes of the CellTypist model is in the data: it knows "
-                f"{some(self.genes, 3)}, the data has {some(genes, 3)}. It needs gene symbols: see "
-                "datasets.gene_symbols()."
+                f"{some(self.genes, 3)}, the data has {some(genes, 3)}. It needs gene symbols: "
+                f"{USE_SYMBOLS}."
             )
         if len(places) < len(self.genes):
             logger.info("CellTypist: %d of the model's %d genes are in the data.", len(places), len(self.genes))

@@ -111,7 +111,7 @@ class Chetah(Classifier):
         classes = list(dict.fromkeys(label for label in labels if label is not None))
         _check_types(classes, groupby)
         matrix = CellMatrix(layer_of(adata, layer))
-        matrix.check_finite()
+        matrix.check_finite(adata)
         n = self._list_length(matrix.shape[1])
 
         kinds = np.array([classes.index(label) if label is not None else -1 for label in labels])

@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from adverscarial.classifiers._markers import MarkerTable, read_markers, source_text
 from adverscarial.classifiers._training import training_matrix
-from adverscarial.classifiers.base import Classifier, Decision
+from adverscarial.classifiers.base import USE_SYMBOLS, Classifier, Decision
 from adverscarial.classifiers.linear import LinearModel, LinearScorer
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError, GeneMismatchError, ParameterError, some
@@ -93,7 +93,7 @@ class Markers(Classifier):
         if empty := [name for name, found in present.items() if not found]:
             raise GeneMismatchError(
                 f"Markers: no marker of {some(empty)} is among the {len(genes):,} genes ({some(genes)}). "
-                "Markers are gene symbols: use datasets.gene_symbols() if the data have other ids."
+                f"Markers are gene symbols; if the data have other ids, {USE_SYMBOLS}."
             )
         used = sorted({place for found in present.values() for place in found})
         weights = np.zeros((len(used), len(self.classes)))

@@ -176,12 +176,12 @@ class ScAnnotatR(Classifier):
             raise DataError(f"ScAnnotatR: obs['{groupby}'] holds no label to train on (found: {some(clusters)}).")
 
         matrix = CellMatrix(layer_of(adata, layer))
-        matrix.check_finite()
+        matrix.check_finite(adata)
         ranking = matrix
         if markers_layer is not None and markers_layer != layer:
             by_name = None if markers_layer == "X" and "X" not in adata.layers else markers_layer
             ranking = CellMatrix(layer_of(adata, by_name))
-            ranking.check_finite()
+            ranking.check_finite(adata)
         genes = pd.Index(adata.var_names.astype(str))
         codes = {name: _codes(labels, clusters, members[name], scopes[name]) for name in types}
         positions = self._markers(ranking, genes, codes)

@@ -13,7 +13,7 @@ from anndata import AnnData
 
 from adverscarial._matrix import CellMatrix, layer_of
 from adverscarial.classifiers._markers import MarkerTable, read_markers, source_text
-from adverscarial.classifiers.base import Classifier, Decision
+from adverscarial.classifiers.base import USE_SYMBOLS, Classifier, Decision
 from adverscarial.classifiers.linear import LinearModel, LinearScorer
 from adverscarial.cluster import Cluster, check_genes
 from adverscarial.errors import GeneMismatchError, some
@@ -108,7 +108,7 @@ class ScType(Classifier):
             raise GeneMismatchError(
                 f"ScType: none of the {len(sensitivity):,} positive markers ({some(sensitivity)}) is among "
                 f"the {len(genes):,} genes ({some(genes)}). "
-                "Markers are gene symbols: use datasets.gene_symbols() if the data have other ids."
+                f"Markers are gene symbols; if the data have other ids, {USE_SYMBOLS}."
             )
         used = sorted({place for weights in columns.values() for place in weights})
         row = {place: i for i, place in enumerate(used)}
@@ -127,7 +127,7 @@ class ScType(Classifier):
             return super()._decide_all(adata, layer)
         check_genes(adata)
         matrix = CellMatrix(layer_of(adata, layer))
-        matrix.check_finite()
+        matrix.check_finite(adata)
         genes = pd.Index(adata.var_names.astype(str))
         model = self.bind(genes)
         if not adata.n_obs:

@@ -70,7 +70,7 @@ def preprocess(
         raise DataError("The data set has no cells.")
     new = copy_of(adata)
     X = layer_of(new, None)
-    CellMatrix(X).check_finite()
+    CellMatrix(X).check_finite(new)
     if target_sum is None:
         lognorm = sp.csr_matrix(X)
     else:
@@ -115,17 +115,18 @@ def _check_counts(X: Any) -> None:
         return
     if negative:
         found = f"{negative:,} negative values (lowest {values.min():.4g})"
-        cause = "It looks scaled already (z-scores): use it as it is, or take the counts from a layer or adata.raw."
+        cause = (
+            "It looks scaled already (z-scores): use it as it is (command line: --preprocess none), or take the counts "
+            "from a layer or adata.raw."
+        )
     else:
         found = f"{broken:,} values that are not whole (largest {values.max():.4g})"
         # a log of counts per 10,000 stays below log(10,001) = 9.2; the margin allows for larger target sums
         cause = (
-            "It looks log-normalised already: pass target_sum=None."
+            "It looks log-normalised already: pass target_sum=None (command line: --preprocess scale to z-score it, "
+            "none to leave it as it is)."
             if values.max() < 20
-            else "It looks normalised but not logarithmic: apply scanpy.pp.log1p and pass target_sum=None, "
-            "or round estimated counts (numpy.rint)."
+            else "It looks normalised but not logarithmic: apply scanpy.pp.log1p and pass target_sum=None "
+            "(command line: --preprocess scale or none), or round estimated counts (numpy.rint)."
         )
-    raise DataError(
-        f"X holds {found}; with target_sum, counts are expected. {cause} "
-        "target_sum=None skips normalisation and logarithm."
-    )
+    raise DataError(f"X holds {found}; counts are expected. {cause}")

@@ -63,7 +63,10 @@ def gene_symbols(adata: AnnData, column: str | None = None) -> AnnData:
     old = adata.var_names.astype(str)
     named = symbols.notna().to_numpy() & (symbols.astype(str).str.strip() != "").to_numpy()
     if not named.any():
-        raise DataError(f"var['{column}'] is empty in all {adata.n_vars:,} genes. Name another column with column=.")
+        raise DataError(
+            f"var['{column}'] is empty in all {adata.n_vars:,} genes. Name another column "
+            "with column= (command line: --symbols COLUMN)."
+        )
     names = pd.Index(np.where(named, symbols.astype(str).str.strip(), old))
     if not named.all():
         logger.info("%d genes have no symbol in var['%s'] and keep their name.", int((~named).sum()), column)
@@ -91,6 +94,7 @@ def _column(var: pd.DataFrame, column: str | None) -> str:
             return lower[candidate]
     raise DataError(
         f"No column of adata.var is known to hold gene symbols. {have} Expected one of {some(COLUMNS, len(COLUMNS))}. "
-        "Name the column with column=; if there is none, add one from your annotation (for example "
+        "Name the column with column= (command line: --symbols COLUMN); if there is none, "
+        "add one from your annotation (for example "
         "scanpy.queries.biomart_annotations)."
     )

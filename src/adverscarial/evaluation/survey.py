@@ -24,7 +24,7 @@ from adverscarial.attacks.single_gene import SingleGeneResult
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.cluster import Cluster, check_genes, cluster_labels, cluster_names
-from adverscarial.errors import AdverscarialError, DataError, ParameterError, did_you_mean, some
+from adverscarial.errors import AdverscarialError, DataError, GeneMismatchError, ParameterError, did_you_mean, some
 from adverscarial.evaluation.folder import RunFolder, Task, plan_of
 from adverscarial.evaluation.interrupt import end_with, terminable
 from adverscarial.evaluation.machines import current_client, run_on_dask
@@ -193,6 +193,8 @@ def survey(
     Raises
     ------
     DataError, ParameterError
+    GeneMismatchError
+        If no classifier can read data with these genes. Where only some cannot, their rows say so.
     MemoryLimitError
         If the largest clusters do not fit into memory, `n_jobs` at a time.
     StorageError
@@ -228,10 +230,11 @@ def survey(
         )
     if len(names) < 2:
         raise DataError(f"obs['{groupby}'] has {len(names)} cluster(s); a survey needs at least two.")
+    check_classifiers(models, pd.Index(adata.var_names.astype(str)))
     grid = [(model, target, attack) for model in models for target in clusters for attack in chosen]
     tasks = tuple(Task(number, *cell) for number, cell in enumerate(grid))
     matrix = CellMatrix(layer_of(adata, layer))
-    matrix.check_finite()
+    matrix.check_finite(adata)
     check_memory(adata, list(models.values()), groupby=groupby, targets=clusters, layer=layer, jobs=jobs)
     plan = plan_of(adata, models, chosen, clusters, groupby=groupby, layer=layer, seed=seed, budget=budget)
     folder = None if out is None else RunFolder(out)
@@ -279,6 +282,27 @@ def named_classifiers(classifiers: Any) -> dict[str, Classifier]:
     return models
 
 
+def check_classifiers(models: Mapping[str, Classifier], genes: pd.Index) -> None:
+    """Raise a GeneMismatchError when no classifier can read data with these genes."""
+    reasons = {name: reason for name, model in models.items() if (reason := _mismatch(model, genes))}
+    if len(reasons) == len(models):
+        several = len(reasons) > 1
+        raise GeneMismatchError(
+            " ".join(f"{name}: {reason}" if several else reason for name, reason in reasons.items())
+        )
+
+
+def _mismatch(model: Classifier, genes: pd.Index) -> str:
+    """Return what a classifier says against the genes of the data; empty if nothing, or if it fails otherwise."""
+    try:
+        model.bind(genes).align(genes)
+    except DataError as error:
+        return str(error)
+    except Exception:  # a classifier may raise anything, and its rows will say so
+        logger.debug("Could not compare the genes of %s with the data's.", model.name, exc_info=True)
+    return ""
+
+
 class Work(NamedTuple):
     """What every group of tasks needs; sent to each process."""
 
@@ -311,7 +335,8 @@ def run_group(
         with nullcontext() if work.clock is None else work.clock.running():
             scorer = scorer_for(model, cluster)
     except Exception as error:  # noqa: BLE001  a classifier may raise anything
-        yield from ((task.number, _failure(task, error)) for task in tasks)
+        failure = _failure(tasks[0], error)  # of the cluster, before any attack: said once
+        yield from ((task.number, failure) for task in tasks)
         return
     if work.clock is not None:
         scorer = Timed(scorer, work.clock)
