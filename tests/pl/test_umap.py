@@ -182,6 +182,8 @@ def test_bad_requests_are_refused_in_words(cells, result):
         umap(cells, result, n_neighbors=0)
     with pytest.raises(ParameterError, match="Expected the result of an attack, got a str"):
         umap(cells, "result")
+    with pytest.raises(ParameterError, match=r"arguments are swapped.*pl.umap\(adata, result\)"):
+        umap(result, cells)
     nothing = SingleGene("perc1", genes=["LYZ"])(cells, MODEL, groupby="cell_type", target=TARGET)
     assert not nothing.genes
     with pytest.raises(ParameterError, match="No single gene flips the label"):

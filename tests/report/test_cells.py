@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
 import pytest
 
 import adverscarial as adv
 from adverscarial.errors import DataError, ParameterError
 from adverscarial.report import write_report
-from adverscarial.report.cells import seen, telling
+from adverscarial.report.cells import _told, seen, telling
 
 
 def test_the_most_telling_flip_is_drawn_and_told(everything, cells, models):
@@ -23,6 +24,22 @@ def test_the_most_telling_flip_is_drawn_and_told(everything, cells, models):
     assert f"visibility {table['visibility'][0]:.2f}" in plane.alt
     assert firm.figures == []
     assert "No attack gave any cluster of firm another label" in firm.sentence
+
+
+@pytest.mark.parametrize(("names", "odd"), [(["positive_aberrant"], True), (["perc1", "positive_aberrant"], False)])
+def test_impossible_values_are_shown_last_and_told(cells, names, odd):
+    def model(X: np.ndarray) -> np.ndarray:  # huge values give a real type, possible ones none
+        huge = (X > 50).any(axis=1)
+        return np.where(huge, "B", np.where(X[:, 0] < 0.1, np.where(X[:, 1] > 0.5, "A", "unknown"), "A"))
+
+    attacks = [adv.attacks.SingleGene(name, search="exact") for name in names]
+    survey = adv.survey(cells, {"m": model}, attacks=attacks, groupby="group")
+    sentence = _told(telling(survey, "m"))
+    assert ("The value is impossible: no attack without such values flips a label." in sentence) == odd
+    assert (
+        "becomes B (100%) by the gene =SUM(1) alone (positive_aberrant), one of 12 genes that do." in sentence
+    ) == odd
+    assert ("becomes unknown (100%) by the gene =SUM(1) alone (perc1)." in sentence) != odd
 
 
 def test_without_marsilea_the_heatmap_is_left_out_in_words(everything, cells, monkeypatch):

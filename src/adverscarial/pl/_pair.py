@@ -50,6 +50,8 @@ class Pair:
     """
 
     def __init__(self, adata: AnnData, result: Result) -> None:
+        if isinstance(adata, Result) and isinstance(result, AnnData):
+            raise ParameterError("The arguments are swapped: the data come first, as in pl.umap(adata, result).")
         if not isinstance(result, Result):
             raise ParameterError(
                 f"Expected the result of an attack, got a {type(result).__name__}. For example: "

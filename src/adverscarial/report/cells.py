@@ -69,14 +69,18 @@ def seen(survey: Survey, adata: AnnData, classifiers: Mapping[str, Any] | None) 
 
 
 def telling(survey: Survey, classifier: str) -> Result | None:
-    """Return the flip that shows most: to a real cell type, by values that occur, by most cells, of a sure cluster."""
+    """Return the flip that shows most: by values that occur, to a real cell type, by most cells, of a sure cluster."""
     hits = [result for result in _of(survey, classifier) if flipped(result)]
 
     def worth(result: Result) -> tuple[bool, bool, float, int]:
-        aberrant = isinstance(getattr(result.attack, "modification", None), Aberrant)
-        return is_named(result.label), not aberrant, round(result.share * result.baseline_share, 6), result.n_cells
+        sure = round(result.share * result.baseline_share, 6)
+        return not _impossible(result), is_named(result.label), sure, result.n_cells
 
     return max(hits, key=worth, default=None)
+
+
+def _impossible(result: Result) -> bool:
+    return isinstance(getattr(result.attack, "modification", None), Aberrant)
 
 
 def _of(survey: Survey, classifier: str) -> list[Result]:
@@ -89,11 +93,15 @@ def _told(result: Result) -> str:
     attack = type(result.attack).__name__
     by = f"{count(len(result.genes), 'changed gene')} ({listed(result.genes)})"
     if isinstance(result, SingleGeneResult):
-        best = result.to_frame().iloc[0]
-        by = f"the gene {best['gene']} alone ({result.attack.modification})"
+        flips = result.to_frame().query("outcome == 'flipped'")
+        best = flips.iloc[0]
+        equal = int(((flips["share"] == best["share"]) & (flips["label"] == best["label"])).sum())
+        among = f", one of {equal:,} genes that do" if equal > 1 else ""
+        by = f"the gene {best['gene']} alone ({result.attack.modification}){among}"
+    odd = " The value is impossible: no attack without such values flips a label." if _impossible(result) else ""
     return (
         f"Shown: {attack} on {result.target}. {result.baseline} ({percent(result.baseline_share)} of "
-        f"{count(result.n_cells, 'cell')}) becomes {result.label} ({percent(result.share)}) by {by}."
+        f"{count(result.n_cells, 'cell')}) becomes {result.label} ({percent(result.share)}) by {by}.{odd}"
     )
 
 
