@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import adverscarial as adv
 
@@ -86,3 +89,70 @@ def test_right_names_and_another_vocabulary_give_no_note(run, files, tmp_path, c
     assert code == 0
     assert "called" in out
     assert "something else" not in said(err)
+
+
+def test_genes_of_another_kind_are_one_message(run, files, pbmc_small, tmp_path):
+    cells = pbmc_small.copy()
+    cells.var_names = [f"ENSG{i:011d}" for i in range(cells.n_vars)]
+    cells.write_h5ad(tmp_path / "ids.h5ad")
+    code, out, err = survey(run, tmp_path / "ids.h5ad", files / "forest.npz", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert err.count("needs 765 genes, 0 of them are in the data") == 1
+    assert "command line: adverscarial convert IN OUT --symbols auto" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_value_that_is_no_number_is_named_without_talk_of_preprocessing(run, pbmc_small, tmp_path):
+    cells = pbmc_small.copy()
+    cells.X = cells.to_df().to_numpy()
+    cells.X[5, 7] = np.nan
+    cells.write_h5ad(tmp_path / "nan.h5ad")
+    code, _, err = run("classify", tmp_path / "nan.h5ad", "--classifier", "sctype", "--preprocess", "lognorm")
+    assert code == 2
+    assert f"the first in cell '{cells.obs_names[5]}', gene '{cells.var_names[7]}'" in err
+    assert "--preprocess" not in err
+
+
+def test_preprocessing_what_is_no_counts_says_what_to_type(run, files):
+    code, _, err = run("classify", files / "cells.h5ad", "--classifier", "sctype", "--preprocess", "counts")
+    assert code == 2
+    assert "looks log-normalised already" in err
+    assert "(command line: --preprocess scale to z-score it, none to leave it as it is)" in err
+
+
+@pytest.mark.parametrize("content", ["unfitted", "a dict"])
+def test_a_file_that_is_whole_but_holds_no_classifier(run, files, tmp_path, content):
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps({"weights": 1} if content == "a dict" else LogisticRegression()))
+    code, _, err = run("classify", files / "cells.h5ad", "--classifier", path, "--trust")
+    assert code == 2
+    assert "model.pkl' was read, but cannot be used: " in err
+    assert ("cannot use a dict" if content == "a dict" else "fitted") in err
+    assert "damaged" not in err
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("forrest.npz", "forest.npz"), ("marker.npz", "markers.npz")])
+def test_a_misspelt_file_of_a_classifier(run, files, typed, meant):
+    code, _, err = run("classify", files / "cells.h5ad", "--classifier", files / typed)
+    assert code == 2
+    assert f"Did you mean '{meant}'?" in err
+    with pytest.raises(adv.errors.StorageError, match=rf"Did you mean '{meant}'\?"):
+        adv.classifiers.load(files / typed)
+
+
+def test_columns_of_text_in_a_table_are_named(run, tmp_path):
+    (tmp_path / "cells.csv").write_text("cell,type,MS4A1,CD3D\nc1,B,high,0\nc2,T,low,3\n")
+    code, _, err = run("convert", tmp_path / "cells.csv", tmp_path / "cells.h5ad")
+    assert code == 0
+    assert (
+        "cells.csv: read as descriptions of cells, not as genes, since they hold no numbers: 'type' ('B', ...), "
+        "'MS4A1' ('high', ...)."
+    ) in said(err)
+    _, _, err = run("classify", tmp_path / "cells.h5ad", "--classifier", "sctype")
+    assert "descriptions" not in said(err)
+
+
+def test_reporting_on_no_folder(run, tmp_path):
+    code, _, err = run("report", tmp_path / "nodir")
+    assert code == 2
+    assert f"There is no folder '{tmp_path / 'nodir'}'." in err

@@ -32,7 +32,7 @@ def test_the_report_is_that_of_the_survey(run, finished, tmp_path):
 def test_unfinished_and_absent(run, finished, tmp_path):
     folder, _ = finished
     (folder / "table.csv").unlink()
-    for path, message in ((folder, "is not finished; run it again"), (tmp_path / "no", "holds no readable survey")):
+    for path, message in ((folder, "is not finished; run it again"), (tmp_path / "no", "There is no folder")):
         code, out, err = run("report", path, "--out", tmp_path / "report.html")
         assert (code, out) == (2, "")
         assert message in err

@@ -25,7 +25,14 @@ from adverscarial.classifiers.scannotatr import ScAnnotatR
 from adverscarial.classifiers.sctype import ScType
 from adverscarial.classifiers.singler import SingleR
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.errors import AdverscarialError, MemoryLimitError, MissingDependencyError, StorageError, some
+from adverscarial.errors import (
+    AdverscarialError,
+    MemoryLimitError,
+    MissingDependencyError,
+    StorageError,
+    did_you_mean,
+    some,
+)
 
 FAMILIES: dict[str, type[Classifier]] = {
     str(family.family): family
@@ -86,7 +93,7 @@ def load(path: str | PathLike[str], *, trust: bool = False) -> Classifier:
     """
     path = Path(path)
     if not path.is_file():
-        raise StorageError(f"There is no file '{path}'. {READABLE}")
+        raise StorageError(f"There is no file '{path}'.{did_you_mean(path.name, files_beside(path))} {READABLE}")
     kind = _kind(path)
     if kind is None:
         raise StorageError(f"'{path}' holds no classifier, as far as content and ending tell. {READABLE}")
@@ -102,12 +109,22 @@ def load(path: str | PathLike[str], *, trust: bool = False) -> Classifier:
         return _READERS[kind](path, trust)
     except (StorageError, MissingDependencyError, MemoryLimitError):
         raise
+    except AdverscarialError as error:  # not fitted, or no classifier at all
+        raise StorageError(f"'{path}' was read, but cannot be used: {error}") from error
     except Exception as error:  # a foreign file can fail in any way
         reason = "".join(str(error).splitlines()[:1])  # XGBoost's own stack trace follows
         raise StorageError(
             f"'{path}' cannot be read as a classifier of {_WRITERS[kind]} ({type(error).__name__}: {reason}). It is "
             "damaged, holds something else, or needs a package that is not installed."
         ) from error
+
+
+def files_beside(path: Path) -> list[str]:
+    """Return the names of the files in a path's folder, whether or not the path is there: one may be meant."""
+    try:
+        return sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
+    except OSError:  # no folder, or none that may be read
+        return []
 
 
 def _kind(path: Path) -> str | None:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from adverscarial import _store, datasets
+from adverscarial.datasets.files import TABLES
 from adverscarial.errors import DataError
 
 app = typer.Typer(
@@ -84,21 +85,30 @@ def working(text: str) -> Status:
     return notes.status(escape(text))
 
 
-def read(path: Path, prepare: Preprocess) -> AnnData:
-    """Read a data file and prepare it."""
+def load(path: Path) -> AnnData:
+    """Read a data file; of a table, note which columns were taken for no genes."""
     with working(f"Reading {path} ..."):
         adata = datasets.load(path)
+    if path.name.lower().endswith(TABLES) and len(adata.obs.columns):
+        columns = [f"'{name}' ('{adata.obs[name].iloc[0]}', ...)" for name in adata.obs]
+        shown = ", ".join(columns[:5]) + (f" and {len(columns) - 5:,} more" if len(columns) > 5 else "")
+        note(f"{path.name}: read as descriptions of cells, not as genes, since they hold no numbers: {shown}.")
+    return adata
+
+
+def read(path: Path, prepare: Preprocess) -> AnnData:
+    """Read a data file and prepare it."""
+    adata = load(path)
     if prepare is Preprocess.none:
         return adata
-    try:
-        return datasets.preprocess(
-            adata, target_sum=None if prepare is Preprocess.scale else 1e4, scale=prepare is not Preprocess.lognorm
-        )
-    except DataError as error:
-        raise DataError(
-            f"{error} On the command line: --preprocess scale for log-normalised values that are to be z-scored, "
-            "none to leave the values as they are."
-        ) from error
+    return datasets.preprocess(
+        adata, target_sum=None if prepare is Preprocess.scale else 1e4, scale=prepare is not Preprocess.lognorm
+    )
+
+
+def note(text: str) -> None:
+    """Print a note on standard error; the text may hold any name."""
+    notes.print(f"[yellow]Note:[/] {escape(text)}", highlight=False)
 
 
 def write_data(path: Path, adata: AnnData) -> None:

@@ -11,7 +11,7 @@ import typer
 from anndata import AnnData
 
 from adverscarial import datasets
-from adverscarial.cli.app import AsJson, DataFile, notes, print_json, unstorable, working, write_data
+from adverscarial.cli.app import AsJson, DataFile, load, notes, print_json, unstorable, working, write_data
 from adverscarial.errors import ParameterError, StorageError
 
 
@@ -35,8 +35,7 @@ def convert(
         raise StorageError(f"'{out}' is there already. Choose another name, or replace it with --overwrite.")
     if out.exists() and out.is_dir() != (out.suffix == ".zarr"):
         raise StorageError(f"'{out}' is a {'folder' if out.is_dir() else 'file'}; it is not replaced. Remove it first.")
-    with working(f"Reading {data} ..."):
-        adata = datasets.load(data)
+    adata = load(data)
     if symbols is not None:
         adata = datasets.gene_symbols(adata, None if symbols == "auto" else symbols)
     with working(f"Writing {out} ..."):

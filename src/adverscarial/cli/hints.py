@@ -7,17 +7,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
-from rich.markup import escape
 
 from adverscarial._matrix import layer_of
 from adverscarial.classifiers import Chetah, Classifier, Markers
-from adverscarial.cli.app import Preprocess, notes
+from adverscarial.cli.app import Preprocess, note
 from adverscarial.evaluation import Survey
-
-
-def note(text: str) -> None:
-    """Print a note; the text may hold any name."""
-    notes.print(f"[yellow]Note:[/] {escape(text)}", highlight=False)
 
 
 def note_counts(adata: AnnData, models: Iterable[Classifier], *, layer: str | None, prepare: Preprocess) -> None:

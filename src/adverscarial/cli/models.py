@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from adverscarial import datasets
 from adverscarial.classifiers import MLP, Chetah, Classifier, Markers, RandomForest, ScAnnotatR, ScType, SingleR, load
+from adverscarial.classifiers.loading import files_beside
 from adverscarial.cli.app import Preprocess, notes, read
 from adverscarial.cli.hints import note_counts
 from adverscarial.cluster import cluster_labels, cluster_names
@@ -72,9 +73,8 @@ def ready_made(spec: str, *, prepare: Preprocess, tissue: str | None, trust: boo
     if Path(spec).exists():
         return load(spec, trust=trust)
     known = [*TRAINED, "sctype"]
-    raise ParameterError(
-        f"'{spec}' is neither a classifier nor a file.{did_you_mean(kind, known)} Classifiers: {', '.join(known)}."
-    )
+    near = did_you_mean(Path(kind).name, [*known, *files_beside(Path(kind))])
+    raise ParameterError(f"'{spec}' is neither a classifier nor a file.{near} Classifiers: {', '.join(known)}.")
 
 
 def setting(

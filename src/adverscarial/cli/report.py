@@ -11,7 +11,7 @@ from anndata import AnnData
 from adverscarial import datasets
 from adverscarial.classifiers import Classifier, load
 from adverscarial.cli.app import AsJson, Prepare, Preprocess, Trust, notes, print_json, read, working
-from adverscarial.errors import DataError, ParameterError, some
+from adverscarial.errors import DataError, ParameterError, StorageError, some
 from adverscarial.evaluation import Survey
 from adverscarial.evaluation.folder import classifier_fingerprint
 
@@ -39,6 +39,8 @@ def report(
         raise ParameterError(f"--out ends in '{path.suffix}'; the report is an .html file.")
     if classifier and data is None:
         raise ParameterError("--classifier needs --data: harm and visibility are measured on the cells.")
+    if not run.is_dir():
+        raise StorageError(f"There is no folder '{run}'. Name the one that adverscarial survey wrote to (its --out).")
     with working(f"Reading {run} ..."):
         survey = Survey.load(run)
     models = _matched(survey, classifier or [], trust)

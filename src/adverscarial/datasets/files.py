@@ -16,7 +16,8 @@ from adverscarial.datasets import formats, rds
 from adverscarial.errors import AdverscarialError, DataError, MemoryLimitError, ParameterError, did_you_mean, some
 
 _HDF5 = (".h5ad", ".h5", ".hdf5", ".loom")
-_TABLES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+#: endings of tables of text
+TABLES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _MTX = (".mtx", ".mtx.gz")
 _RDS = (".rds",)
 _READABLE = (
@@ -127,7 +128,7 @@ def _kind(path: Path) -> str:
         return _folder_kind(path)
     if name.endswith(_HDF5):
         return _hdf5_kind(path)
-    for endings, kind in ((_MTX, "10x mtx"), (_TABLES, "table"), (_RDS, "rds")):
+    for endings, kind in ((_MTX, "10x mtx"), (TABLES, "table"), (_RDS, "rds")):
         if name.endswith(endings):
             return kind
     if name.endswith(".h5ad.gz"):
