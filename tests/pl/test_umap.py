@@ -177,6 +177,23 @@ def test_few_cells_are_enough_and_too_few_are_refused(cells):
         umap(tiny, shift(tiny))
 
 
+@pytest.mark.parametrize("draw", [umap, adv.pl.heatmap])
+def test_a_gene_that_is_named_is_drawn(cells, draw):
+    attack = SingleGene("positive_aberrant", genes=["CD79A", "CD79B", "ITGB2"])
+    found = attack(cells, MODEL, groupby="cell_type", target=TARGET)
+    assert found.genes
+    row = found.to_frame().set_index("gene").loc["ITGB2"]
+    assert row["outcome"] == "held"
+    _, after = draw(cells, found, gene="ITGB2")
+    assert after.get_title("left") == f"After: called {found.baseline} ({row['share']:.0%} of the cells)"
+    pair = Pair(cells, found, "ITGB2")
+    assert pair.genes[pair.changed].tolist() == ["ITGB2"]
+    with pytest.raises(ParameterError, match="did not test 'LYZ'"):
+        draw(cells, found, gene="LYZ")
+    with pytest.raises(ParameterError, match="gene= chooses among single genes"):
+        draw(cells, shift(cells), gene="ITGB2")
+
+
 def test_bad_requests_are_refused_in_words(cells, result):
     with pytest.raises(ParameterError, match="n_neighbors must be a whole number and at least 1, got 0"):
         umap(cells, result, n_neighbors=0)

@@ -9,9 +9,9 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial._matrix import CellMatrix, layer_of
-from adverscarial.attacks import Result
+from adverscarial.attacks import Result, SingleGeneResult
 from adverscarial.cluster import Cluster
-from adverscarial.errors import ParameterError
+from adverscarial.errors import ParameterError, did_you_mean
 
 _TOTAL = 1e4  # counts of a cell, once normalised
 
@@ -25,9 +25,13 @@ class Pair:
         The data that was attacked; read, never written.
     result
         Of the attack; its layer is the one that is looked at.
+    gene
+        Of a :class:`~adverscarial.attacks.SingleGene`: the gene that is changed; its strongest flip when left out.
 
     Attributes
     ----------
+    told
+        What the classifier says before and after, for titles.
     labels
         Cluster of each cell, None where it is missing, shape (cells,).
     rows
@@ -44,12 +48,12 @@ class Pair:
     Raises
     ------
     ParameterError
-        If `result` is none, or changes nothing.
+        If `result` is none, or changes nothing, or did not test `gene`.
     DataError
         If the data are not those that were attacked.
     """
 
-    def __init__(self, adata: AnnData, result: Result) -> None:
+    def __init__(self, adata: AnnData, result: Result, gene: str | None = None) -> None:
         if isinstance(adata, Result) and isinstance(result, AnnData):
             raise ParameterError("The arguments are swapped: the data come first, as in pl.umap(adata, result).")
         if not isinstance(result, Result):
@@ -57,10 +61,13 @@ class Pair:
                 f"Expected the result of an attack, got a {type(result).__name__}. For example: "
                 "result = adv.attacks.SingleGene('perc99')(adata, classifier, groupby=..., target=...)."
             )
+        after = says(result.label, result.share) if gene is None else _says_of(result, gene)
+        self.told = (says(result.baseline, result.baseline_share), after)
         cluster = Cluster(adata, result.groupby, result.target, layer=result.layer)
         self.labels, self.rows, self.genes = cluster.labels, cluster.rows, cluster.gene_names
         self.matrix, self._old = cluster.statistics.matrix, cluster.X
-        self._new = CellMatrix(layer_of(result.apply(adata), result.layer)).rows(self.rows)
+        changed = result.apply(adata, gene) if isinstance(result, SingleGeneResult) else result.apply(adata)
+        self._new = CellMatrix(layer_of(changed, result.layer)).rows(self.rows)
         self.shift = np.abs(self._new.astype(np.float64) - self._old).mean(axis=0)
         self.changed = np.argsort(-self.shift, kind="stable")[: int((self.shift > 0).sum())]
         if not len(self.changed):
@@ -106,3 +113,18 @@ def _log_normalised(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
 def says(label: str, share: float) -> str:
     """Return what the classifier says of the cluster, for a title."""
     return f"called {label} ({share:.0%} of the cells)"
+
+
+def _says_of(result: Result, gene: str) -> str:
+    """Return what the classifier says of the cluster when `gene` alone is changed."""
+    if not isinstance(result, SingleGeneResult):
+        raise ParameterError(f"gene= chooses among single genes; {result.attack!r} is drawn whole. Leave gene= out.")
+    table = result.to_frame()
+    row = table[table["gene"] == gene]
+    if not len(row):
+        hint = did_you_mean(gene, result.gene.tolist())
+        raise ParameterError(f"The attack did not test '{gene}', so what it does is unknown.{hint}")
+    found = row.iloc[0]
+    if found["outcome"] == "rejected":
+        return "the classifier refuses the input"
+    return says(found["label"], found["share"]) if found["alone"] else "only tested with other genes"

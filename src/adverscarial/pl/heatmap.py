@@ -13,7 +13,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 
 from adverscarial.cluster import cluster_names, gene_positions
 from adverscarial.errors import MissingDependencyError, ParameterError
-from adverscarial.pl._pair import Pair, says
+from adverscarial.pl._pair import Pair
 from adverscarial.pl._style import ATTACKED, FONT, MM, PAGE
 from adverscarial.ranking import rank_genes
 
@@ -36,6 +36,7 @@ def heatmap(
     adata: AnnData,
     result: Result,
     *,
+    gene: str | None = None,
     n_genes: int = 100,
     genes: Sequence[str] | None = None,
     max_changed: int = 40,
@@ -52,6 +53,8 @@ def heatmap(
         as they are, counts are normalised and logarithms taken.
     result
         What an attack returned; a :class:`~adverscarial.attacks.SingleGene` draws its strongest flip.
+    gene
+        Of a :class:`~adverscarial.attacks.SingleGene`: draw this gene's change instead, whether it flips or not.
     n_genes
         Most discriminating genes to draw, of :func:`adverscarial.rank_genes`.
     genes
@@ -75,7 +78,7 @@ def heatmap(
     Raises
     ------
     ParameterError
-        If the attack changes nothing, or a number is not a positive whole one.
+        If the attack changes nothing, did not test `gene`, or a number is not a positive whole one.
     DataError
         If the data are not those that were attacked.
     MissingDependencyError
@@ -107,7 +110,7 @@ def heatmap(
     import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
 
-    pair = Pair(adata, result)
+    pair = Pair(adata, result, gene)
     if genes is None:
         genes = rank_genes(adata, result.groupby, layer=result.layer)[:n_genes]
     shown = _arrange(pair, genes, max_changed, max_cells, seed)
@@ -119,8 +122,8 @@ def heatmap(
     starts = np.append(0, ends[:-1])
     target = list(shown.ends).index(result.target)
     for ax, title in (
-        (before, f"Before: {says(result.baseline, result.baseline_share)}"),
-        (after, f"After: {says(result.label, result.share)}"),
+        (before, f"Before: {pair.told[0]}"),
+        (after, f"After: {pair.told[1]}"),
     ):
         ax.set_axis_on()  # marsilea hides ticks and names
         ax.spines[:].set_visible(False)

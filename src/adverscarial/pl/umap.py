@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial.errors import DataError, ParameterError
-from adverscarial.pl._pair import Pair, in_memory, says
+from adverscarial.pl._pair import Pair, in_memory
 from adverscarial.pl._style import ATTACKED, FONT, MUTED, PAGE, PALETTE, plain
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def umap(
     adata: AnnData,
     result: Result,
     *,
+    gene: str | None = None,
     n_genes: int = 2_000,
     n_components: int = 10,
     n_neighbors: int = 30,
@@ -41,6 +42,8 @@ def umap(
         as they are, counts are normalised and logarithms taken.
     result
         What an attack returned; a :class:`~adverscarial.attacks.SingleGene` draws its strongest flip.
+    gene
+        Of a :class:`~adverscarial.attacks.SingleGene`: draw this gene's change instead, whether it flips or not.
     n_genes
         Most variable genes to use; the attacked ones come on top.
     n_components, n_neighbors
@@ -57,7 +60,7 @@ def umap(
     Raises
     ------
     ParameterError
-        If the attack changes nothing, or a setting is no positive number.
+        If the attack changes nothing, did not test `gene`, or a setting is no positive number.
     DataError
         If the data are not those that were attacked, or are fewer than 10 cells.
 
@@ -90,7 +93,7 @@ def umap(
     for name, value in (("n_genes", n_genes), ("n_components", n_components), ("n_neighbors", n_neighbors)):
         if not isinstance(value, int | np.integer) or value < 1:
             raise ParameterError(f"{name} must be a whole number and at least 1, got {value!r}.")
-    pair = Pair(adata, result)
+    pair = Pair(adata, result, gene)
     if len(pair.labels) < _FEWEST:
         raise DataError(f"{len(pair.labels)} cells are too few for an embedding; at least {_FEWEST} are needed.")
     genes = np.union1d(_variable_genes(adata, pair, n_genes), pair.changed)
@@ -100,12 +103,9 @@ def umap(
     now[pair.rows] = places[n:]
     before, after = _new_axes() if axes is None else axes
     colours = _tints(pair.labels, result.target)
-    for ax, where, label, share in (
-        (before, places[:n], result.baseline, result.baseline_share),
-        (after, now, result.label, result.share),
-    ):
+    for ax, where, told in zip((before, after), (places[:n], now), pair.told, strict=True):
         _draw(ax, where, pair, colours)
-        ax.set_title(f"{'Before' if ax is before else 'After'}: {says(label, share)}", fontsize=FONT + 1, loc="left")
+        ax.set_title(f"{'Before' if ax is before else 'After'}: {told}", fontsize=FONT + 1, loc="left")
     margin = 0.04 * np.ptp(places, axis=0)
     low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
     for ax in (before, after):
