@@ -6,8 +6,9 @@ import matplotlib.pyplot as plt
 import pytest
 
 from adverscarial.attacks import ClusterGradientDescentResult
+from adverscarial.pl._style import new_axes
 from adverscarial.report import figures, write_report
-from adverscarial.report.figures import Album, Figure, counts, descents
+from adverscarial.report.figures import Album, Figure, counts, descents, embed
 
 
 def test_the_same_survey_gives_the_same_bytes_whatever_the_style(everything, cells, models, tmp_path):
@@ -65,3 +66,9 @@ def test_what_is_left_out_is_told(everything, monkeypatch, tmp_path):
     text = write_report(everything, tmp_path / "report.html").read_text()
     assert "<img" not in text
     assert "8 figures left out, to keep this file small" in text
+
+
+def test_pictures_of_points_are_sharp():
+    figure = embed(lambda: new_axes(7.2, 3), alt="", caption="", points=True)
+    width = int.from_bytes(b64decode(figure.link.split(",")[1])[16:20], "big")  # PNG: width in its first block
+    assert width == 1440 > 1.5 * figure.width

@@ -20,9 +20,9 @@ from adverscarial.report.words import count, percent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_ROOM = 1_200_000  # letters that all figures may take
+_ROOM = 3_000_000  # letters that all figures may take
 _PATHS = 12  # most descents drawn
-_DPI = 120  # of pictures with thousands of points
+_DPI = 200  # of pictures with thousands of points
 _COUNTED: dict[Kind, str] = {"single": "genes that flip the label alone", "max": "genes of the signature"}
 
 
