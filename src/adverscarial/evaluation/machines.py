@@ -18,6 +18,11 @@ from adverscarial.errors import MissingDependencyError, ParameterError
 from adverscarial.evaluation.folder import Task
 from adverscarial.evaluation.watch import Outcomes, Runner
 
+_DIED = (
+    "ClassifierError: the workers that were attacking {} died, one after another: memory ran out, or compiled code of "
+    "the classifier failed. Their logs say more."
+)
+
 
 def current_client() -> Any:
     """Return the dask client that the user has made.
@@ -57,23 +62,51 @@ def run_on_dask(runner: Runner, work: Any, groups: Sequence[tuple[Classifier, li
     from distributed import as_completed
 
     client, folder = current_client(), work.folder
+    _import_first(client)
     sent = _sent(client, work._replace(folder=None))
     models = {id(model): model for model, _ in groups}
     there = {key: _sent(client, model) for key, model in models.items()}
-    running = {
-        client.submit(_run, runner, sent, there[id(model)], cloudpickle.dumps(tasks), pure=False): (model, tasks)
-        for model, tasks in groups
-    }
+
+    def submit(model: Classifier, tasks: list[Task]) -> Any:
+        return client.submit(_run, runner, sent, there[id(model)], cloudpickle.dumps(tasks), pure=False)
+
+    def kept(tasks: list[Task], outcomes: Outcomes) -> Outcomes:
+        for task, (_, outcome) in zip(tasks, outcomes, strict=True):
+            if folder is not None and not isinstance(outcome, str):
+                folder.write(task, outcome)
+        return outcomes
+
+    running = {submit(model, tasks): (model, tasks) for model, tasks in groups}
+    blamed: list[tuple[Classifier, list[Task]]] = []
     try:
         for future in as_completed(list(running)):
             model, tasks = running.pop(future)
-            outcomes = _outcomes(future, model.name, tasks)
-            for task, (_, outcome) in zip(tasks, outcomes, strict=True):
-                if folder is not None and not isinstance(outcome, str):
-                    folder.write(task, outcome)
-            yield outcomes
+            if (outcomes := _outcomes(future, tasks)) is None:
+                blamed.append((model, tasks))
+            else:
+                yield kept(tasks, outcomes)
     finally:
         client.cancel(list(running))
+    for model, tasks in blamed:  # alone now: dask blames all that waited at a worker for its death
+        outcomes = _outcomes(submit(model, tasks), tasks)
+        yield kept(tasks, outcomes or [(task.number, _DIED.format(model.name)) for task in tasks])
+
+
+def _import_first(client: Any) -> None:
+    """Let every worker, also those to come, import this package before its first task.
+
+    Else the threads that unpack messages and those that run tasks import it at the same time, which can fail.
+    """
+    from distributed import WorkerPlugin
+
+    class Import(WorkerPlugin):
+        name = "adverscarial"
+        idempotent = True
+
+        def setup(self, worker: Any) -> None:
+            import adverscarial  # noqa: F401
+
+    client.register_plugin(Import())
 
 
 def _sent(client: Any, what: Any) -> Any:
@@ -90,17 +123,13 @@ def _run(runner: Runner, work: Any, model: Classifier, tasks: bytes) -> Outcomes
     return list(runner(work, model, cloudpickle.loads(tasks), lambda number: None))
 
 
-def _outcomes(future: Any, name: str, tasks: Sequence[Task]) -> Outcomes:
-    """Return what a finished group found, or why it failed."""
+def _outcomes(future: Any, tasks: Sequence[Task]) -> Outcomes | None:
+    """Return what a group found, or why it failed; None if it is blamed for the death of too many workers."""
     from distributed.scheduler import KilledWorker
 
     try:
         return future.result()
     except KilledWorker:
-        reason = (
-            f"ClassifierError: the workers that were attacking {name} died, one after another: memory ran out, or "
-            "compiled code of the classifier failed. Their logs say more."
-        )
+        return None
     except Exception as error:  # noqa: BLE001  whatever a worker may raise
-        reason = f"{type(error).__name__}: {error}"
-    return [(task.number, reason) for task in tasks]
+        return [(task.number, f"{type(error).__name__}: {error}") for task in tasks]
