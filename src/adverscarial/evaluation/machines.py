@@ -104,7 +104,7 @@ def _import_first(client: Any) -> None:
         idempotent = True
 
         def setup(self, worker: Any) -> None:
-            import adverscarial  # noqa: F401
+            from adverscarial.evaluation import survey  # noqa: F401
 
     client.register_plugin(Import())
 

@@ -243,7 +243,7 @@ def survey(
         [task for task in tasks if (task.classifier, task.target) == place and task.number not in done]
         for place in dict.fromkeys((task.classifier, task.target) for task in tasks)
     ]
-    work = Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder, os.getpid())
+    work = Work(uuid.uuid4().hex, adata, groupby, layer, seed, budget, folder)
     todo = [(models[group[0].classifier], group) for group in groups if group]
     if backend == "dask" or time_limit is not None or _in_processes(jobs, todo, backend):
         work = work._replace(adata=sendable(adata, layer))
@@ -313,7 +313,6 @@ class Work(NamedTuple):
     seed: int
     budget: int | None
     folder: RunFolder | None
-    owner: int  # id of the process that the survey was called in
     clock: Clock | None = None
 
 
@@ -360,7 +359,6 @@ def _failure(task: Task, error: Exception) -> str:
 
 
 def _whole_group(work: Work, model: Classifier, tasks: Sequence[Task]) -> Outcomes:
-    end_with(work.owner)
     return list(run_group(work, model, tasks))
 
 
@@ -393,7 +391,10 @@ def _run_all(
     if jobs == 1 or len(groups) < 2:
         yield from (_whole_group(work, model, tasks) for model, tasks in groups)
     else:  # loky keeps each process to its share of the cores; big arrays are mapped, not copied
-        parallel = Parallel(n_jobs=jobs, backend=backend or "loky", return_as="generator_unordered", max_nbytes="1M")
+        ending = {} if backend == "threading" else {"initializer": end_with, "initargs": (os.getpid(),)}
+        parallel = Parallel(
+            n_jobs=jobs, backend=backend or "loky", return_as="generator_unordered", max_nbytes="1M", **ending
+        )
         yield from parallel(delayed(_whole_group)(work, model, tasks) for model, tasks in groups)
     _statistics.clear()
 
