@@ -90,10 +90,23 @@ def test_unknown_visibility_is_said():
     table = pd.DataFrame({"attack": ["a", "b"], "visibility": [0.5, np.nan], "harm": [1.0, 0.2]})
     table["flipped"] = [True, False]
     ax = pl.harm(table)
-    assert "too few cells: b" in ax.get_xlabel()
+    assert "too few cells: 'b'" in ax.get_xlabel()
     assert [text.get_text() for text in ax.texts if text.get_text()] == ["a"]
     with pytest.raises(ParameterError, match="known visibility"):
         pl.harm(table[1:])
     with pytest.raises(ParameterError, match=r"evaluation\.harm"):
         pl.harm(pd.DataFrame({"attack": ["a"]}))
     plt.close("all")
+
+
+def test_long_names_are_cut_and_do_not_squeeze_the_axes():
+    name = "ClusterGradientDescent(alpha=1.0, epsilon=1.0, genes=[500 genes])"
+    long = pd.DataFrame(
+        {"attack": [f"{name} #1", f"{name} #2"], "visibility": [0.1, 0.9], "harm": [0.2, 0.8], "flipped": [True, False]}
+    )
+    ax = pl.harm(long)
+    ax.figure.draw_without_rendering()
+    assert ax.get_position().width > 0.5
+    shown = [text.get_text() for text in ax.texts if text.get_text()]
+    assert [len(text) for text in shown] == [28, 28]
+    assert [text[-2:] for text in shown] == ["#1", "#2"]

@@ -62,14 +62,20 @@ def reproduce(
         typer.Option(help="For sctype: published attacks, JSON of cluster, modification, single_gene, gene: label."),
     ] = None,
     restarts: Annotated[
-        int | None, typer.Option(help="Random orders of each max-change attack; 1, for sctype 10, when left out.")
+        int | None,
+        typer.Option(
+            help="Random orders of each max-change attack (none in fig3, fig4); 1, for sctype 10, when left out."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for tables, pictures and README.md; run again to continue.")
+        Path | None,
+        typer.Option(help="Folder for tables, pictures and README.md; fig2 and sctype, run again, go on there."),
     ] = None,
     seed: Seed = 0,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller classifiers, to try things out.")] = False,
+    jobs: Annotated[int, typer.Option(help="For fig2 and sctype: processes; -1 for all cores.")] = 1,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Smaller classifiers, to try things out; not for sctype.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Reproduce a figure of the paper: train its five classifiers, attack them, and say which of its findings hold.
@@ -81,6 +87,8 @@ def reproduce(
             raise ParameterError(f"There is no file '{given}'. Name one that is there, or leave the option out.")
     if figure is not Figure.sctype and (clusters or published):
         raise ParameterError(f"--clusters and --published belong to 'reproduce sctype'; leave them out for {figure}.")
+    if target is not None and figure not in (Figure.fig3, Figure.fig4):
+        raise ParameterError(f"--target belongs to fig3 and fig4; {figure} attacks every cluster it needs.")
     folder = Path(f"reproduce-{figure}") if out is None else out
     start = time.perf_counter()
     with working(f"Reading {data} ..."):

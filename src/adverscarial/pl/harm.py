@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from adverscarial.errors import ParameterError
+from adverscarial.errors import ParameterError, some
 from adverscarial.pl._lines import legend, look
 from adverscarial.pl._style import COLUMN, FONT, MUTED, new_axes, plain
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 _WAYS = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+_LONGEST = 28  # letters of a name
 _NEAR, _FAR = 4, 14  # points between a dot and its name; further away, a line leads there
 
 
@@ -68,12 +69,17 @@ def harm(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="Visibility (0 hidden, 1 obvious)", ylabel="Harm: cells relabelled (share)")
     ax.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
     if unknown := table.loc[table["visibility"].isna(), "attack"].tolist():
-        ax.set_xlabel(f"{ax.get_xlabel()}\nunknown, too few cells: {', '.join(unknown)}")
+        ax.set_xlabel(f"{ax.get_xlabel()}\nunknown, too few cells: {some(map(_short, unknown), 3)}")
     if groups.nunique() > 1:
         legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     plain(ax)
     _name_points(ax, known["visibility"].to_numpy(), known["harm"].to_numpy(), known["attack"].tolist())
     return ax
+
+
+def _short(name: str) -> str:
+    """Cut a long name in the middle: its end tells attacks of one kind apart."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 12]}...{name[-9:]}"
 
 
 def _name_points(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> None:
@@ -88,7 +94,10 @@ def _name_points(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> No
     size = 3 * figure.dpi / 72
     taken = [Bbox([dot - size, dot + size]) for dot in dots]
     for at, name in zip(zip(x, y, strict=True), names, strict=True):
-        text = ax.annotate(name, at, (0, 0), textcoords="offset points", fontsize=FONT - 1, annotation_clip=False)
+        text = ax.annotate(
+            _short(name), at, (0, 0), textcoords="offset points", fontsize=FONT - 1, annotation_clip=False
+        )
+        text.set_in_layout(False)  # beside the axes it would squeeze them
         best, least = (0.0, 0.0), np.inf
         for distance, (across, up) in product((_NEAR, _FAR, 2 * _FAR), _WAYS):
             _place(text, across * distance, up * distance)
