@@ -425,4 +425,5 @@ def test_any_text_may_be_a_clusters_name(method):
     names = np.repeat(["a", "b", "c", "d"], 6)
     odd = {"a": "a___", "b": "a___b", "c": "b___", "d": "c___a"}  # in the same alphabetical order
     plain = rank_genes(cells(X, list(names)), "cluster", method=method)
-    assert rank_genes(cells(X, [odd[name] for name in names]), "cluster", method=method) == plain
+    found = rank_genes(cells(X, [odd[name] for name in names]), "cluster", method=method)
+    assert list(found) == list(plain)
