@@ -100,7 +100,7 @@ def test_the_same_seed_saves_the_same_classifier(run, few, tmp_path):
         (["--out", "model.pkl"], "classifiers are saved as .npz"),
         (["--groupby", "celltype"], "Did you mean 'cell_type'"),
         (["--groupby", "celltype", "--all"], "Did you mean 'cell_type'"),
-        (["--preprocess", "lognorm"], "--preprocess scale for log-normalised values"),
+        (["--preprocess", "lognorm"], "--preprocess scale to z-score it"),
     ],
 )
 def test_bad_input_ends_with_one_clear_message(run, cells_file, tmp_path, arguments, message):

@@ -191,7 +191,10 @@ def command(cells: AnnData, tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_command_line_says_how_to_go_on(command: list[str], tmp_path: Path, kind: int, code: int) -> None:
+    # a shell starts what runs in its background with SIGINT ignored, and so would all below it be
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    signal.signal(signal.SIGINT, before)
     for _ in range(6000):
         if (tmp_path / "run" / "run.json").exists():
             break
