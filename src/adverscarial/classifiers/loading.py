@@ -203,7 +203,8 @@ def _xgboost(path: Path, trust: bool) -> Classifier:
     if content[1:2] != b"L" and "learner" not in json.loads(content):
         raise StorageError(f"'{path}' is JSON, but no XGBoost model: it has no 'learner'. {READABLE}")
     booster = xgboost.Booster()
-    booster.load_model(bytearray(content))
+    # from a buffer, XGBoost may read beyond the end of a .ubj, and crash
+    booster.load_model(str(path) if path.suffix.lower() == ".ubj" else bytearray(content))
     return Boosted(booster)
 
 
