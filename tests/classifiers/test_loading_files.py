@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from adverscarial.classifiers import Boosted, CellTypist, Markers, load, wrap
+from adverscarial.classifiers._xgboost import check_model, read_ubjson
 from adverscarial.errors import MissingDependencyError, StorageError
 
 PICKLES = ("model.pkl", "model.pickle", "model.joblib")
@@ -151,6 +153,67 @@ def test_xgboost(cells: AnnData, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(StorageError, match="cannot be read as a classifier of XGBoost"):
         load(tmp_path / name)
+
+
+@pytest.mark.parametrize("booster", ["gbtree", "gblinear", "dart"])
+def test_every_cut_of_an_ubj_is_refused(cells: AnnData, booster: str) -> None:
+    """XGBoost itself reads beyond the end of some of them, and crashes."""
+    xgboost = pytest.importorskip("xgboost")
+    codes = cells.obs["cell_type"].astype("category").cat.codes
+    model = xgboost.XGBClassifier(n_estimators=2, booster=booster).fit(cells.to_df(), codes)
+    whole = bytes(model.get_booster().save_raw("ubj"))
+    check_model(whole)
+    for length in range(2, len(whole)):
+        with pytest.raises(ValueError, match=r"cut short|no known type"):
+            check_model(whole[:length])
+    with pytest.raises(ValueError, match="ends at byte"):
+        check_model(whole + b"}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"{" * 200, "where a length should start"),
+        (b"[" * 200, "100 deep"),
+        (b"[$d#l\xff\xff\xff\xff", "a length before byte 9 is -1"),
+        (b"[$d#L" + b"\x7f" * 8, "cut short"),
+        (b"[#L\x7f" + b"\xff" * 7, "cut short"),
+        (b"[$Z#L\x7f" + b"\xff" * 7, "no known type"),
+        (b"[$[#i\x02", "no known type"),
+        (b"[Q]", "starts no value"),
+        (b'{"a": 1}', "where a length should start"),
+    ],
+)
+def test_strange_ubj(text: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_ubjson(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: model["trees"][0]["left_children"].__setitem__(0, 0), "tree 0 is damaged"),
+        (lambda model: model["trees"][1]["right_children"].__setitem__(0, 99), "tree 1 is damaged"),
+        (lambda model: model["trees"][0]["parents"].__setitem__(1, 2**24), "tree 0 is damaged"),
+        (lambda model: model["trees"][0]["split_indices"].__setitem__(0, 96), "tree 0 is damaged"),
+        (lambda model: model["trees"][0]["split_conditions"].pop(), "tree 0 is damaged"),
+        (lambda model: model["trees"][0]["categories_nodes"].append(99), "tree 0 is damaged"),
+        (lambda model: model["tree_info"].__setitem__(0, 1), "each of one class"),
+        (lambda model: model["iteration_indptr"].__setitem__(-1, 4), "rounds"),
+        (lambda model: model["trees"].pop(), "each of one class"),
+    ],
+)
+def test_xgboost_trees_that_lead_nowhere(
+    cells: AnnData, tmp_path: Path, change: Callable[[dict], object], message: str
+) -> None:
+    """XGBoost reads each of these, and crashes over some."""
+    xgboost = pytest.importorskip("xgboost")
+    xgboost.XGBClassifier(n_estimators=3).fit(cells.to_df(), np.arange(cells.n_obs) % 2).save_model(tmp_path / "m.json")
+    document = json.loads((tmp_path / "m.json").read_text())
+    change(document["learner"]["gradient_booster"]["model"])
+    (tmp_path / "m.json").write_text(json.dumps(document))
+    with pytest.raises(StorageError, match=message):
+        load(tmp_path / "m.json")
 
 
 def test_lightgbm(cells: AnnData, tmp_path: Path) -> None:

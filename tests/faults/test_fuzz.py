@@ -152,6 +152,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], Any], Callable[[Path], str], int, b
     "markers.xlsx": ("m.xlsx", lambda path: MARKERS.to_excel(path, index=False), read_table, 100, True),
     "skops": ("a.skops", skops, read_model, 100, True),
     "xgboost": ("a.json", xgboost, read_model, 100, True),
+    "xgboost.ubj": ("a.ubj", xgboost, read_model, 300, True),
 }  # fmt: skip
 
 
@@ -159,7 +160,7 @@ def test_there_are_thousands() -> None:
     assert sum(kind[3] for kind in KINDS.values()) >= 3000
 
 
-NEEDS = {"markers.xlsx": "openpyxl", "loom": "loompy", "xgboost": "xgboost", "skops": "skops"}
+NEEDS = {"markers.xlsx": "openpyxl", "loom": "loompy", "xgboost": "xgboost", "xgboost.ubj": "xgboost", "skops": "skops"}
 #: the HDF5 library itself runs in circles, or crashes, over a few damaged files; nothing above it can prevent that
 HDF5 = ("h5ad", "loom")
 

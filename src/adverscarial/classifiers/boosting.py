@@ -19,6 +19,7 @@ import pandas as pd
 from scipy.special import expit, logit, softmax
 from sklearn.exceptions import NotFittedError
 
+from adverscarial.classifiers._xgboost import check_model
 from adverscarial.classifiers.base import Classifier, Decision, Scorer, argmax_labels
 from adverscarial.classifiers.callables import call, check_scores
 from adverscarial.classifiers.estimators import exact_if_equal
@@ -37,14 +38,15 @@ from adverscarial.errors import (
 logger = logging.getLogger(__name__)
 
 Package = Literal["xgboost", "lightgbm"]
+PACKAGES: tuple[Package, ...] = ("xgboost", "lightgbm")
 
 
 def boosting_package(model: Any) -> Package | None:
     """Return which package an object comes from, told by its class alone; None for anything else."""
     for kind in type(model).__mro__:
-        package = kind.__module__.partition(".")[0]
-        if package == "xgboost" or package == "lightgbm":
-            return package  # type: ignore[return-value]
+        for package in PACKAGES:
+            if kind.__module__.partition(".")[0] == package:
+                return package
     return None
 
 
@@ -224,8 +226,9 @@ class _XGBoost:
         xgboost = _imported("xgboost")
         booster = xgboost.Booster()
         try:
+            check_model(text)
             booster.load_model(bytearray(text))
-        except xgboost.core.XGBoostError as error:
+        except (ValueError, xgboost.core.XGBoostError) as error:
             raise StorageError(f"XGBoost cannot read its model: {str(error).splitlines()[0]}") from error
         return booster
 

@@ -6,7 +6,6 @@ read, and only with ``trust=True`` are they read; every other format is numbers 
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Callable
 from os import PathLike
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adverscarial import _store
+from adverscarial.classifiers._xgboost import check_model
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.boosting import Boosted
 from adverscarial.classifiers.celltypist import CellTypist, load_celltypist
@@ -199,12 +199,9 @@ def _xgboost(path: Path, trust: bool) -> Classifier:
     except ImportError as error:
         raise MissingDependencyError("xgboost", "boosting", "Reading XGBoost models") from error
     content = path.read_bytes()
-    # XGBoost may end the process over content that is no model; text is looked through before it sees it
-    if content[1:2] != b"L" and "learner" not in json.loads(content):
-        raise StorageError(f"'{path}' is JSON, but no XGBoost model: it has no 'learner'. {READABLE}")
+    check_model(content)
     booster = xgboost.Booster()
-    # from a buffer, XGBoost may read beyond the end of a .ubj, and crash
-    booster.load_model(str(path) if path.suffix.lower() == ".ubj" else bytearray(content))
+    booster.load_model(bytearray(content))
     return Boosted(booster)
 
 
