@@ -53,6 +53,7 @@ def read_sce(path: Path) -> AnnData:
             else "In R, save one with saveRDS(sce, 'sce.rds')."
         )
         raise DataError(f"'{path}' holds an R object of class '{found}', expected 'SingleCellExperiment'. {advice}")
+    _bring_row_data(tree)
     genes, cells = _gene_names(tree), _names(tree, ("colData", "rownames"))
     cell_factors, gene_factors = (_take_factors(tree, slot) for slot in ("colData", "elementMetadata"))
     sce = read_single_cell_experiment(tree)
@@ -73,7 +74,7 @@ def read_sce(path: Path) -> AnnData:
         layers=assays,
     )
     for name, values in sce.reduced_dims.items():
-        adata.obsm[name] = np.asarray(values)
+        adata.obsm[name] = np.asarray(getattr(values, "matrix", values))  # with names of rows, rds2py wraps a matrix
     return adata
 
 
@@ -86,6 +87,14 @@ def _unpacked(path: Path, folder: str) -> str:
     with unpack(path, "rb") as packed, plain.open("wb") as out:
         shutil.copyfileobj(packed, out)
     return str(plain)
+
+
+def _bring_row_data(tree: dict[str, Any]) -> None:
+    """Bring rowData to where rds2py looks for it: R keeps it with the row ranges, if it keeps those."""
+    ranges = tree["attributes"].get("rowRanges") or {}
+    table = (ranges.get("attributes") or {}).get("elementMetadata") or {}
+    if (table.get("attributes") or {}).get("listData", {}).get("data"):
+        tree["attributes"]["elementMetadata"] = table
 
 
 def _gene_names(tree: dict[str, Any]) -> list[str] | None:
