@@ -7,7 +7,7 @@ import torch
 
 import adverscarial as adv
 from adverscarial.classifiers.torch_module import TorchModule
-from common import halves, median_seconds, show, wall
+from common import halves, median_seconds, save, show, wall
 from toolbox import as_torch
 
 TARGET, CELLS = "B", 100_000
@@ -58,6 +58,7 @@ def main() -> None:
     rows.append(row("TorchModule: SingleGene", f"{cells:,} x {test.n_vars:,}", seconds, differ, test.n_vars))
     print(torch.cuda.get_device_name())
     print(show(rows))
+    save("gpu", rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Run the benchmarks, each in its own process, fill the tables of the README, and sum up in one line each.
 
-python benchmarks/run.py [--quick] [NAME ...]    all of them, or those named; --quick is smaller and saves no table
+python benchmarks/run.py [--quick] [NAME ...]    all but the long ones, or those named; --quick is smaller and saves no
+table
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ class Judged:
         Of rows, by their first cell; of all rows, under "".
     small
         The smaller the better.
+    long
+        Takes an hour or more: run only where it is named.
     """
 
     what: str
     column: str = ""
     aims: dict[str, float] = field(default_factory=dict)
     small: bool = False
+    long: bool = False
 
 
 #: aims are those that were set before the code was written; where there was none, the numbers stand alone
@@ -43,6 +47,7 @@ SCRIPTS = {
         "ratio",
         {"": 1000, "CHETAH": 300, "scAnnotatR, 9 SVMs": 300, "scMLP, 128-64": 50},
     ),
+    "instructions": Judged("the same in instructions", "ratio"),
     "where_the_time_goes": Judged("stages of a scan"),
     "floors": Judged("all questions over their floor", "ratio", {"scRF, 500 trees": 3, "scMLP, 128-64": 3}, small=True),
     "cgd": Judged("plain loop over CGD", "ratio", {"": 50}),
@@ -50,11 +55,16 @@ SCRIPTS = {
     "black_box": Judged("toolbox over ours, per flipped cell", "ratio"),
     "rank_genes": Judged("scanpy's loop over rank_genes", "ratio"),
     "against_r": Judged("R (elsewhere) over ours", "ratio, roughly"),
+    "paper": Judged(
+        "seconds of the paper's figures, end to end", "wall, s", {"reproduce fig2 --jobs 2": 300}, small=True
+    ),
     "sctype_table": Judged("seconds of the published table, two processes", "seconds"),
     "five_classifiers": Judged("seconds of the survey of five classifiers", "seconds"),
     "survey_jobs": Judged("one process over two", "ratio by the busiest process", {"2": 1.7}),
     "import_time": Judged("seconds", "seconds", {"import adverscarial, after them": 1}, small=True),
-    "hardening": Judged("before and after adversarial training"),
+    "gpu": Judged("cpu over cuda", "ratio"),
+    "hardening": Judged("before and after adversarial training", long=True),
+    "scale": Judged("a million cells on disk: peak memory, GB", "peak, GB", {"": 2}, small=True, long=True),
 }
 
 
@@ -83,7 +93,9 @@ def summary(name: str) -> dict[str, str]:
 
 def main() -> None:
     options = [word for word in sys.argv[1:] if word.startswith("-")]
-    names = [word.removesuffix(".py") for word in sys.argv[1:] if not word.startswith("-")] or list(SCRIPTS)
+    names = [word.removesuffix(".py") for word in sys.argv[1:] if not word.startswith("-")] or [
+        name for name, judged in SCRIPTS.items() if not judged.long
+    ]
     if strange := [name for name in names if name not in SCRIPTS] + [word for word in options if word != "--quick"]:
         raise SystemExit(f"There is no {strange[0]}. Choose from: {', '.join(SCRIPTS)}; --quick.")
     for name in names:

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from common import HERE, save
+from common import HERE, QUICK, save
 
 SIZES = {"10k": 10_000, "100k": 100_000, "1M": 1_000_000}
 DATA = HERE / "data"
@@ -124,4 +124,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
         print(json.dumps(measure(Path(sys.argv[2]), sys.argv[3])))
     else:
-        main(sys.argv[1:] or list(SIZES))
+        named = [word for word in sys.argv[1:] if not word.startswith("-")]
+        main(named or (["10k"] if QUICK else list(SIZES)))
