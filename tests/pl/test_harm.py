@@ -62,8 +62,8 @@ def test_results_without_names_are_named_and_classifiers_of_clusters_answer_yes_
 def test_points_stand_where_the_table_says(attacked):
     *_, table = attacked
     ax = pl.harm(table)
-    filled = {tuple(p) for line in ax.lines if line.get_markerfacecolor() != "#ffffff" for p in line.get_xydata()}
-    hollow = {tuple(p) for line in ax.lines if line.get_markerfacecolor() == "#ffffff" for p in line.get_xydata()}
+    filled = {tuple(p) for line in ax.lines if line.get_markerfacecolor() != "none" for p in line.get_xydata()}
+    hollow = {tuple(p) for line in ax.lines if line.get_markerfacecolor() == "none" for p in line.get_xydata()}
     for row in table.itertuples():
         assert (row.visibility, row.harm) in (filled if row.flipped else hollow)
     assert {text.get_text() for text in ax.texts if text.get_text()} == set(table["attack"])
@@ -83,6 +83,16 @@ def test_names_do_not_cover_each_other_or_leave_the_picture():
     dots = ax.transData.transform(table[["visibility", "harm"]])
     assert not any(box.contains(*dot) for box in boxes for dot in dots)
     assert all(ax.figure.bbox.x0 <= box.x0 and box.x1 <= ax.figure.bbox.x1 for box in boxes)
+    plt.close("all")
+
+
+def test_attacks_on_one_point_are_named_below_each_other_each_once():
+    table = pd.DataFrame({"attack": ["a", "b", "a", "c"], "visibility": [0, 0, 0.001, 1], "harm": [0, 0, 0, 1.0]})
+    table["flipped"], table["classifier"] = [False, False, False, True], ["x", "x", "y", "x"]
+    ax = pl.harm(table)
+    assert [text.get_text() for text in ax.texts] == ["a\nb", "c"]
+    many = pd.DataFrame({"attack": list("abcdef"), "visibility": 0.5, "harm": 0.5, "flipped": True})
+    assert pl.harm(many).texts[0].get_text() == "a\nb\nc\nd\nand 2 more"
     plt.close("all")
 
 

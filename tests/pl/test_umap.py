@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scanpy as sc
 from anndata import AnnData
+from matplotlib.text import Text
 from scipy.sparse import csr_matrix, issparse
 from scipy.spatial.distance import cdist
 from scipy.stats import f_oneway
@@ -16,7 +17,7 @@ from adverscarial.attacks import MaxChange, Result, SingleGene
 from adverscarial.errors import DataError, ParameterError
 from adverscarial.pl import umap
 from adverscarial.pl._pair import Pair
-from adverscarial.pl.umap import _variable_genes
+from adverscarial.pl.umap import _graph, _tints, _variable_genes
 
 MODEL = adv.classifiers.ScType(scaled=False)
 TARGET = "Dendritic"
@@ -56,6 +57,11 @@ def places(ax: plt.Axes) -> tuple[np.ndarray, np.ndarray]:
     return rest, attacked
 
 
+def names(ax: plt.Axes) -> list[Text]:
+    """Return the names of the clusters; lines that lead to them are annotations without a text."""
+    return [text for text in ax.texts if text.get_text()]
+
+
 def test_only_the_attacked_cells_move(cells, result):
     before, after = umap(cells, result)
     n = int((cells.obs["cell_type"] == TARGET).sum())
@@ -70,7 +76,7 @@ def test_only_the_attacked_cells_move(cells, result):
     assert (everything.min(axis=0) > (before.get_xlim()[0], before.get_ylim()[0])).all()
     assert (everything.max(axis=0) < (before.get_xlim()[1], before.get_ylim()[1])).all()
     for ax in (before, after):
-        assert {text.get_text() for text in ax.texts} == set(cells.obs["cell_type"])
+        assert {text.get_text() for text in names(ax)} == set(cells.obs["cell_type"])
 
 
 def test_cells_that_left_the_data_stand_apart(cells, result):
@@ -149,11 +155,39 @@ def test_names_do_not_cover_each_other_and_stay_inside(cells, result):
     before.figure.canvas.draw()
     assert before.figure.get_figwidth() * 25.4 == pytest.approx(183)
     for ax in (before, after):
-        boxes = [text.get_window_extent() for text in ax.texts]
+        boxes = [text.get_window_extent() for text in names(ax)]
         overlaps = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
         assert not overlaps
         frame = ax.get_window_extent()
         assert all(frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1 for box in boxes)
+
+
+def test_names_of_clusters_that_stay_stand_where_they_stood(cells, result):
+    before, after = umap(cells, result)
+    old, new = ({text.get_text(): text.xyann for text in names(ax)} for ax in (before, after))
+    for name in old.keys() - {TARGET}:
+        assert new[name] == pytest.approx(old[name]), name
+
+
+def test_a_colour_that_comes_twice_is_far_from_its_like():
+    middles = np.array([[i % 4, i // 4] for i in range(12)], dtype=float)
+    labels = np.array([f"cluster {i:02}" for i in range(12)], dtype=object)
+    found = _tints(middles, labels, "none of them")
+    assert found.nunique() == 8
+    for tint, twice in found.groupby(found):
+        if len(twice) > 1:
+            ends = middles[[int(name[-2:]) for name in twice.index]]
+            assert np.linalg.norm(ends[0] - ends[1]) >= 2, tint
+
+
+@pytest.mark.parametrize("n", [300, 4_200])  # scanpy's own way from 4,096 cells on fails with pynndescent 0.7
+def test_the_graph_is_that_of_cosine_distances(n):
+    components = np.random.default_rng(0).normal(size=(n, 3))
+    graph = AnnData(obsm={"X_pca": components})
+    sc.pp.neighbors(graph, 15, use_rep="X_pca", metric="cosine", transformer="sklearn")
+    found = _graph(components, 15)
+    assert abs(found.obsp["distances"] / 2 - graph.obsp["distances"]).max() < 1e-6
+    assert abs(found.obsp["connectivities"] - graph.obsp["connectivities"]).max() < 1e-4
 
 
 def test_the_data_stay_as_they_are_and_the_axes_are_those_given(cells, result):

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from adverscarial.errors import ParameterError, some
 from adverscarial.pl._lines import legend, look
-from adverscarial.pl._style import COLUMN, FONT, MUTED, new_axes, plain
+from adverscarial.pl._names import place_names
+from adverscarial.pl._style import COLUMN, FONT, new_axes, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.text import Annotation
-    from matplotlib.transforms import Bbox
 
-_WAYS = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
 _LONGEST = 28  # letters of a name
-_NEAR, _FAR = 4, 14  # points between a dot and its name; further away, a line leads there
+_MOST = 4  # names on one point
+_DISTANCES = (4, 14, 28)  # points between a dot and its name
 
 
 def harm(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -61,7 +58,7 @@ def harm(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     groups = known["classifier"] if "classifier" in known else pd.Series("", index=known.index)
     for number, group in enumerate(dict.fromkeys(groups)):
         colour, marker, _ = look(number)
-        for flipped, face in ((True, colour), (False, "#ffffff")):
+        for flipped, face in ((True, colour), (False, "none")):
             part = known[(groups == group) & (known["flipped"].astype(bool) == flipped)]
             x, y = part["visibility"], part["harm"]
             ax.plot(x, y, marker, color=colour, markerfacecolor=face, markersize=4.5, clip_on=False, zorder=3)
@@ -73,60 +70,22 @@ def harm(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if groups.nunique() > 1:
         legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     plain(ax)
-    _name_points(ax, known["visibility"].to_numpy(), known["harm"].to_numpy(), known["attack"].tolist())
+    points = known[["visibility", "harm"]]
+    one_place = [points[side].round(2) for side in points]  # closer, and the points cover each other
+    names = known["attack"].groupby(one_place, sort=False).agg(_list)
+    at = points.groupby(one_place, sort=False).first().to_numpy()
+    looks = [{"fontsize": FONT - 1, "multialignment": "left"}] * len(at)
+    place_names(ax, at, names, points.to_numpy(), distances=_DISTANCES, radius=3, looks=looks)
     return ax
+
+
+def _list(names: pd.Series) -> str:
+    """Write the names that share a point below each other, each once."""
+    different = [_short(name) for name in dict.fromkeys(names)]
+    more = [f"and {len(different) - _MOST:,} more"] if len(different) > _MOST else []
+    return "\n".join(different[:_MOST] + more)
 
 
 def _short(name: str) -> str:
     """Cut a long name in the middle: its end tells attacks of one kind apart."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 12]}...{name[-9:]}"
-
-
-def _name_points(ax: Axes, x: np.ndarray, y: np.ndarray, names: list[str]) -> None:
-    """Write each name beside its point, where it covers least of the points and of the names before it."""
-    from matplotlib.transforms import Bbox
-
-    figure = ax.figure.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()  # lays out the axes, so that texts can be measured
-    inside = ax.get_window_extent()
-    dots = ax.transData.transform(np.column_stack([x, y]))
-    size = 3 * figure.dpi / 72
-    taken = [Bbox([dot - size, dot + size]) for dot in dots]
-    for at, name in zip(zip(x, y, strict=True), names, strict=True):
-        text = ax.annotate(
-            _short(name), at, (0, 0), textcoords="offset points", fontsize=FONT - 1, annotation_clip=False
-        )
-        text.set_in_layout(False)  # beside the axes it would squeeze them
-        best, least = (0.0, 0.0), np.inf
-        for distance, (across, up) in product((_NEAR, _FAR, 2 * _FAR), _WAYS):
-            _place(text, across * distance, up * distance)
-            cost = _cost(text.get_window_extent(), taken, inside) + distance
-            if cost < least:
-                best, least = (across * distance, up * distance), cost
-        _place(text, *best)
-        if max(map(abs, best)) > _NEAR:
-            ax.annotate(
-                "", at, best, textcoords="offset points", arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.6}
-            )
-        taken.append(text.get_window_extent())
-
-
-def _place(text: Annotation, across: float, up: float) -> None:
-    """Put a name to one side of its point, growing away from it."""
-    text.set_position((across, up))
-    text.set(
-        ha={1: "left", -1: "right", 0: "center"}[int(np.sign(across))],
-        va={1: "bottom", -1: "top", 0: "center"}[int(np.sign(up))],
-    )
-
-
-def _cost(box: Bbox, taken: list[Bbox], inside: Bbox) -> float:
-    """Return how much a name would cover, in square pixels, and how far it would stand out of the axes."""
-    covered = 0.0
-    for other in taken:
-        width = min(box.x1, other.x1) - max(box.x0, other.x0)
-        height = min(box.y1, other.y1) - max(box.y0, other.y0)
-        covered += max(width, 0) * max(height, 0)
-    out = max(inside.x0 - box.x0, 0) + max(box.x1 - inside.x1, 0) + max(box.y1 - inside.y1, 0)
-    return 10 * covered + 100 * (out + max(inside.y0 - box.y0, 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,15 +9,19 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial.errors import DataError, ParameterError
+from adverscarial.pl._names import place_names
 from adverscarial.pl._pair import Pair, in_memory
-from adverscarial.pl._style import ATTACKED, FONT, MUTED, PAGE, PALETTE, plain
+from adverscarial.pl._style import ATTACKED, FONT, MUTED, PAGE, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from adverscarial.attacks import Result
 
-_TRIES = 20  # to part names; a crowd of dozens may stay one
+#: Tol's "muted" colours without the two that come near the attacked cells', for the other clusters
+_TINTS = ("#88ccee", "#ddcc77", "#44aa99", "#aa4499", "#999933", "#332288", "#117733", "#882255")
+_STRENGTH = 0.8  # of the tints: the attacked cells stand out
+_DISTANCES = (3, 8, 14, 22, 32, 44, 60)  # points between the middle of a cluster and its name
 _FEWEST = 10  # cells, below which neighbours mean nothing
 
 
@@ -102,7 +105,7 @@ def umap(
     now = places[:n].copy()
     now[pair.rows] = places[n:]
     before, after = _new_axes() if axes is None else axes
-    colours = _tints(pair.labels, result.target)
+    colours = _tints(places[:n], pair.labels, result.target)
     for ax, where, told in zip((before, after), (places[:n], now), pair.told, strict=True):
         _draw(ax, where, pair, colours)
         ax.set_title(f"{'Before' if ax is before else 'After'}: {told}", fontsize=FONT + 1, loc="left")
@@ -110,8 +113,8 @@ def umap(
     low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
     for ax in (before, after):
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    for ax in (before, after):
-        _part(ax)
+    for ax, where in ((before, places[:n]), (after, now)):
+        _name(ax, where, places, pair, {**colours, result.target: ATTACKED})
     return before, after
 
 
@@ -145,10 +148,24 @@ def _embedding(pair: Pair, genes: np.ndarray, n_components: int, n_neighbors: in
     with threadpool_limits(1):  # the same sums, and so the same picture, on any machine
         sc.pp.pca(clean, n_comps=min(n_components, *(size - 1 for size in clean.shape)), random_state=seed)
         moved = (pair.after(genes) - clean.X.mean(axis=0, dtype=np.float64)) @ clean.varm["PCs"]
-        both = AnnData(obsm={"X_pca": np.concatenate([clean.obsm["X_pca"], moved])})
-        sc.pp.neighbors(both, min(n_neighbors, both.n_obs - 1), use_rep="X_pca", metric="cosine", random_state=seed)
+        both = _graph(np.concatenate([clean.obsm["X_pca"], moved]), n_neighbors)
         sc.tl.umap(both, random_state=seed)
     return np.asarray(both.obsm["X_umap"], dtype=np.float64)
+
+
+def _graph(components: np.ndarray, n_neighbors: int) -> AnnData:
+    """Return the graph of nearest neighbours by cosine, as scanpy makes it of few cells: none is missed.
+
+    The squared distance of vectors of length 1 is twice their cosine distance, and ten times as fast to search. For
+    many cells scanpy takes pynndescent, and 1.11 cannot read what pynndescent 0.7 returns.
+    """
+    import scanpy as sc
+    from sklearn.preprocessing import normalize
+
+    cells = AnnData(obsm={"unit": normalize(components)})
+    k = min(n_neighbors, cells.n_obs - 1)
+    sc.pp.neighbors(cells, k, use_rep="unit", metric="sqeuclidean", transformer="sklearn")
+    return cells
 
 
 def _new_axes() -> tuple[Axes, Axes]:
@@ -159,55 +176,45 @@ def _new_axes() -> tuple[Axes, Axes]:
     return before, after
 
 
-def _tints(labels: np.ndarray, target: str) -> pd.Series:
-    """Return a pale colour for every other cluster, in turn; their names say which is which."""
+def _tints(places: np.ndarray, labels: np.ndarray, target: str) -> pd.Series:
+    """Return a colour for every other cluster; one that comes twice is as far from its like as can be."""
     from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-    others = sorted({label for label in labels if label not in (None, target)})
-    mixed = LinearSegmentedColormap.from_list
-    pale = [to_hex(mixed("", ["white", colour])(0.35)) for colour in PALETTE[:-1] if colour != ATTACKED]
-    return pd.Series({name: pale[i % len(pale)] for i, name in enumerate(others)}, dtype=object)
+    tints = [to_hex(LinearSegmentedColormap.from_list("", ["white", tint])(_STRENGTH)) for tint in _TINTS]
+    middles: dict[str, list[np.ndarray]] = {tint: [] for tint in tints}
+    found = {}
+    for name in sorted({label for label in labels if label not in (None, target)}):
+        here = np.median(places[labels == name], axis=0)
+        rarest = min(map(len, middles.values()))
+        free = [tint for tint in tints if len(middles[tint]) == rarest]
+        found[name] = max(
+            free, key=lambda tint: min((np.linalg.norm(here - there) for there in middles[tint]), default=0)
+        )
+        middles[found[name]].append(here)
+    return pd.Series(found, dtype=object)
 
 
 def _draw(ax: Axes, places: np.ndarray, pair: Pair, colours: pd.Series) -> None:
-    """Draw the cells, the attacked ones last, and the clusters' names where most of their cells are."""
-    from matplotlib.patheffects import withStroke
-
+    """Draw the cells, the attacked ones last."""
     size = float(np.clip(8_000 / len(places), 1, 8))
     rest = np.setdiff1d(np.arange(len(places)), pair.rows)
     fill = pd.Series(pair.labels[rest]).map(colours).fillna(MUTED)
     x, y = places.T
     ax.scatter(x[rest], y[rest], s=size, c=fill, linewidth=0, rasterized=True)
     ax.scatter(x[pair.rows], y[pair.rows], s=size * 1.2, c=ATTACKED, linewidth=0, rasterized=True)
-    target = pair.labels[pair.rows[0]]
-    for name in [*colours.index, target]:
-        own = pair.labels == name
-        ax.text(np.median(x[own]), np.median(y[own]), name, fontsize=FONT, ha="center", va="center",
-                color=ATTACKED if name == target else "#000000",
-                fontweight="bold" if name == target else "normal",
-                path_effects=[withStroke(linewidth=1.8, foreground="white")])  # fmt: skip
     ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2", aspect="auto")
     plain(ax)
 
 
-def _part(ax: Axes) -> None:
-    """Move names that cover each other apart, up and down, and those that leave the picture into it."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()  # only now is it known how large the letters are
-    frame = ax.get_window_extent()
-    boxes = {}
-    for text in ax.texts:
-        box = text.get_window_extent()
-        boxes[text] = box.translated(max(0.0, frame.x0 - box.x0) - max(0.0, box.x1 - frame.x1), 0)
-    down = sorted(boxes, key=lambda text: -boxes[text].y0)
-    for _ in range(_TRIES):
-        for upper, lower in combinations(down, 2):
-            above, below = boxes[upper], boxes[lower]
-            covered = below.y1 - above.y0
-            if covered > 0 and above.x0 < below.x1 and below.x0 < above.x1:
-                boxes[upper] = above.translated(0, covered / 2 + 0.5)
-                boxes[lower] = below.translated(0, -covered / 2 - 0.5)
-    for text, box in boxes.items():
-        x, y = ax.transData.inverted().transform(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
-        text.set_position((x, y))
+def _name(ax: Axes, places: np.ndarray, everywhere: np.ndarray, pair: Pair, colours: dict[str, str]) -> None:
+    """Ring the cell in the middle of each cluster and name it, off the cells of both pictures: names stay in place."""
+    from matplotlib.patheffects import withStroke
+
+    middles = []
+    for name, colour in colours.items():
+        own = places[pair.labels == name]
+        middles.append(own[np.argmin(np.linalg.norm(own - np.median(own, axis=0), axis=1))])
+        ax.plot(*middles[-1], "o", color=colour, markersize=3.2, markeredgecolor="#000000", markeredgewidth=0.5)
+    look = {"fontsize": FONT, "path_effects": [withStroke(linewidth=1.2, foreground="white")]}
+    looks = [look] * (len(colours) - 1) + [{**look, "color": ATTACKED, "fontweight": "bold"}]
+    place_names(ax, np.array(middles), list(colours), everywhere, distances=_DISTANCES, radius=1, looks=looks)
