@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +27,7 @@ def _close() -> Iterator[None]:
 def curves(pbmc_small):
     models = {"scaled": adv.classifiers.ScType(), "plain": adv.classifiers.ScType(scaled=False)}
     attack = adv.attacks.ClusterGradientDescent(genes=GENES, stop_at_switch=False)
-    return {n: adv.curve_along(pbmc_small, m, attack(pbmc_small, m, **WHERE), n_boot=20) for n, m in models.items()}
+    return {n: adv.curve_along(pbmc_small, m, attack(pbmc_small, m, **WHERE)) for n, m in models.items()}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,31 @@ def test_curve_draws_the_table_and_its_bands(curves, y):
             assert {tuple(point) for point in table[["n_genes", end]].round(9).to_numpy(float)} <= corners
     looks = {(line.get_color(), str(line.get_linestyle()), line.get_marker()) for line in lines(ax).values()}
     assert len({look[1:] for look in looks}) == len(curves)  # without colour too
+
+
+@pytest.mark.parametrize(("plot", "formula"), [(pl.curve, "Wilson"), (pl.roc, "Wilson"), (pl.f1, "MOVER")])
+def test_legend_says_how_the_bands_are_made(curves, plot, formula):
+    def bands(of, **settings):
+        ax = plot({name: replace(one, **settings) for name, one in of.items()})
+        area = sum(path.get_extents().height > 0 for band in ax.collections for path in band.get_paths())
+        texts = [text.get_text() for text in ax.get_legend().texts]
+        return area, [text for text in texts if text.startswith("95%")]
+
+    assert bands(curves) == (2, [f"95% ({formula})"])
+    assert bands(curves, intervals="bootstrap", n_boot=20) == (2, ["95% (bootstrap)"])
+    if plot is not pl.curve:  # which draws the table, made beforehand
+        assert bands(curves, intervals="bootstrap", n_boot=0) == (0, [])
+    one, two = curves.values()
+    ax = plot({"a": one, "b": replace(two, intervals="bootstrap")})
+    assert f"95% ({formula}, bootstrap)" in [text.get_text() for text in ax.get_legend().texts]
+
+
+def test_curve_names_the_formula_of_what_it_draws_and_no_band_without_one(pbmc_small, curves):
+    for y, formula in {"accuracy": "Wilson", "auc": "Newcombe", "f1": "MOVER"}.items():
+        assert f"95% ({formula})" in [text.get_text() for text in pl.curve(curves, y=y).get_legend().texts]
+    ask = {"genes": GENES, "modification": "perc1", "n_genes": [0, 1], **WHERE}
+    one = adv.robustness_curve(pbmc_small, adv.classifiers.ScType(), intervals="bootstrap", n_boot=0, **ask)
+    assert [text.get_text() for text in pl.curve(one).get_legend().texts] == [one.classifier]
 
 
 def test_roc_and_f1_draw_before_and_after(curves):
@@ -84,7 +110,7 @@ def test_refused_steps_are_gaps_and_said(pbmc_small):
 
     model = adv.classifiers.wrap(cautious, classes=["high", "low"])
     values = {1.0: "fixed:1", 2.0: "fixed:99", 3.0: "fixed:3"}
-    ask = {"genes": list(pbmc_small.var_names[:3]), "modification": values, "n_boot": 0, **WHERE}
+    ask = {"genes": list(pbmc_small.var_names[:3]), "modification": values, **WHERE}
     one = adv.robustness_curve(pbmc_small, model, **ask)
     ax = pl.curve(one)
     drawn = lines(ax)[one.classifier].get_ydata()
@@ -147,7 +173,7 @@ def test_wrong_requests_are_refused_in_words(curves, swept, pbmc_small):
     with pytest.raises(ParameterError, match="no kind 'epsilon'"):
         pl.ratio(swept[swept["kind"] == "both"], kind="epsilon")
     rule = adv.classifiers.wrap(lambda X: np.where(X[:, 0] > 0, "B", "other"), classes=["B", "other"])
-    ask = {"genes": GENES, "modification": "perc1", "n_genes": [0, 1], "n_boot": 0, **WHERE}
+    ask = {"genes": GENES, "modification": "perc1", "n_genes": [0, 1], **WHERE}
     labels = adv.robustness_curve(pbmc_small, rule, **ask)
     with pytest.raises(ParameterError, match="Draw y='accuracy'"):
         pl.curve(labels, y="auc")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from adverscarial.attacks.base import check_run
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
-from adverscarial.evaluation.scores import check_n_boot, interval
+from adverscarial.evaluation.intervals import check_n_boot, percentiles
 from adverscarial.evaluation.survey import Survey
 
 _FEWEST = 6  # clusters, below which no rank test can reach 5%, and a bootstrap of them is far too narrow
@@ -72,7 +72,7 @@ def compare(survey: Survey, *, measure: str = "flipped", n_boot: int = 200, seed
         sums = (per_cluster[name]["sum"] - per_cluster[best]["sum"]).to_numpy(dtype=float)
         samples = [float(sums[draw].sum() / sizes[draw].sum()) for draw in draws]
         p = float("nan") if name == best else _signed_rank(sums / sizes)
-        rows.append((name, means[name], len(wide), len(sizes), means[name] - means[best], *interval(samples), p))
+        rows.append((name, means[name], len(wide), len(sizes), means[name] - means[best], *percentiles(samples), p))
     columns = ["classifier", "mean", "pairs", "clusters", "difference", "difference_low", "difference_high", "p_value"]
     table = pd.DataFrame(rows, columns=columns)
     table.insert(1, "rank", table["mean"].rank(method="min").astype(int))

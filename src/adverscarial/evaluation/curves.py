@@ -9,15 +9,8 @@ import numpy as np
 import pandas as pd
 
 from adverscarial.errors import ClassifierError, ParameterError
-from adverscarial.evaluation.scores import (
-    Thresholds,
-    f1_curve,
-    interval,
-    newcombe,
-    resamples,
-    roc_curve_of_cluster,
-    share_of,
-)
+from adverscarial.evaluation.intervals import Intervals, Method, bootstrap, mover, newcombe
+from adverscarial.evaluation.scores import Thresholds, f1_curve, roc_curve_of_cluster, share_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,8 +33,10 @@ class Curve:
         Score of :attr:`label` for each cell before the attack, shape (cells,); None where the classifier gives none.
     step_scores
         Score of :attr:`label` for each cell at each step, shape (steps, cells); None where the classifier gives none.
-    seed, n_boot
-        Of the bootstrap.
+    intervals
+        How intervals over cells are made: ``"formula"`` or ``"bootstrap"``.
+    n_boot, seed
+        Samples and seed of the bootstrap.
     """
 
     classifier: str
@@ -53,8 +48,9 @@ class Curve:
     positive: np.ndarray
     clean_scores: np.ndarray | None
     step_scores: np.ndarray | None
-    seed: int
+    intervals: Intervals
     n_boot: int
+    seed: int
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per step.
@@ -63,8 +59,8 @@ class Curve:
         classifier refused the input (the numbers are NaN then); ``accuracy``, the share of the cluster's cells that
         keep the baseline label (NaN for a classifier of whole clusters). Where there are scores: ``auc``, the area
         under the ROC curve of the cluster against all other cells, and ``f1``, at the threshold that was best before
-        the attack. ``*_low`` and ``*_high`` are 95% intervals over cells: Wilson's for the accuracy, Newcombe's for the
-        area, a bootstrap for F1.
+        the attack. ``*_low`` and ``*_high`` are 95% intervals over cells, made as :attr:`intervals` says: by formula
+        (Wilson's for the accuracy, Newcombe's for the area, MOVER for F1), or by bootstrap.
         """
         return self.table.copy()
 
@@ -100,11 +96,16 @@ class Curve:
 
     def roc(self, step: float | None = None) -> pd.DataFrame:
         """Return the ROC curve at one step, or before the attack; see :func:`roc_curve_of_cluster`."""
-        return roc_curve_of_cluster(self.scores(step), self.positive)
+        return roc_curve_of_cluster(
+            self.scores(step), self.positive, intervals=self.intervals, n_boot=self.n_boot, seed=self.seed
+        )
 
     def f1(self, step: float | None = None, *, thresholds: Sequence[float] | np.ndarray | None = None) -> pd.DataFrame:
         """Return F1 by threshold at one step, or before the attack; see :func:`f1_curve`."""
-        return f1_curve(self.scores(step), self.positive, thresholds=thresholds, n_boot=self.n_boot, seed=self.seed)
+        return f1_curve(
+            self.scores(step), self.positive,
+            thresholds=thresholds, intervals=self.intervals, n_boot=self.n_boot, seed=self.seed,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<Curve of {self.classifier}, cluster '{self.target}', {len(self.table)} steps of {self.axis}>"
@@ -121,8 +122,7 @@ def measured(
     clean: np.ndarray | None,
     scores: np.ndarray | None,
     positive: np.ndarray,
-    n_boot: int,
-    seed: int,
+    how: Method,
 ) -> pd.DataFrame:
     """Return the table of a curve: its steps, and what is measured at each.
 
@@ -136,30 +136,36 @@ def measured(
         Scores before the attack, shape (cells,), and at each step, shape (steps, cells); None without scores.
     positive
         Which cells are of the cluster, shape (cells,).
-    n_boot, seed
-        Of the bootstrap.
+    how
+        How intervals are made.
     """
     refused = table["rejected"].to_numpy(dtype=bool)
     nothing = (np.nan, np.nan, np.nan)
     accuracy: list[tuple[float, ...]] = [
-        nothing if no or cells is None else share_of(cells) for cells, no in zip(kept, refused, strict=True)
+        nothing if no or cells is None else share_of(cells, how) for cells, no in zip(kept, refused, strict=True)
     ]
     names = ["accuracy", "accuracy_low", "accuracy_high"]
     if clean is not None and scores is not None:
-        before = f1_curve(clean, positive, n_boot=0)
+        before = f1_curve(clean, positive)
         threshold = float(before["threshold"][before["f1"].idxmax()])
-        both = [
-            nothing * 2 if np.isnan(row).any() else _ranked(row, positive, threshold, n_boot, seed) for row in scores
-        ]
+        both = [nothing * 2 if np.isnan(row).any() else _ranked(row, positive, threshold, how) for row in scores]
         accuracy = [a + b for a, b in zip(accuracy, both, strict=True)]
         names += ["auc", "auc_low", "auc_high", "f1", "f1_low", "f1_high"]
     return pd.concat([table, pd.DataFrame(accuracy, columns=names, dtype=np.float64)], axis=1)
 
 
-def _ranked(scores: np.ndarray, positive: np.ndarray, threshold: float, n_boot: int, seed: int) -> tuple[float, ...]:
+def _ranked(scores: np.ndarray, positive: np.ndarray, threshold: float, how: Method) -> tuple[float, ...]:
     """Return area and F1 at the threshold, each with its interval."""
-    ones, inside = np.ones(len(scores)), int(positive.sum())
-    area = Thresholds(scores, positive, None).auc(ones)
-    point = Thresholds(scores, positive, np.array([threshold]))
-    f1s = [float(point.f1(weights)[0]) for weights in resamples(positive, n_boot, seed)]
-    return area, *newcombe(area, inside, len(scores) - inside), float(point.f1(ones)[0]), *interval(f1s)
+    every, one = Thresholds(scores, positive, None), Thresholds(scores, positive, np.array([threshold]))
+
+    def both(weights: np.ndarray) -> np.ndarray:
+        return np.array([every.auc(weights), one.f1(weights)[0]])
+
+    ones = np.ones(len(scores))
+    area, f1 = both(ones)
+    if how.intervals == "formula":
+        sizes = int(positive.sum()), int((~positive).sum())
+        tpr, fpr = (float(rate[0]) for rate in one.rates(ones))
+        return area, *newcombe(area, *sizes), f1, *mover(tpr, fpr, *sizes)
+    low, high = bootstrap(both, positive, how)
+    return area, low[0], high[0], f1, low[1], high[1]

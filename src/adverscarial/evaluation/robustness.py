@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial.attacks.base import check_run, scorer_for
+from adverscarial.attacks.base import scorer_for
 from adverscarial.attacks.cgd import ClusterGradientDescentResult
 from adverscarial.attacks.result import Result
 from adverscarial.classifiers.base import Answer, Classifier, Scorer
@@ -17,7 +17,7 @@ from adverscarial.classifiers.wrap import wrap
 from adverscarial.cluster import Cluster
 from adverscarial.errors import InputRejected, ParameterError
 from adverscarial.evaluation.curves import Curve, measured
-from adverscarial.evaluation.scores import check_n_boot
+from adverscarial.evaluation.intervals import Intervals, Method, method
 from adverscarial.modifications import Modification, parse, with_values
 from adverscarial.statistics import GeneStatistics
 
@@ -44,6 +44,7 @@ def robustness_curve(
     n_genes: Sequence[int] | None = None,
     layer: str | None = None,
     seed: int = 0,
+    intervals: Intervals = "formula",
     n_boot: int = 200,
     statistics: GeneStatistics | None = None,
 ) -> Curve:
@@ -69,8 +70,12 @@ def robustness_curve(
         Layer to attack; ``X`` when left out.
     seed
         Of the modification and of the bootstrap.
+    intervals
+        How the 95% intervals over cells are made. ``"formula"``: Wilson's for the accuracy and the rates of a ROC
+        curve, Newcombe's for its area, MOVER for F1. ``"bootstrap"``: percentiles of samples of cells, drawn with
+        replacement inside and outside of the cluster apart.
     n_boot
-        Bootstrap samples of cells behind the intervals of F1; 0 for none (NaN).
+        Samples of the bootstrap; 0 for no bootstrap intervals (NaN).
     statistics
         Statistics of the same layer, when they are at hand already.
 
@@ -92,6 +97,11 @@ def robustness_curve(
     the cluster's baseline label; the threshold sweeps over the scores of all cells of the data set. A classifier whose
     answer for a cell depends on the other cells is asked about all of them at every step.
 
+    Formulas are the default because a bootstrap of a rare cell type tells more than its cells can. Where all of 5 cells
+    keep their label it draws nothing else, and says "1 to 1"; Wilson's interval says 0.57 to 1. In simulated samples of
+    4 to 40 cells, 95% intervals of F1 held the truth in 89% to 98% by formula, in 39% to 95% by bootstrap. Of large
+    clusters both say the same.
+
     Examples
     --------
     >>> import adverscarial as adv
@@ -101,10 +111,11 @@ def robustness_curve(
     >>> curve.to_frame()["n_genes"].to_list()
     [0, 1, 2]
     """
-    check_run(None, seed)
-    check_n_boot(n_boot)
+    how_sure = method(intervals, n_boot, seed)
     cluster = Cluster(adata, groupby, target, layer=layer, seed=seed, statistics=statistics)
     order = cluster.positions(genes)
+    if not len(order):
+        raise ParameterError("genes= is empty; give at least one gene to change, such as rank_genes() returns.")
 
     def values(how: Modification) -> Values:
         return lambda positions: how.values(cluster, positions)
@@ -112,12 +123,12 @@ def robustness_curve(
     if isinstance(modification, Mapping):
         _check_some(modification, "modification", "modification")
         plan = [Step(strength, order, values(parse(how))) for strength, how in modification.items()]
-        return _curve(adata, wrap(classifier), cluster, "strength", plan, n_boot)
+        return _curve(adata, wrap(classifier), cluster, "strength", plan, how_sure)
     how = parse(modification)
     sizes, same = _sizes(n_genes, len(order)), values(how)
     # where new values hang on which genes are changed together, no step extends the one before
     plan = [Step(n, order[:n], values(how) if how.joint else same) for n in sizes]
-    return _curve(adata, wrap(classifier), cluster, "n_genes", plan, n_boot)
+    return _curve(adata, wrap(classifier), cluster, "n_genes", plan, how_sure)
 
 
 def curve_along(
@@ -126,6 +137,7 @@ def curve_along(
     result: ClusterGradientDescentResult | Mapping[float, Result],
     *,
     n_genes: Sequence[int] | None = None,
+    intervals: Intervals = "formula",
     n_boot: int = 200,
     statistics: GeneStatistics | None = None,
 ) -> Curve:
@@ -144,8 +156,8 @@ def curve_along(
     n_genes
         How many of the tested genes to go, moved or not; 0, 1, 2, 5, 10, 20, 50, ... when left out. Numbers beyond the
         last are left out, and the last is added then.
-    n_boot
-        Bootstrap samples of cells behind the intervals of F1; 0 for none (NaN).
+    intervals, n_boot
+        How the 95% intervals over cells are made, as for :func:`robustness_curve`.
     statistics
         Statistics of the attacked layer, when they are at hand already.
 
@@ -171,8 +183,8 @@ def curve_along(
     >>> curve_along(cells, model, result).to_frame()["n_genes"].to_list()
     [0, 1, 2, 3]
     """
-    check_n_boot(n_boot)
     first = _attacked(result)
+    how_sure = method(intervals, n_boot, first.seed)
     cluster = Cluster(adata, first.groupby, first.target, layer=first.layer, seed=first.seed, statistics=statistics)
 
     def values(of: Result) -> Values:
@@ -180,12 +192,12 @@ def curve_along(
 
     if isinstance(result, Mapping):
         plan = [Step(at, cluster.positions(of._applied_genes()), values(of)) for at, of in result.items()]
-        return _curve(adata, wrap(classifier), cluster, "strength", plan, n_boot)
+        return _curve(adata, wrap(classifier), cluster, "strength", plan, how_sure)
     moved, same = result.n_changed > 0, values(result)
     plan = [
         Step(n, cluster.positions(result.gene[:n][moved[:n]]), same) for n in _sizes(n_genes, len(result.tested_genes))
     ]
-    return _curve(adata, wrap(classifier), cluster, "n_genes", plan, n_boot)
+    return _curve(adata, wrap(classifier), cluster, "n_genes", plan, how_sure)
 
 
 def _attacked(result: Any) -> Result:
@@ -233,7 +245,7 @@ def _sizes(n_genes: Sequence[int] | None, available: int) -> list[int]:
     return sizes if len(sizes) == len(wanted) or available in sizes else [*sizes, available]
 
 
-def _curve(adata: AnnData, model: Classifier, cluster: Cluster, axis: str, plan: list[Step], n_boot: int) -> Curve:
+def _curve(adata: AnnData, model: Classifier, cluster: Cluster, axis: str, plan: list[Step], how_sure: Method) -> Curve:
     """Ask the classifier at each step, and measure its answers."""
     scorer = scorer_for(model, cluster)
     baseline, layer = scorer.baseline, cluster.layer
@@ -259,10 +271,10 @@ def _curve(adata: AnnData, model: Classifier, cluster: Cluster, axis: str, plan:
     positive[cluster.rows] = True
     stacked = None if clean is None else np.array(scores)
     table = pd.DataFrame(rows, columns=[axis, "label", "share", "rejected"])
-    table = measured(table, kept, clean, stacked, positive, n_boot, cluster.seed)
+    table = measured(table, kept, clean, stacked, positive, how_sure)
     return Curve(
         model.name, cluster.groupby, cluster.target, baseline.label, axis, table, positive, clean, stacked,
-        int(cluster.seed), int(n_boot),
+        *how_sure,
     )  # fmt: skip
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adverscarial.errors import ParameterError
 from adverscarial.evaluation.curves import Curve
-from adverscarial.pl._style import FONT, PALETTE
+from adverscarial.pl._style import FONT, MUTED, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Curves = Curve | Sequence[Curve] | Mapping[str, Curve]
 
 _COLOURS = tuple(colour for colour in PALETTE if colour != "#f0e442")  # yellow lines are lost on white paper
+_FORMULAS = {"accuracy": "Wilson", "rates": "Wilson", "auc": "Newcombe", "f1": "MOVER"}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 
@@ -70,6 +71,17 @@ def last_scored(curve: Curve, step: float | None) -> float:
     return float(steps.iloc[-1])
 
 
-def legend(ax: Axes, **where: Any) -> None:
-    """Explain the lines, small and without a frame."""
+def band_of(curves: Iterable[Curve], of: str) -> str:
+    """Return what the bands of these curves are; nothing where none has a band."""
+    kinds = [_FORMULAS[of] if one.intervals == "formula" else "bootstrap" for one in curves]
+    return f"95% ({', '.join(dict.fromkeys(kinds))})" if kinds else ""
+
+
+def legend(ax: Axes, *, band: str = "", **where: Any) -> None:
+    """Explain the lines, and the bands where they are named, small and without a frame."""
+    from matplotlib.patches import Patch  # here and not above: importing the package stays quick
+
+    lines, _ = ax.get_legend_handles_labels()
+    bands = [Patch(facecolor=MUTED, label=band)] if band else []
+    where["handles"] = [*lines, *bands]
     ax.legend(fontsize=FONT - 1, frameon=False, handlelength=2.6, borderaxespad=0.2, labelspacing=0.3, **where)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from adverscarial.errors import ParameterError
-from adverscarial.pl._lines import Curves, legend, look, named
+from adverscarial.pl._lines import Curves, band_of, legend, look, named
 from adverscarial.pl._style import COLUMN, FONT, new_axes, plain
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def curve(curves: Curves, *, y: Literal["accuracy", "auc", "f1"] = "accuracy", a
 
     Returns
     -------
-    The Axes. Steps that the classifier refused are gaps, with a cross on the axis. Beyond 20 genes the axis is
-    logarithmic from 1 on.
+    The Axes; the legend says how the bands are made. Steps that the classifier refused are gaps, with a cross on the
+    axis. Beyond 20 genes the axis is logarithmic from 1 on.
 
     Raises
     ------
@@ -82,5 +82,6 @@ def curve(curves: Curves, *, y: Literal["accuracy", "auc", "f1"] = "accuracy", a
     cluster = {one.target for one in chosen.values()}
     if len(cluster) == 1:
         ax.set_title(cluster.pop(), fontsize=FONT + 1, loc="left")
-    legend(ax, loc="best")
+    banded = [one for one in chosen.values() if one.table[f"{y}_low"].notna().any()]
+    legend(ax, band=band_of(banded, y), loc="best")
     return plain(ax)

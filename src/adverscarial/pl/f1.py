@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adverscarial.pl._lines import DASHES, Curves, last_scored, legend, look, named
+from adverscarial.pl._lines import DASHES, Curves, band_of, last_scored, legend, look, named
 from adverscarial.pl._style import COLUMN, new_axes, plain
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def f1(curves: Curves, *, step: float | None = None, ax: Axes | None = None) -> 
 
     Returns
     -------
-    The Axes; the legend gives the best F1 of any threshold, and bands are 95% bootstrap intervals over cells.
+    The Axes; the legend gives the best F1 of any threshold, and says how the bands are made: 95% intervals over cells.
 
     Raises
     ------
@@ -68,5 +68,6 @@ def f1(curves: Curves, *, step: float | None = None, ax: Axes | None = None) -> 
     ax.plot([], [], color="#000000", linestyle=DASHES[1], linewidth=0.9, label="before")
     scaled = ", from lowest to highest" if len(chosen) > 1 else ""
     ax.set(xlabel=f"Threshold on the cluster's score{scaled}", ylabel="F1", ylim=(-0.02, 1.02))
-    legend(ax, loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2)
+    banded = [one for name, one in chosen.items() if drawn[name][2]["f1_low"].notna().any()]
+    legend(ax, band=band_of(banded, "f1"), loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2)
     return plain(ax)

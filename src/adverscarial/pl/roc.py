@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adverscarial.pl._lines import DASHES, Curves, last_scored, legend, look, named
+from adverscarial.pl._lines import DASHES, Curves, band_of, last_scored, legend, look, named
 from adverscarial.pl._style import COLUMN, MUTED, new_axes, plain
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def roc(curves: Curves, *, step: float | None = None, ax: Axes | None = None) ->
 
     Returns
     -------
-    The Axes; the legend gives the areas, and bands are 95% intervals over the cluster's cells at each threshold.
+    The Axes; the legend gives the areas, and says how the bands are made: 95% intervals over the cluster's cells at
+    each threshold.
 
     Raises
     ------
@@ -60,5 +61,6 @@ def roc(curves: Curves, *, step: float | None = None, ax: Axes | None = None) ->
     ax.plot([], [], color="#000000", linestyle=DASHES[1], linewidth=0.9, label="before")
     ax.set(xlabel="Other cells called (false positive rate)", ylabel="Cluster's cells called (true positive rate)")
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    legend(ax, loc="best")
+    banded = [one for name, one in chosen.items() if drawn[name][1]["tpr_low"].notna().any()]
+    legend(ax, band=band_of(banded, "rates"), loc="best")
     return plain(ax)
