@@ -33,7 +33,7 @@ def fig4(
     target
         The cluster; left out, the paper's "FCGR3A+ Mono" where the data have it, else the largest.
     seed
-        Of the attacks and the bootstrap.
+        Of the attacks.
     quick
         Three strengths and 50 genes.
     say
@@ -74,7 +74,8 @@ def fig4(
             *setting.said(),
             f"Cluster '{cluster}', the first {len(genes)} genes of the ranking. Sweeps stop at the switch.",
             f"Curves: alpha = epsilon = 1 through {min(_ALONG, len(genes))} genes, going on after the switch; positive "
-            "cells are those of the cluster, the score is that of the label it had.",
+            "cells are those of the cluster, the score is that of the label it had. 95% intervals over cells: Wilson's "
+            "for accuracy and rates, Newcombe's for areas, MOVER for F1.",
             "The published runs step as the R code does, which forgets the sign of a value: with alpha alone negative "
             "z-scores go the wrong way. Equation (4) of the paper has the sign, and so has this package.",
         ],
