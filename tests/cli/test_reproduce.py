@@ -90,6 +90,6 @@ def test_help_shows_an_example(run):
     assert "adverscarial reproduce fig2 --data pbmc3k.h5ad" in " ".join(printed.split())
 
 
-def test_folders_of_this_computer_are_not_shown():
-    arguments = ["reproduce", "fig2", "--data", "/some/where/my cells.h5ad", "--out", "/tmp/x"]
+def test_folders_of_this_computer_are_not_shown(tmp_path):
+    arguments = ["reproduce", "fig2", "--data", str(tmp_path / "my cells.h5ad"), "--out", str(tmp_path / "x")]
     assert shown_command(arguments) == "adverscarial reproduce fig2 --data 'my cells.h5ad' --out x"

@@ -119,18 +119,18 @@ def test_pickles_in_every_place(tmp_path: Path, compress: int) -> None:
     assert flag.exists()  # so the trap was a live one
 
 
-@pytest.mark.parametrize("name", ["../../escape.npy", "/tmp/escape.npy", "a/../../../escape.npy", "..\\escape.npy"])
-def test_members_that_point_outside_write_nothing(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["../../escape.npy", "{root}/escape.npy", "a/../../../escape.npy", "..\\escape.npy"])
+def test_members_that_point_outside_write_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Members are read into memory under their names, and never unpacked to disk."""
     inner = tmp_path / "a" / "b"
     path = _store.save(inner / "a.npz", "thing", {}, {"x": np.arange(3)})
+    monkeypatch.chdir(inner)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(name, header((0,)))
+        archive.writestr(name.format(root=tmp_path), header((0,)))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(StorageError, match="its arrays are not those that were stored"):
         _store.load(path, "thing")
     assert sorted(tmp_path.rglob("*")) == before
-    assert not Path("/tmp/escape.npy").exists()
 
 
 def test_a_skops_bomb(tmp_path: Path) -> None:
