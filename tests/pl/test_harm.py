@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,7 +66,6 @@ def test_points_stand_where_the_table_says(attacked):
     for row in table.itertuples():
         assert (row.visibility, row.harm) in (filled if row.flipped else hollow)
     assert {text.get_text() for text in ax.texts if text.get_text()} == set(table["attack"])
-    plt.close("all")
 
 
 def test_names_do_not_cover_each_other_or_leave_the_picture():
@@ -83,7 +81,6 @@ def test_names_do_not_cover_each_other_or_leave_the_picture():
     dots = ax.transData.transform(table[["visibility", "harm"]])
     assert not any(box.contains(*dot) for box in boxes for dot in dots)
     assert all(ax.figure.bbox.x0 <= box.x0 and box.x1 <= ax.figure.bbox.x1 for box in boxes)
-    plt.close("all")
 
 
 def test_attacks_on_one_point_are_named_below_each_other_each_once():
@@ -93,7 +90,6 @@ def test_attacks_on_one_point_are_named_below_each_other_each_once():
     assert [text.get_text() for text in ax.texts] == ["a\nb", "c"]
     many = pd.DataFrame({"attack": list("abcdef"), "visibility": 0.5, "harm": 0.5, "flipped": True})
     assert pl.harm(many).texts[0].get_text() == "a\nb\nc\nd\nand 2 more"
-    plt.close("all")
 
 
 def test_unknown_visibility_is_said():
@@ -106,7 +102,6 @@ def test_unknown_visibility_is_said():
         pl.harm(table[1:])
     with pytest.raises(ParameterError, match=r"evaluation\.harm"):
         pl.harm(pd.DataFrame({"attack": ["a"]}))
-    plt.close("all")
 
 
 def test_long_names_are_cut_and_do_not_squeeze_the_axes():

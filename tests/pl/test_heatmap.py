@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,13 +18,6 @@ from adverscarial.pl import heatmap
 GENES = ["CD3D", "CD79A", "LYZ", "NKG7", "CD79B", "IL7R", "GNLY", "MS4A1"]
 MODEL = adv.classifiers.ScType(scaled=False)
 TARGET = "Dendritic"
-
-
-@pytest.fixture(autouse=True)
-def _close() -> Iterator[None]:
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -1,38 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from anndata import AnnData
 
-import adverscarial as adv
-from adverscarial.attacks import MaxChange, SingleGene
-from adverscarial.errors import ParameterError
 from adverscarial.pl import impact
-
-TARGETS = ["CD19+ B", "Dendritic", "CD14+ Monocyte", "CD4+/CD25 T Reg"]
-
-
-@pytest.fixture(autouse=True)
-def _close() -> Iterator[None]:
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
-
-
-def half_broken(X: np.ndarray) -> np.ndarray:
-    if len(X) < 80:
-        raise RuntimeError("too few cells")
-    return np.full(len(X), "A")
-
-
-@pytest.fixture(scope="module")
-def survey(pbmc_small: AnnData) -> adv.Survey:
-    attacks = [*map(SingleGene, ("perc99", "positive_aberrant")), MaxChange("perc99", restarts=1)]
-    models = {"scType": adv.classifiers.ScType(scaled=False), "half": half_broken}
-    return adv.survey(pbmc_small, models, attacks=attacks, groupby="cell_type", targets=TARGETS)
 
 
 def boxes(ax: plt.Axes) -> dict[tuple[str, str], list[float]]:
@@ -103,13 +75,3 @@ def test_it_draws_on_given_axes(survey):
     assert impact(survey, ax=axes[1]) is axes[1]
     assert plt.get_fignums() == [figure.number]
     assert not axes[0].collections
-
-
-def test_bad_requests_are_refused_in_words(survey, pbmc_small):
-    with pytest.raises(ParameterError, match="'single' or 'max'"):
-        impact(survey, kind="both")
-    with pytest.raises(ParameterError, match="Did you mean 'scType'"):
-        impact(survey, classifier="sctype")
-    only = adv.survey(pbmc_small, half_broken, attacks=SingleGene("perc1"), groupby="cell_type", targets=TARGETS[:1])
-    with pytest.raises(ParameterError, match="draws MaxChange attacks, and the survey has none"):
-        impact(only, kind="max")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -14,13 +13,6 @@ from adverscarial.errors import ParameterError
 from adverscarial.pl import trajectory
 
 GENES = ["CD79A", "CD79B", "MS4A1", "LYZ", "CST3", "NKG7", "GNLY", "CD3D", "IL7R"]
-
-
-@pytest.fixture(autouse=True)
-def _close() -> Iterator[None]:
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -21,13 +19,6 @@ from adverscarial.pl.umap import _graph, _tints, _variable_genes
 
 MODEL = adv.classifiers.ScType(scaled=False)
 TARGET = "Dendritic"
-
-
-@pytest.fixture(autouse=True)
-def _close() -> Iterator[None]:
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")
