@@ -23,7 +23,7 @@ PACKAGES.remove("adverscarial.cli")
 LAYERS = [
     {"errors", "_memory", "_store"},
     {"_matrix", "_progress"},
-    {"_ranktests", "_runs", "_source", "_stream", "statistics"},
+    {"_ends", "_ranktests", "_runs", "_source", "_stream", "statistics"},
     {"cluster"},
     {"modifications"},
     {"datasets", "ranking"},

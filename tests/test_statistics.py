@@ -78,6 +78,32 @@ def test_quantile_of_float32_is_computed_in_float64(X: np.ndarray, q: float, spa
     np.testing.assert_array_equal(got, np.quantile(small.astype(np.float64), q, axis=0))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_quantiles_of_many_cells_near_both_ends(dtype: Any) -> None:
+    """Up to 32 values from an end are kept in one walk, the others partitioned; some genes, in any order."""
+    X = np.random.default_rng(3).normal(0, 50, size=(2000, 1100)).astype(dtype)
+    X[:, 7] = 0
+    genes = np.random.default_rng(4).permutation(1100)[:900]
+    for q in (0, 0.001, 0.01, 0.0155, 0.016, 0.5, 0.984, 0.9845, 0.99, 0.999, 1):
+        expected = np.quantile(X[:, genes].astype(np.float64), q, axis=0)
+        np.testing.assert_array_equal(GeneStatistics(X).quantile(genes, q), expected)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("place", [0, 700, 1999])
+def test_nan_is_refused_wherever_it_stands(form: str, place: int) -> None:
+    X = np.random.default_rng(3).normal(size=(2000, 3))
+    X[place, 1] = np.nan
+    for q in (0, 0.01, 0.5, 0.99, 1):
+        statistics = GeneStatistics(FORMS[form](X))
+        others = np.array([2, 0])
+        np.testing.assert_array_equal(statistics.quantile(others, q), np.quantile(X[:, others], q, axis=0))
+        with pytest.raises(DataError, match="NaN"):
+            statistics.quantile(np.arange(3), q)
+    with pytest.raises(DataError, match="NaN"):
+        GeneStatistics(FORMS[form](X)).shifted(np.arange(3), X[1:2], 5)
+
+
 def shifted_by_hand(column: np.ndarray, value: float, steps: int) -> float:
     """The definition, word for word: rank = values strictly below, plus one; clamped to minimum and maximum."""
     rank = 1 + sum(1 for other in column if other < value)

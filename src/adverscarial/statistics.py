@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from adverscarial._ends import at_an_end
 from adverscarial._matrix import CellMatrix
 from adverscarial._runs import Runs, runs_of
 from adverscarial._stream import FileRuns
 from adverscarial.errors import DataError
 
 _BLOCK = 512  # genes made dense at a time
+_NAN = "A gene holds NaN; attacks need numbers."
 
 
 class GeneStatistics:
@@ -39,8 +41,6 @@ class GeneStatistics:
         self.n_cells, self.n_genes = self.matrix.shape
         if self.n_cells == 0:
             raise DataError("The data set has no cells.")
-        #: bar while a file is read: on a terminal only, or as told
-        self.progress: bool | None = None
         self._known: dict[float, np.ndarray] = {}
         self._runs: Runs | None = None
         self._file = FileRuns(self.matrix) if self.matrix.large_file else None
@@ -75,7 +75,7 @@ class GeneStatistics:
             # the two forms that numpy uses, so that both ends come out exact
             known[missing[part]] = b - (b - a) * (1.0 - share) if share >= 0.5 else a + (b - a) * share
         if np.isnan(known[genes]).any():
-            raise DataError("A gene holds NaN; attacks need numbers.")
+            raise DataError(_NAN)
         return known[genes]
 
     def shifted(self, genes: np.ndarray, values: np.ndarray, steps: int, *, reference: bool = False) -> np.ndarray:
@@ -112,14 +112,25 @@ class GeneStatistics:
             for part, runs in self._blocks(genes):
                 yield part, [runs.at(place) for place in places]
             return
+        if isinstance(self.matrix.X, np.ndarray) and (values := at_an_end(self.matrix.X, genes, places)):
+            yield slice(None), values
+            return
         for part in _parts(len(genes)):
-            ordered = np.partition(self._genes_as_rows(genes[part]), places, axis=1)
-            yield part, [ordered[:, place].astype(np.float64) for place in places]
+            last = self.n_cells - 1  # where NaN goes
+            ordered = np.partition(self._genes_as_rows(genes[part]), (*places, last), axis=1)
+            bad = np.where(np.isnan(ordered[:, last]), np.nan, 0.0)
+            yield part, [ordered[:, place] + bad for place in places]
 
     def _blocks(self, genes: np.ndarray) -> Iterator[tuple[slice, Runs]]:
         """Yield the runs of some of `genes` at a time, and which of them they are."""
+        for part, runs in self._read(genes):
+            if np.isnan(runs.values[runs.starts[1:] - 1]).any():  # sorted behind all numbers
+                raise DataError(_NAN)
+            yield part, runs
+
+    def _read(self, genes: np.ndarray) -> Iterator[tuple[slice, Runs]]:
         if self._file:
-            yield from self._file.blocks(genes, self.progress)
+            yield from self._file.blocks(genes)
             return
         if self.matrix.sparse and self._runs is None:
             csc = self.matrix.csc()
