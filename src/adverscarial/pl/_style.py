@@ -31,3 +31,14 @@ def plain(ax: Axes) -> Axes:
         text.set_fontsize(FONT)
     ax.title.set_fontsize(FONT + 1)
     return ax
+
+
+def ticks_of_counts(top: float, digits: tuple[int, ...] = (1, 2, 5)) -> tuple[list[int], list[str]]:
+    """Return 1, 2, 5, 10, 20, ... as far as `top`, and how they are written: ticks of a logarithmic axis.
+
+    >>> ticks_of_counts(2_300)[1][-3:]
+    ['500', '1,000', '2,000']
+    """
+    ticks = [digit * 10**power for power in range(len(str(int(top)))) for digit in digits]
+    ticks = [tick for tick in ticks if tick <= 1.05 * top]
+    return ticks, [f"{tick:,}" for tick in ticks]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from adverscarial.pl._grids import TITLES, chosen_grids, footnote
-from adverscarial.pl._style import COLUMN, FONT, PAGE, PALETTE, new_axes, plain
+from adverscarial.pl._style import COLUMN, FONT, PAGE, PALETTE, new_axes, plain, ticks_of_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,11 +104,12 @@ def _box(ax: Axes, place: float, counts: np.ndarray, colour: str) -> None:
 
 
 def _count_axis(ax: Axes, largest: int) -> None:
-    """Label 0, 1, 10, 100, ... up to the largest number."""
-    ticks = [0, *(10**k for k in range(len(str(max(largest, 1)))))]
-    ax.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    """Label 0, and 1, 2, 5, 10, ... up to the largest number."""
+    top = max(largest, 1)
+    ticks, texts = ticks_of_counts(top)
+    ax.set_yticks([0, *ticks], ["0", *texts])
     ax.minorticks_off()
-    ax.set_ylim(-0.25, max(largest, 1) * 1.4)
+    ax.set_ylim(-0.25, 1.4 * top)
 
 
 def _note(grids: list[Grid]) -> str:

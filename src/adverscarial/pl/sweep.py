@@ -8,7 +8,7 @@ import pandas as pd
 
 from adverscarial.errors import ParameterError, some
 from adverscarial.pl._lines import DASHES, legend, look
-from adverscarial.pl._style import COLUMN, FONT, new_axes, plain
+from adverscarial.pl._style import COLUMN, FONT, new_axes, plain, ticks_of_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,9 +55,7 @@ def sweep(table: pd.DataFrame, *, kind: Kind | None = None, ax: Axes | None = No
 def log_from_one(ax: Axes, top: float) -> Axes:
     """Give the y axis a logarithmic scale from 1 to `top`, with ticks in plain numbers."""
     ax.set_yscale("log")
-    ticks = [digit * 10**power for power in range(len(str(int(top)))) for digit in (1, 2, 5)]
-    ticks = [tick for tick in ticks if tick <= 1.05 * top]
-    ax.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    ax.set_yticks(*ticks_of_counts(top))
     ax.minorticks_off()
     ax.set_ylim(0.85, 1.25 * top)
     return ax

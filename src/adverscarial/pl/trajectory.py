@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import PercentFormatter
 
 from adverscarial.errors import ParameterError
 from adverscarial.pl._style import ATTACKED, COLUMN, FONT, PALETTE, plain
@@ -60,6 +59,8 @@ def trajectory(result: ClusterGradientDescentResult, *, ax: Axes | None = None) 
     >>> ax.get_lines()[0].get_xdata().tolist()
     [0, 1, 2, 3]
     """
+    from matplotlib.ticker import PercentFormatter
+
     _check(result)
     steps, start = result.steps, result.start
     x = np.arange(len(steps) + 1)
