@@ -154,6 +154,16 @@ def test_the_page_is_never_wider_than_the_window(page, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_letters_of_figures_can_be_read_on_a_phone(page):
+    """The smallest are drawn 6 points high in figures of 89 to 183 mm."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.evaluate("document.querySelectorAll('details').forEach((box) => { box.open = true; })")
+    shown = page.evaluate("[...document.images].map((i) => [i.clientWidth, Number(i.getAttribute('width'))])")
+    for width, drawn in shown:
+        inches = drawn / 1.35 / 96
+        assert width / inches * 6 / 72 > 6, (width, drawn)  # CSS pixels
+
+
 def test_contents_stay_in_sight_and_lead_to_their_section(page):
     page.set_viewport_size({"width": 390, "height": 844})
     contents = page.get_by_role("navigation", name="Contents")
