@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pandas as pd
+
 from adverscarial.errors import ParameterError
 from adverscarial.evaluation.curves import Curve
 from adverscarial.pl._style import FONT, MUTED, PALETTE
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 Curves = Curve | Sequence[Curve] | Mapping[str, Curve]
 
 _COLOURS = tuple(colour for colour in PALETTE if colour != "#f0e442")  # yellow lines are lost on white paper
-_FORMULAS = {"accuracy": "Wilson", "rates": "Wilson", "auc": "Newcombe", "f1": "MOVER"}
+_FORMULAS = {"accuracy": "Wilson", "tpr": "Wilson", "auc": "Newcombe", "f1": "MOVER"}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 
@@ -71,9 +73,23 @@ def last_scored(curve: Curve, step: float | None) -> float:
     return float(steps.iloc[-1])
 
 
-def band_of(curves: Iterable[Curve], of: str) -> str:
-    """Return what the bands of these curves are; nothing where none has a band."""
-    kinds = [_FORMULAS[of] if one.intervals == "formula" else "bootstrap" for one in curves]
+def before_and_after(ax: Axes, pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], x: str, y: str) -> None:
+    """Draw lines before (dashed) and after an attack, with the band of the latter; `pairs`: tables by legend entry."""
+    for number, (label, (before, after)) in enumerate(pairs.items()):
+        colour, marker, _ = look(number)
+        ax.plot(before[x], before[y], color=colour, linestyle=DASHES[1], linewidth=0.9)
+        ax.fill_between(after[x], after[f"{y}_low"], after[f"{y}_high"], color=colour, alpha=0.15, linewidth=0)
+        ax.plot(
+            after[x], after[y], color=colour, linewidth=1.2, marker=marker, markersize=3.5,
+            markevery=(0.03 * number, 0.2), label=label,
+        )  # fmt: skip
+    ax.plot([], [], color="#000000", linestyle=DASHES[1], linewidth=0.9, label="before")
+
+
+def band_of(drawn: Iterable[tuple[Curve, pd.DataFrame]], y: str) -> str:
+    """Return what the bands around column `y` of these tables are; nothing where none has a band."""
+    banded = [one for one, table in drawn if table[f"{y}_low"].notna().any()]
+    kinds = [_FORMULAS[y] if one.intervals == "formula" else "bootstrap" for one in banded]
     return f"95% ({', '.join(dict.fromkeys(kinds))})" if kinds else ""
 
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Literal
 
 from adverscarial.errors import ParameterError
 from adverscarial.pl._lines import Curves, band_of, legend, look, named
-from adverscarial.pl._style import COLUMN, FONT, new_axes, plain
+from adverscarial.pl._style import COLUMN, FONT, new_axes, plain, ticks_of_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _Y = {
-    "accuracy": "Cells that keep their label (share)",
+    "accuracy": "Cells with the cluster's label (share)",
     "auc": "Area under the ROC curve",
     "f1": "F1 at the best threshold before",
 }
 _X = {"n_genes": "Genes attacked", "strength": "Strength of the attack"}
 _LONG = 20  # on longer axes the first steps would be lost
+_MANY = 1_000  # longer numbers would not fit beside each other
 
 
 def curve(curves: Curves, *, y: Literal["accuracy", "auc", "f1"] = "accuracy", ax: Axes | None = None) -> Axes:
@@ -76,12 +77,11 @@ def curve(curves: Curves, *, y: Literal["accuracy", "auc", "f1"] = "accuracy", a
     if longest > _LONG:
         ax.set_xscale("symlog", linthresh=1, linscale=0.5)
         ax.set_xlim(-0.15, 1.15 * longest)
-        ticks = [0.0, *(10.0**power for power in range(len(str(int(longest)))))]
-        ax.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+        ticks, texts = ticks_of_counts(longest, (1, 2, 5) if longest < _MANY else (1,))
+        ax.set_xticks([0, *ticks], ["0", *texts])
         ax.minorticks_off()
     cluster = {one.target for one in chosen.values()}
     if len(cluster) == 1:
         ax.set_title(cluster.pop(), fontsize=FONT + 1, loc="left")
-    banded = [one for one in chosen.values() if one.table[f"{y}_low"].notna().any()]
-    legend(ax, band=band_of(banded, y), loc="best")
+    legend(ax, band=band_of([(one, one.table) for one in chosen.values()], y), loc="best")
     return plain(ax)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adverscarial.pl._lines import DASHES, Curves, band_of, last_scored, legend, look, named
+from adverscarial.pl._lines import Curves, band_of, before_and_after, last_scored, legend, named
 from adverscarial.pl._style import COLUMN, new_axes, plain
 
 if TYPE_CHECKING:
@@ -48,26 +48,19 @@ def f1(curves: Curves, *, step: float | None = None, ax: Axes | None = None) -> 
     'F1'
     """
     chosen = named(curves)
-    drawn = {}
+    pairs = {}
     for name, one in chosen.items():
         at = last_scored(one, step)
         both = np.concatenate([one.scores(), one.scores(at)])
         thresholds = np.unique(both[np.isfinite(both)])  # the same before and after
         low, spread = (thresholds[0], np.ptp(thresholds) or 1.0) if len(chosen) > 1 else (0.0, 1.0)
         x = (thresholds - low) / spread
-        drawn[name] = x, one.f1(thresholds=thresholds), one.f1(at, thresholds=thresholds)
+        before, after = (one.f1(where, thresholds=thresholds).assign(x=x) for where in (None, at))
+        pairs[f"{name}: best {before['f1'].max():.2f} → {after['f1'].max():.2f}"] = before, after
     ax = new_axes(COLUMN, 0.72 * COLUMN) if ax is None else ax
-    for number, (name, (x, before, after)) in enumerate(drawn.items()):
-        colour, marker, _ = look(number)
-        ax.plot(x, before["f1"], color=colour, linestyle=DASHES[1], linewidth=0.9)
-        ax.fill_between(x, after["f1_low"], after["f1_high"], color=colour, alpha=0.15, linewidth=0)
-        ax.plot(
-            x, after["f1"], color=colour, linewidth=1.2, marker=marker, markersize=3.5,
-            markevery=(0.03 * number, 0.2), label=f"{name}: best {before['f1'].max():.2f} → {after['f1'].max():.2f}",
-        )  # fmt: skip
-    ax.plot([], [], color="#000000", linestyle=DASHES[1], linewidth=0.9, label="before")
+    before_and_after(ax, pairs, "x", "f1")
     scaled = ", from lowest to highest" if len(chosen) > 1 else ""
     ax.set(xlabel=f"Threshold on the cluster's score{scaled}", ylabel="F1", ylim=(-0.02, 1.02))
-    banded = [one for name, one in chosen.items() if drawn[name][2]["f1_low"].notna().any()]
-    legend(ax, band=band_of(banded, "f1"), loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2)
+    band = band_of(zip(chosen.values(), (after for _, after in pairs.values()), strict=True), "f1")
+    legend(ax, band=band, loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2)
     return plain(ax)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adverscarial.pl._lines import DASHES, Curves, band_of, last_scored, legend, look, named
+from adverscarial.pl._lines import Curves, band_of, before_and_after, last_scored, legend, named
 from adverscarial.pl._style import COLUMN, MUTED, new_axes, plain
 
 if TYPE_CHECKING:
@@ -46,21 +46,15 @@ def roc(curves: Curves, *, step: float | None = None, ax: Axes | None = None) ->
     'Other cells called (false positive rate)'
     """
     chosen = named(curves)
-    drawn = {name: (one.roc(), one.roc(last_scored(one, step))) for name, one in chosen.items()}
+    pairs = {}
+    for name, one in chosen.items():
+        before, after = one.roc(), one.roc(last_scored(one, step))
+        pairs[f"{name}: area {before.attrs['auc']:.2f} → {after.attrs['auc']:.2f}"] = before, after
     ax = new_axes(COLUMN, 0.9 * COLUMN) if ax is None else ax
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, zorder=0)
-    for number, (name, (before, after)) in enumerate(drawn.items()):
-        colour, marker, _ = look(number)
-        ax.plot(before["fpr"], before["tpr"], color=colour, linestyle=DASHES[1], linewidth=0.9)
-        ax.fill_between(after["fpr"], after["tpr_low"], after["tpr_high"], color=colour, alpha=0.15, linewidth=0)
-        areas = f"{before.attrs['auc']:.2f} → {after.attrs['auc']:.2f}"
-        ax.plot(
-            after["fpr"], after["tpr"], color=colour, linewidth=1.2, marker=marker, markersize=3.5,
-            markevery=(0.03 * number, 0.2), label=f"{name}: area {areas}",
-        )  # fmt: skip
-    ax.plot([], [], color="#000000", linestyle=DASHES[1], linewidth=0.9, label="before")
+    before_and_after(ax, pairs, "fpr", "tpr")
     ax.set(xlabel="Other cells called (false positive rate)", ylabel="Cluster's cells called (true positive rate)")
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    banded = [one for name, one in chosen.items() if drawn[name][1]["tpr_low"].notna().any()]
-    legend(ax, band=band_of(banded, "rates"), loc="best")
+    band = band_of(zip(chosen.values(), (after for _, after in pairs.values()), strict=True), "tpr")
+    legend(ax, band=band, loc="best")
     return plain(ax)
