@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from numbers import Integral
 from typing import Any, ClassVar
@@ -21,22 +22,20 @@ from adverscarial.classifiers.base import Classifier, Scorer
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.cluster import Cluster, check_genes, cluster_labels
 from adverscarial.errors import ClassifierError, InputRejected, ParameterError
-from adverscarial.modifications import Modification, settings_text
+from adverscarial.modifications import settings_text
 from adverscarial.statistics import GeneStatistics
 
 #: dense copies of a cluster's rows at one time: its own, the scorer's, two of a question, and new values
 _COPIES = 5
 
 
+@dataclass(frozen=True, repr=False)
 class Attack(ABC):
     """Base of all attacks; subclasses are frozen dataclasses that hold settings only."""
 
     #: one line for ``adverscarial list``: the question it answers, and what it costs
-    question: str
-    cost: str
-
-    modification: Modification | str
-    change_type: str
+    question: ClassVar[str]
+    cost: ClassVar[str]
 
     #: questions are small: threads of BLAS cost more than they give, and far more on a busy machine; None for all
     blas_threads: ClassVar[int | None] = 1

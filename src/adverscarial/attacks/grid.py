@@ -21,7 +21,7 @@ from adverscarial.attacks.combination import (
 )
 from adverscarial.attacks.session import BudgetSpent, Session
 from adverscarial.errors import ParameterError
-from adverscarial.modifications import Modification
+from adverscarial.modifications import Modification, parse
 
 LIMIT = 100_000  # combinations that are tested without being asked twice
 _SAMPLE = 3  # questions that a time is estimated from
@@ -87,7 +87,7 @@ class Grid(Attack):
 
     def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
         genes = candidates(session.cluster, self.genes, ())
-        trials = Trials(session, genes, self.modifications)  # type: ignore[arg-type]
+        trials = Trials(session, genes, [parse(change) for change in self.modifications])
         if self.n_combinations > LIMIT and not self.confirm:
             raise ParameterError(self._refusal(session, trials))
         complete = True

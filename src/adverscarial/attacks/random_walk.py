@@ -21,7 +21,7 @@ from adverscarial.attacks.combination import (
 from adverscarial.attacks.max_change import recursive_union
 from adverscarial.attacks.session import BudgetSpent, Session
 from adverscarial.errors import ParameterError
-from adverscarial.modifications import Modification
+from adverscarial.modifications import Modification, parse
 
 _DRAWS = 1000  # steps drawn in a row that were all taken before: the neighbourhood counts as exhausted
 
@@ -94,7 +94,7 @@ class RandomWalk(Attack):
 
     def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
         genes = candidates(session.cluster, self.genes, ())
-        trials = Trials(session, genes, self.modifications)  # type: ignore[arg-type]
+        trials = Trials(session, genes, [parse(change) for change in self.modifications])
         walk = _Walk(trials, self.change_ratio, np.random.default_rng(session.cluster.seed))
         minimal = False
         try:

@@ -59,7 +59,7 @@ def build(
         If a setting is given that the attack does not have, or one that it needs is not.
     """
     kind = attack_named(name)
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
+    known = {f.name: f for f in fields(kind)}
     given = {"genes": tuple(genes) if genes else None, "alpha": alpha, "epsilon": epsilon}
     settings = {key: value for key, value in given.items() if value is not None}
     if strange := [key for key in settings if key not in known]:
@@ -77,7 +77,7 @@ def build(
 def describe(attack: Attack) -> dict[str, Any]:
     """Return an attack's type and settings as JSON values."""
     settings = {}
-    for f in fields(attack):  # type: ignore[arg-type]
+    for f in fields(attack):
         value = getattr(attack, f.name)
         if f.name == "modifications":
             value = [str(modification) for modification in value]

@@ -23,11 +23,7 @@ class ScorerAround(Scorer):
     """
 
     def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
-
-    @property
-    def incremental(self) -> bool:  # type: ignore[override]  # noqa: D102
-        return self.scorer.incremental
+        self.scorer, self.incremental = scorer, scorer.incremental
 
     @property
     def baseline(self) -> Answer:  # noqa: D102

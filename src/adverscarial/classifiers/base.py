@@ -113,7 +113,7 @@ class Scorer(ABC):
     """
 
     #: whether a question about one gene costs less than classifying the cluster again
-    incremental: ClassVar[bool] = True
+    incremental: bool = True
 
     @property
     @abstractmethod

@@ -82,7 +82,7 @@ def survey(
     """
     attacks: list[Attack] = []
     for name in attack:  # a setting goes to the attacks that have it
-        has = {field.name for field in fields(attack_named(name))}  # type: ignore[arg-type]
+        has = {field.name for field in fields(attack_named(name))}
         given = {"genes": gene, "alpha": alpha, "epsilon": epsilon}
         attacks += build(name, modification, **{key: value for key, value in given.items() if key in has})  # type: ignore[arg-type]
     adata = read(data, preprocess)

@@ -130,7 +130,7 @@ def headings(attacks: list[Attack]) -> dict[str, str]:
 
 def settings(attack: Attack) -> str:
     """Return the settings that are not the default, without the modification; lists of genes are only counted."""
-    chosen = {f.name: getattr(attack, f.name) for f in fields(attack) if getattr(attack, f.name) != f.default}  # type: ignore[arg-type]
+    chosen = {f.name: getattr(attack, f.name) for f in fields(attack) if getattr(attack, f.name) != f.default}
     chosen.pop("modification", None)
     texts = {k: f"{len(v):,} given" if isinstance(v, list | tuple) else str(v) for k, v in chosen.items()}
     return ", ".join(f"{name}={text}" for name, text in texts.items())

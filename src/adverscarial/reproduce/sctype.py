@@ -152,7 +152,7 @@ def _by_place(found: Survey) -> list[tuple[str, str, Any]]:
     """Return cluster, published name of the modification, and result of each attack that came to its end."""
     name_of = {str(parse(text)): name for name, text in AS_PUBLISHED.items()}
     return [
-        (task.target, name_of[str(task.attack.modification)], result)
+        (task.target, name_of[str(result.attack.modification)], result)
         for task, result in zip(found.tasks, found.results, strict=True)
         if result is not None
     ]

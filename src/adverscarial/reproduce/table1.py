@@ -135,6 +135,7 @@ def described(attack: Attack) -> str:
     if isinstance(attack, MaxChange):
         settings = "maximal" if attack.maximal else f"as published, groups from {attack.max_split_size:,} genes"
         return f"max-change {attack.modification}, {settings}"
+    assert isinstance(attack, SingleGene)
     return f"single genes, {attack.modification}"
 
 
