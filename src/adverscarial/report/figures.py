@@ -115,7 +115,8 @@ def _extremes(found: list[Grid]) -> str:
     """Return the largest and the smallest number of every grid, as a text."""
     said = []
     for grid in found:
-        least, *_, most = sorted([*grid.done, *grid.done], key=lambda entry: entry.value or 0)
+        counted = sorted(grid.done, key=lambda entry: entry.value or 0)
+        least, most = counted[0], counted[-1]
         if most.value == least.value:
             said.append(f"{grid.classifier}: {most.value:,} everywhere.")
         else:

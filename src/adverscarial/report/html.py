@@ -117,8 +117,8 @@ def _environment() -> Environment:
 
 
 def _breakable(name: str) -> Markup:
-    """Let a long name break after an underscore."""
-    return escape(name).replace("_", Markup("_<wbr>"))
+    """Let a long name break after an underscore or a slash."""
+    return escape(name).replace("_", Markup("_<wbr>")).replace("/", Markup("/<wbr>"))
 
 
 def _abridged(attack: str) -> Markup:
