@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,6 @@ from adverscarial.classifiers.base import Answer, Answers, Classifier, Scorer, i
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError
 from adverscarial.modifications import Modification
-
-logger = logging.getLogger(__name__)
 
 
 class BudgetSpent(Exception):
