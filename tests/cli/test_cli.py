@@ -198,6 +198,41 @@ def test_every_attack_can_be_asked_for(run, cells_file, attack, more):
     assert answer["complete"]
 
 
+def read_genes(adata, n):
+    """Return genes that scType reads, so that each combination of them is a question."""
+    return adv.classifiers.ScType().bind(adata.var_names).genes[:n]
+
+
+def test_a_large_grid_is_tested_when_confirmed(run, cells_file, pbmc_small):
+    genes = [word for gene in read_genes(pbmc_small, 12) for word in ("--gene", gene)]
+    changes = ["--modification", "perc1", "--modification", "perc99"]
+    arguments = attack_arguments(cells_file, "--attack", "grid", *genes, *changes, "--budget", "20", "--json")
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "531,441 combinations" in err
+    assert "(command line: --confirm)" in err.replace("\n", " ")
+    code, out, err = run(*arguments, "--confirm")
+    assert code == 0, err
+    assert json.loads(out)["queries"] == 20
+    code, _, err = run(*attack_arguments(cells_file, "--attack", "cgd", "--confirm"))
+    assert code == 2
+    assert "'cgd' has no confirm" in err
+
+
+def test_a_survey_confirms_its_grids_alone(run, cells_file, pbmc_small, tmp_path):
+    genes = [word for gene in read_genes(pbmc_small, 17) for word in ("--gene", gene)]
+    arguments = ["survey", cells_file, "--groupby", "cell_type", "--target", "Dendritic", "--classifier", "sctype"]
+    arguments += ["--attack", "grid", "--attack", "single-gene", *genes, "--modification", "perc1", "--budget", "20"]
+    code, out, err = run(*arguments, "--json", "--out", tmp_path / "refused")
+    assert code == 0
+    assert [row["complete"] for row in json.loads(out)["rows"]] == [False, True]
+    assert "--confirm" in err
+    code, out, err = run(*arguments, "--json", "--confirm", "--out", tmp_path / "confirmed")
+    assert code == 0, err
+    assert json.loads(out)["rows"][0]["queries"] == 20
+    assert "error" not in json.loads(out)["rows"][0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

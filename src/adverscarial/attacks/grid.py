@@ -118,7 +118,7 @@ class Grid(Attack):
             f"{len(self.genes):,} genes and {len(self.modifications):,} modifications make "
             f"{_number(self.n_combinations)} combinations, more than {LIMIT:,}; testing them takes about "
             f"{_duration(each * min(questions, 10**100))}, by the time of {_SAMPLE} questions.{spared} "
-            "Give fewer genes or modifications, use RandomWalk, or pass confirm=True."
+            "Give fewer genes or modifications, use RandomWalk, or pass confirm=True (command line: --confirm)."
         )
 
 

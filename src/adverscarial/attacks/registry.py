@@ -50,6 +50,7 @@ def build(
     genes: Sequence[str] | None = None,
     alpha: float | None = None,
     epsilon: float | None = None,
+    confirm: bool | None = None,
 ) -> list[Attack]:
     """Return the attacks that a command line asks for: one per modification, or one for all where it combines them.
 
@@ -60,7 +61,7 @@ def build(
     """
     kind = attack_named(name)
     known = {f.name: f for f in fields(kind)}
-    given = {"genes": tuple(genes) if genes else None, "alpha": alpha, "epsilon": epsilon}
+    given = {"genes": tuple(genes) if genes else None, "alpha": alpha, "epsilon": epsilon, "confirm": confirm}
     settings = {key: value for key, value in given.items() if value is not None}
     if strange := [key for key in settings if key not in known]:
         raise ParameterError(f"The attack '{name}' has no {strange[0]}. It has: {', '.join(known)}.")

@@ -130,7 +130,7 @@ class Boosted(Classifier):
         if self.genes is None and self._model.n_features != len(genes):
             raise DataError(
                 f"{self.name} was trained on {self._model.n_features:,} unnamed columns, the data have {len(genes):,} "
-                "genes. Name its columns with genes=[...]."
+                "genes. Name its columns with genes=[...] (command line: --genes)."
             )
         return super().align(genes)
 

@@ -96,7 +96,7 @@ class Estimator(Classifier):
         if self.genes is None and self._n_features not in (None, len(genes)):
             raise DataError(
                 f"{self.name} was fitted on {self._n_features:,} unnamed columns, the data have {len(genes):,} genes. "
-                "Name its columns with wrap(model, genes=[...])."
+                "Name its columns with wrap(model, genes=[...]) (command line: --genes)."
             )
         return super().align(genes)
 

@@ -7,7 +7,7 @@ read, and only with ``trust=True`` are they read; every other format is numbers 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from adverscarial.errors import (
     AdverscarialError,
     MemoryLimitError,
     MissingDependencyError,
+    ParameterError,
     StorageError,
     did_you_mean,
     some,
@@ -56,7 +57,13 @@ _ENDINGS = {
 _PICKLES = (b"\x80", b"\x78", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x5d\x00", b"\x04\x22\x4d\x18")
 
 
-def load(path: str | PathLike[str], *, trust: bool = False) -> Classifier:
+def load(
+    path: str | PathLike[str],
+    *,
+    trust: bool = False,
+    classes: Sequence[str] | None = None,
+    genes: Sequence[str] | None = None,
+) -> Classifier:
     """Read a classifier from a file.
 
     ============================== ==================================================================================
@@ -75,6 +82,9 @@ def load(path: str | PathLike[str], *, trust: bool = False) -> Classifier:
     trust
         Also read files that can run code (pickles), and types that skops does not know. Only for files whose origin
         you know.
+    classes, genes
+        Names of its classes and of its columns, in order, where the file holds none: as in
+        :func:`adverscarial.classifiers.wrap`.
 
     Returns
     -------
@@ -86,6 +96,8 @@ def load(path: str | PathLike[str], *, trust: bool = False) -> Classifier:
         If the file is absent, damaged, holds no classifier, or needs `trust`.
     MissingDependencyError
         If the package that wrote it is not installed.
+    ParameterError
+        If `classes` or `genes` are given for a file that we wrote, which names its own.
 
     Examples
     --------
@@ -98,6 +110,8 @@ def load(path: str | PathLike[str], *, trust: bool = False) -> Classifier:
     if kind is None:
         raise StorageError(f"'{path}' holds no classifier, as far as content and ending tell. {READABLE}")
     if kind == "npz":
+        if classes is not None or genes is not None:
+            raise ParameterError(f"'{path}' names its classes and genes itself: leave out classes= and genes=.")
         return _own(path)
     if kind == "pickle" and not trust:
         raise StorageError(
@@ -106,7 +120,7 @@ def load(path: str | PathLike[str], *, trust: bool = False) -> Classifier:
             "scikit-learn: store the model with skops.io.dump(model, 'model.skops'), which needs no trust."
         )
     try:
-        return _READERS[kind](path, trust)
+        return wrap(_READERS[kind](path, trust), classes=classes, genes=genes)
     except (StorageError, MissingDependencyError, MemoryLimitError):
         raise
     except AdverscarialError as error:  # not fitted, or no classifier at all
@@ -168,16 +182,16 @@ def _own(path: Path) -> Classifier:
         ) from error
 
 
-def _pickled(path: Path, trust: bool) -> Classifier:
+def _pickled(path: Path, trust: bool) -> Any:
     import joblib
 
     obj = joblib.load(path)  # reads plain pickles too; only reached with trust
     if isinstance(obj, dict) and {"Model", "Scaler_"} <= set(obj):
         return load_celltypist(path, trust=trust)
-    return wrap(obj)
+    return obj
 
 
-def _skops(path: Path, trust: bool) -> Classifier:
+def _skops(path: Path, trust: bool) -> Any:
     try:
         from skops import io
     except ImportError as error:
@@ -190,10 +204,10 @@ def _skops(path: Path, trust: bool) -> Classifier:
             f"{some(unknown, 20)}. If you know them and where the file comes from, read it with trust=True "
             "(command line: --trust)."
         )
-    return wrap(io.load(path, trusted=unknown))
+    return io.load(path, trusted=unknown)
 
 
-def _xgboost(path: Path, trust: bool) -> Classifier:
+def _xgboost(path: Path, trust: bool) -> Any:
     try:
         import xgboost
     except ImportError as error:
@@ -202,10 +216,10 @@ def _xgboost(path: Path, trust: bool) -> Classifier:
     check_model(content)
     booster = xgboost.Booster()
     booster.load_model(bytearray(content))
-    return Boosted(booster)
+    return booster
 
 
-def _lightgbm(path: Path, trust: bool) -> Classifier:
+def _lightgbm(path: Path, trust: bool) -> Any:
     try:
         import lightgbm
     except ImportError as error:
@@ -215,7 +229,7 @@ def _lightgbm(path: Path, trust: bool) -> Classifier:
         raise StorageError(f"'{path}' is no LightGBM model, or one that was cut short. {READABLE}")
     # with tree_sizes, LightGBM reads trees in threads, and over a damaged one ends the process; without, it raises
     text = "\n".join(line for line in text.splitlines() if not line.startswith("tree_sizes="))
-    return Boosted(lightgbm.Booster(model_str=text))
+    return lightgbm.Booster(model_str=text)
 
 
 _READERS: dict[str, Callable[[Path, bool], Any]] = {

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from adverscarial import _store, datasets
+from adverscarial import _progress, _store, datasets
 from adverscarial.datasets.files import TABLES
 from adverscarial.errors import DataError
 
@@ -27,9 +27,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-#: what people read goes to standard output unless --json takes it; progress and notes go to standard error
+#: what people read goes to standard output unless --json takes it; notes go to standard error, above the bars there
 console = Console()
-notes = Console(stderr=True)
+notes = _progress.console()
 
 
 class Preprocess(StrEnum):
@@ -78,6 +78,21 @@ Trust = Annotated[
         "--trust", help="Also read classifier files that can run code (pickles). Only if you know their origin."
     ),
 ]
+Confirm = Annotated[
+    bool, typer.Option("--confirm", help="For grid: really test more than 100,000 combinations; may take very long.")
+]
+Classes = Annotated[
+    Path | None,
+    typer.Option(
+        help="Text file, one class name a line, in the model's order: for XGBoost and LightGBM files, which name none."
+    ),
+]
+Genes = Annotated[
+    Path | None,
+    typer.Option(
+        help="Text file, one gene a line, in the order of the model's columns: for files that do not name them."
+    ),
+]
 
 
 def working(text: str) -> Status:
@@ -101,9 +116,10 @@ def read(path: Path, prepare: Preprocess) -> AnnData:
     adata = load(path)
     if prepare is Preprocess.none:
         return adata
-    return datasets.preprocess(
-        adata, target_sum=None if prepare is Preprocess.scale else 1e4, scale=prepare is not Preprocess.lognorm
-    )
+    with working(f"Preparing {path} ..."):
+        return datasets.preprocess(
+            adata, target_sum=None if prepare is Preprocess.scale else 1e4, scale=prepare is not Preprocess.lognorm
+        )
 
 
 def note(text: str) -> None:

@@ -12,9 +12,12 @@ from adverscarial.attacks import Result, SingleGeneResult
 from adverscarial.attacks.registry import build
 from adverscarial.cli.app import (
     AsJson,
+    Classes,
     ClassifierSpec,
+    Confirm,
     DataFile,
     FailOver,
+    Genes,
     Groupby,
     Layer,
     Prepare,
@@ -29,7 +32,7 @@ from adverscarial.cli.app import (
     read,
     write_data,
 )
-from adverscarial.cli.models import setting
+from adverscarial.cli.models import names_of, setting
 from adverscarial.errors import ParameterError
 
 
@@ -49,8 +52,11 @@ def attack(
     epsilon: Annotated[
         float | None, typer.Option(help="Absolute step, for cgd; largest change, for fgsm and pgd.")
     ] = None,
+    confirm: Confirm = False,
     train: TrainFile = None,
     tissue: Tissue = None,
+    classes: Classes = None,
+    genes: Genes = None,
     trust: Trust = False,
     preprocess: Prepare = Preprocess.none,
     layer: Layer = None,
@@ -68,7 +74,7 @@ def attack(
     """
     if out is not None and out.suffix not in (".csv", ".npz", ".h5ad"):
         raise ParameterError(f"--out ends in '{out.suffix}'; it must end in .csv, .npz or .h5ad.")
-    attacks = build(attack, modification, genes=gene, alpha=alpha, epsilon=epsilon)
+    attacks = build(attack, modification, genes=gene, alpha=alpha, epsilon=epsilon, confirm=confirm or None)
     if len(attacks) != 1:
         raise ParameterError(
             f"attack runs one attack, --modification asks for {len(attacks)}; use: adverscarial survey."
@@ -84,6 +90,7 @@ def attack(
         seed=seed,
         tissue=tissue,
         trust=trust,
+        names=names_of(classes, genes, for_=[classifier]),
     )
     result: Result = attacks[0](
         adata, next(iter(models.values())), groupby=groupby, target=target, layer=layer, seed=seed, budget=budget

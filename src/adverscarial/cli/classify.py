@@ -15,7 +15,9 @@ from adverscarial import _store
 from adverscarial.classifiers.base import vote
 from adverscarial.cli.app import (
     AsJson,
+    Classes,
     DataFile,
+    Genes,
     Layer,
     Prepare,
     Preprocess,
@@ -28,7 +30,7 @@ from adverscarial.cli.app import (
     working,
 )
 from adverscarial.cli.hints import note_counts
-from adverscarial.cli.models import TRAINED, ready_made
+from adverscarial.cli.models import TRAINED, names_of, ready_made
 from adverscarial.cluster import cluster_labels, cluster_names
 from adverscarial.errors import ParameterError
 
@@ -45,6 +47,8 @@ def classify(
     groupby: Annotated[str | None, typer.Option(help="Column of obs: show the label of each of its clusters.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write cell, label and best score, .csv.")] = None,
     tissue: Tissue = None,
+    classes: Classes = None,
+    genes: Genes = None,
     trust: Trust = False,
     preprocess: Prepare = Preprocess.none,
     layer: Layer = None,
@@ -61,7 +65,8 @@ def classify(
         )
     if out is not None and out.suffix != ".csv":
         raise ParameterError(f"--out ends in '{out.suffix}'; labels are written as .csv.")
-    model = ready_made(classifier, prepare=preprocess, tissue=tissue, trust=trust)
+    names = names_of(classes, genes, for_=[classifier])
+    model = ready_made(classifier, prepare=preprocess, tissue=tissue, trust=trust, names=names)
     adata = read(data, preprocess)
     note_counts(adata, [model], layer=layer, prepare=preprocess)
     clusters = None if groupby is None else cluster_labels(adata, groupby)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +10,23 @@ from anndata import AnnData
 from rich.markup import escape
 
 from adverscarial import datasets
-from adverscarial.classifiers import MLP, Chetah, Classifier, Markers, RandomForest, ScAnnotatR, ScType, SingleR, load
+from adverscarial.classifiers import (
+    MLP,
+    Boosted,
+    Chetah,
+    Classifier,
+    Markers,
+    RandomForest,
+    ScAnnotatR,
+    ScType,
+    SingleR,
+    load,
+)
 from adverscarial.classifiers.loading import files_beside
-from adverscarial.cli.app import Preprocess, notes, read
+from adverscarial.cli.app import Preprocess, note, notes, read, working
 from adverscarial.cli.hints import note_counts
 from adverscarial.cluster import cluster_labels, cluster_names
-from adverscarial.errors import ParameterError, did_you_mean, some
+from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
 
 class Trainable(NamedTuple):
@@ -58,18 +69,63 @@ def trained(
     if layer is None and prepare in entry.unsuited:
         notes.print(f"[yellow]Note:[/] {entry.note}")
     notes.print(f"Training {kind} on {labelled.n_obs:,} cells x {labelled.n_vars:,} genes ...")
-    model = entry.make(seed).fit(labelled, groupby, layer=layer)
+    with working(f"Training {kind} ..."):
+        model = entry.make(seed).fit(labelled, groupby, layer=layer)
     never = [name for name in cluster_names(cluster_labels(labelled, groupby)) if name not in model.labels]
     if never:
         notes.print(f"[yellow]Note:[/] {kind} has no such label and never gives it: {escape(some(never))}.")
     return model
 
 
-def ready_made(spec: str, *, prepare: Preprocess, tissue: str | None, trust: bool) -> Classifier:
+class Names(NamedTuple):
+    """Names of classes and genes, for classifier files that hold none."""
+
+    classes: list[str] | None = None
+    genes: list[str] | None = None
+
+
+NAMELESS = Names()
+
+
+def names_of(classes: Path | None, genes: Path | None, *, for_: Sequence[str]) -> Names:
+    """Read the files of ``--classes`` and ``--genes``, one name a line; `for_` are the classifiers that were named."""
+    if (classes or genes) and not any(_takes_names(spec) for spec in for_):
+        raise ParameterError(
+            "--classes and --genes are for classifier files that do not name them (XGBoost, LightGBM, scikit-learn); "
+            f"leave them out for {some(for_)}."
+        )
+    if genes is not None and not genes.exists():
+        raise ParameterError(
+            f"There is no file '{genes}'. --genes names a text file with the columns of the classifier, one a line; "
+            f"to attack one gene only: --gene {genes}."
+        )
+    return Names(*(None if path is None else _lines(path) for path in (classes, genes)))
+
+
+def _takes_names(spec: str) -> bool:
+    return Path(spec).is_file() and Path(spec).suffix.lower() != ".npz"  # what we wrote ourselves is complete
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"'{path}' cannot be read as a text file ({type(error).__name__}: {error}).") from error
+    return [line for line in lines if line]
+
+
+def ready_made(
+    spec: str, *, prepare: Preprocess, tissue: str | None, trust: bool, names: Names = NAMELESS
+) -> Classifier:
     """Return a classifier that needs no training: scType, or one read from a file."""
     kind, _, argument = spec.partition(":")
     if kind == "sctype":
         return ScType(argument or None, tissue=tissue, scaled=prepare in _SCALED)
+    if _takes_names(spec):
+        model = load(spec, trust=trust, **names._asdict())
+        if names.classes is None and isinstance(model, Boosted) and all(name.isdigit() for name in model.classes):
+            note(f"{spec} does not name its classes, so they are called {some(model.classes, 3)}: see --classes.")
+        return model
     if Path(spec).exists():
         return load(spec, trust=trust)
     known = [*TRAINED, "sctype"]
@@ -79,7 +135,7 @@ def ready_made(spec: str, *, prepare: Preprocess, tissue: str | None, trust: boo
 
 def setting(
     specs: list[str], adata: AnnData, train: Path | None, prepare: Preprocess, *, groupby: str, layer: str | None,
-    seed: int, tissue: str | None, trust: bool = False,
+    seed: int, tissue: str | None, trust: bool = False, names: Names = NAMELESS,
 ) -> tuple[AnnData, dict[str, Classifier]]:  # fmt: skip
     """Return the cells to attack, and the classifiers that specifications mean, trained where they need to be.
 
@@ -88,7 +144,9 @@ def setting(
     """
     # first what can be refused at once: training may take minutes
     models: dict[str, Classifier] = {
-        spec: ready_made(spec, prepare=prepare, tissue=tissue, trust=trust) for spec in specs if spec not in TRAINED
+        spec: ready_made(spec, prepare=prepare, tissue=tissue, trust=trust, names=names)
+        for spec in specs
+        if spec not in TRAINED
     }
     note_counts(adata, models.values(), layer=layer, prepare=prepare)
     labelled = adata
@@ -103,6 +161,6 @@ def setting(
     for spec in specs:
         if spec in TRAINED:
             models[spec] = trained(spec, labelled, groupby, layer=layer, seed=seed, prepare=prepare)
-    names = {spec: Path(spec).name if Path(spec).is_file() else spec for spec in specs}
-    repeated = len(set(names.values())) < len(names)
-    return adata, {spec if repeated else names[spec]: models[spec] for spec in specs}
+    short = {spec: Path(spec).name if Path(spec).is_file() else spec for spec in specs}
+    repeated = len(set(short.values())) < len(short)
+    return adata, {spec if repeated else short[spec]: models[spec] for spec in specs}

@@ -15,9 +15,12 @@ from adverscarial.attacks import Attack, MaxChange, SingleGene
 from adverscarial.attacks.registry import attack_named, build
 from adverscarial.cli.app import (
     AsJson,
+    Classes,
     ClassifierSpec,
+    Confirm,
     DataFile,
     FailOver,
+    Genes,
     Groupby,
     Layer,
     Prepare,
@@ -33,7 +36,7 @@ from adverscarial.cli.app import (
     read,
 )
 from adverscarial.cli.hints import note_other_names
-from adverscarial.cli.models import setting
+from adverscarial.cli.models import names_of, setting
 from adverscarial.evaluation import Survey
 from adverscarial.evaluation import survey as run_survey
 
@@ -55,11 +58,14 @@ def survey(
     epsilon: Annotated[
         float | None, typer.Option(help="Absolute step, for cgd; largest change, for fgsm and pgd.")
     ] = None,
+    confirm: Confirm = False,
     target: Annotated[
         list[str] | None, typer.Option(help="Cluster to attack; repeat for several, all when left out.")
     ] = None,
     train: TrainFile = None,
     tissue: Tissue = None,
+    classes: Classes = None,
+    genes: Genes = None,
     trust: Trust = False,
     preprocess: Prepare = Preprocess.none,
     layer: Layer = None,
@@ -83,7 +89,7 @@ def survey(
     attacks: list[Attack] = []
     for name in attack:  # a setting goes to the attacks that have it
         has = {field.name for field in fields(attack_named(name))}
-        given = {"genes": gene, "alpha": alpha, "epsilon": epsilon}
+        given = {"genes": gene, "alpha": alpha, "epsilon": epsilon, "confirm": confirm or None}
         attacks += build(name, modification, **{key: value for key, value in given.items() if key in has})  # type: ignore[arg-type]
     adata = read(data, preprocess)
     cells, models = setting(
@@ -96,6 +102,7 @@ def survey(
         seed=seed,
         tissue=tissue,
         trust=trust,
+        names=names_of(classes, genes, for_=classifier),
     )
     result = run_survey(
         cells, models, attacks=attacks, groupby=groupby, targets=target, layer=layer, seed=seed, n_jobs=jobs,
