@@ -44,18 +44,18 @@ class FileRuns:
         self._temporary: Any = None
         self._starts: np.ndarray | None = None
 
-    def blocks(self, genes: np.ndarray, progress: bool | None = None) -> Iterator[tuple[slice, Runs]]:
+    def blocks(self, genes: np.ndarray) -> Iterator[tuple[slice, Runs]]:
         """Yield runs of some of `genes` at a time, and which of them they are; a gene is never cut."""
-        starts = self._open(progress)
+        starts = self._open()
         ends = np.cumsum(starts[genes + 1] - starts[genes])
         first = 0
         while first < len(genes):
             before = ends[first - 1] if first else 0
             last = max(first + 1, int(np.searchsorted(ends, before + _matrix._VALUES_PER_READ, side="right")))
-            yield slice(first, last), self._read(genes[first:last], progress)
+            yield slice(first, last), self._read(genes[first:last])
             first = last
 
-    def _open(self, progress: bool | None) -> np.ndarray:
+    def _open(self) -> np.ndarray:
         """Return where each gene starts, once the runs are there."""
         if self._starts is None:
             source = source_of(self.matrix.X)
@@ -66,7 +66,7 @@ class FileRuns:
             except (OSError, KeyError, ValueError, RuntimeError) as error:
                 if self._kept.exists():
                     logger.warning("'%s' is not of this file, or damaged (%s); computing it anew.", self._kept, error)
-                self._starts = self._compute(source, key, progress)
+                self._starts = self._compute(source, key)
         return self._starts
 
     def _place(self, source: Source | None) -> Path:
@@ -75,16 +75,16 @@ class FileRuns:
         self._temporary = tempfile.TemporaryDirectory(prefix="adverscarial-")
         return Path(self._temporary.name) / _ENDING
 
-    def _compute(self, source: Source | None, key: str, progress: bool | None) -> np.ndarray:
-        _store.write_atomically(self._kept, lambda file: _write(file, self.matrix, key, self._kept.parent, progress))
+    def _compute(self, source: Source | None, key: str) -> np.ndarray:
+        _store.write_atomically(self._kept, lambda file: _write(file, self.matrix, key, self._kept.parent))
         if source is not None and content_key(self.matrix.X, source) != key:
             self._kept.unlink(missing_ok=True)
             raise StorageError(f"'{source.path}' was changed while it was read. Let its writer finish, and try again.")
         return _starts(self._kept, key, self.matrix.shape[1])
 
-    def _read(self, genes: np.ndarray, progress: bool | None) -> Runs:
+    def _read(self, genes: np.ndarray) -> Runs:
         for attempt in range(2):
-            starts = self._open(progress)
+            starts = self._open()
             try:
                 return _read(self._kept, starts, genes)
             except (OSError, KeyError, ValueError, RuntimeError) as error:
@@ -116,7 +116,7 @@ def _read(path: Path, starts: np.ndarray, genes: np.ndarray) -> Runs:
     return Runs(np.concatenate([[0], np.cumsum(starts[genes + 1] - starts[genes])]), values, ends)
 
 
-def _write(file: BinaryIO, matrix: CellMatrix, key: str, folder: Path, progress: bool | None) -> None:
+def _write(file: BinaryIO, matrix: CellMatrix, key: str, folder: Path) -> None:
     """Write the runs of all genes, in order."""
     starts = [np.zeros(1, dtype=np.int64)]
     # checksums: of the values by fletcher32, of everything else by the latest file format
@@ -124,7 +124,7 @@ def _write(file: BinaryIO, matrix: CellMatrix, key: str, folder: Path, progress:
         settings = {"shape": (0,), "maxshape": (None,), "chunks": (2**16,), "fletcher32": True}
         values = out.create_dataset("values", dtype=matrix.dtype, **settings)
         ends = out.create_dataset("ends", dtype=np.uint32 if matrix.shape[0] < 2**32 else np.int64, **settings)
-        for runs in _runs_by_gene(matrix, folder, progress):
+        for runs in _runs_by_gene(matrix, folder):
             for kept, part in ((values, runs.values), (ends, runs.ends)):
                 kept.resize((len(kept) + len(part),))
                 kept[len(kept) - len(part) :] = part
@@ -133,9 +133,9 @@ def _write(file: BinaryIO, matrix: CellMatrix, key: str, folder: Path, progress:
         out.attrs.update(format=_FORMAT, key=key)
 
 
-def _runs_by_gene(matrix: CellMatrix, folder: Path, progress: bool | None) -> Iterator[Runs]:
+def _runs_by_gene(matrix: CellMatrix, folder: Path) -> Iterator[Runs]:
     """Yield the runs of all genes in order, some genes at a time."""
-    pieces = track(matrix.pieces(), "Reading the file", -(-matrix.stored // _matrix._VALUES_PER_READ), progress)
+    pieces = track(matrix.pieces(), "Reading the file", -(-matrix.stored // _matrix._VALUES_PER_READ))
     if matrix.gene_by_gene:
         for _, piece in pieces:
             genes = _by_gene(piece, matrix.dtype)

@@ -13,6 +13,7 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._progress import bar, track
 from adverscarial._ranktests import mean_and_variance, welch, wilcoxon
 from adverscarial.cluster import Cluster, check_genes, cluster_labels, cluster_names, gene_positions
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
@@ -25,6 +26,7 @@ TESTS = ("wilcoxon", "t-test")
 
 _VALUES = 4_000_000  # made dense at a time
 _BLOCK = 256  # genes whose modified values are held at a time
+_BAR = "Ranking genes"
 _SHIFT = 0.01  # what the R code adds to one cell of a constant group
 
 
@@ -88,6 +90,7 @@ def rank_genes(
     genes: Sequence[str] | None = None,
     modifications: Sequence[str | Modification] = ("perc1", "perc99"),
     reference: bool = False,
+    progress: bool | None = None,
 ) -> GeneRanking:
     """Put the genes in the order in which an attack should try them (R: ``getSignGenes``).
 
@@ -122,6 +125,8 @@ def rank_genes(
         clusters stand in the order of their first cell, not of their names; once every pair that is left shares a
         cluster with the one before, they follow in plain order. (Where R's p-values differ by rounding alone, as the
         t-test's do for genes found in one cell of each cluster, it may put the genes in another order than this.)
+    progress
+        Progress bar; left out, on a terminal only.
 
     Returns
     -------
@@ -164,14 +169,14 @@ def rank_genes(
         return GeneRanking(list(ranked[order]), method, pd.DataFrame(index=ranked[order]))
     if method == "score":
         cluster = Cluster(adata, groupby, str(target), layer=layer, seed=seed)
-        return _descending(ranked, method, "change", _changes(cluster, classifier, chosen, modifications))
+        return _descending(ranked, method, "change", _changes(cluster, classifier, chosen, modifications, progress))
     matrix = CellMatrix(layer_of(adata, layer))
     matrix.check_finite(adata)
     if method == "variance":
         cells = np.flatnonzero([label is not None for label in labels])
         if not len(cells):
             raise DataError(f"No cell has a value in obs['{groupby}']. Choose another column.")
-        return _descending(ranked, method, "variance", _variances(matrix, chosen, cells))
+        return _descending(ranked, method, "variance", _variances(matrix, chosen, cells, progress))
 
     clusters = list(pd.unique(labels[labels != None])) if reference else cluster_names(labels)  # noqa: E711
     if len(clusters) < 2:
@@ -185,7 +190,7 @@ def rank_genes(
     which = np.array([[clusters.index(a), clusters.index(b)] for a, b in pairs])
     test = wilcoxon if method == "wilcoxon" else welch
     keys = np.empty((len(chosen), len(pairs)))
-    for part, values in _blocks(matrix, chosen, cells):
+    for part, values in _blocks(matrix, chosen, cells, progress):
         groups = np.split(values, np.cumsum(sizes)[:-1], axis=1)
         for group in groups:
             group.sort(axis=1)
@@ -247,20 +252,27 @@ def round_robin(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order, first[order] % n_columns
 
 
-def _blocks(matrix: CellMatrix, genes: np.ndarray, cells: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def _blocks(
+    matrix: CellMatrix, genes: np.ndarray, cells: np.ndarray, progress: bool | None
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield blocks of genes: which of `genes` they are, and a new array of their values, genes x `cells`, float64."""
     width = max(1, _VALUES // matrix.shape[0])
-    for start in range(0, len(genes), width):
+    starts = range(0, len(genes), width)
+    for start in track(starts, _BAR, len(starts), progress):
         part = slice(start, start + width)
         yield part, np.array(matrix.columns(genes[part])[cells].T, dtype=np.float64, order="C")
 
 
-def _variances(matrix: CellMatrix, genes: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    return np.concatenate([mean_and_variance(values)[1] for _, values in _blocks(matrix, genes, cells)])
+def _variances(matrix: CellMatrix, genes: np.ndarray, cells: np.ndarray, progress: bool | None) -> np.ndarray:
+    return np.concatenate([mean_and_variance(values)[1] for _, values in _blocks(matrix, genes, cells, progress)])
 
 
 def _changes(
-    cluster: Cluster, classifier: Any, genes: np.ndarray, modifications: Sequence[str | Modification]
+    cluster: Cluster,
+    classifier: Any,
+    genes: np.ndarray,
+    modifications: Sequence[str | Modification],
+    progress: bool | None,
 ) -> np.ndarray:
     """Return how far the classifier's answer moves when each gene is changed alone, shape (genes,)."""
     if not callable(getattr(classifier, "scorer", None)):
@@ -276,14 +288,16 @@ def _changes(
     read = np.flatnonzero(scorer.reads(genes))
     logger.info("Asking %s about %d of %d genes, %d times each.", classifier, len(read), len(genes), len(ways))
     total = np.zeros(len(genes))
-    for way in ways:
-        width = 1 if way.joint else _BLOCK  # a joint modification would see the other genes of the block
-        for start in range(0, len(read), width):
-            places = read[start : start + width]
-            with np.errstate(over="ignore"):
-                values = way.values(cluster, genes[places]).astype(cluster.dtype)
-            for k, place in enumerate(places):
-                total[place] += _distance(now, scorer.together(genes[[place]], values[:, [k]]))
+    with bar(_BAR, len(ways) * len(read), progress) as advance:
+        for way in ways:
+            width = 1 if way.joint else _BLOCK  # a joint modification would see the other genes of the block
+            for start in range(0, len(read), width):
+                places = read[start : start + width]
+                with np.errstate(over="ignore"):
+                    values = way.values(cluster, genes[places]).astype(cluster.dtype)
+                for k, place in enumerate(places):
+                    total[place] += _distance(now, scorer.together(genes[[place]], values[:, [k]]))
+                advance(len(places))
     return total / len(ways)
 
 

@@ -262,6 +262,20 @@ def test_the_inputs_stay_as_they_are():
     assert (after != attacked.X).nnz == 0
 
 
+def test_scaled_data_have_no_library_size(pbmc_small):
+    scaled = adv.datasets.preprocess(pbmc_small, target_sum=None)
+    found = detectability(scaled, adv.modify(scaled, ["CD3D", "NKG7"], "perc99", **TARGET), **TARGET)
+    quality = ("library_shift", "detected_shift", "library_outliers", "detected_outliers")
+    assert np.isnan([getattr(found, part) for part in quality]).all()
+    assert "not measured" in str(found)
+    assert "new outliers" not in str(found)
+    assert np.isfinite(found.to_frame().set_index("part")["value"].drop(list(quality))).all()
+    # an attack on counts that makes them negative is another matter: the library was there
+    counted = detectability(pbmc_small, adv.modify(pbmc_small, ["CD3D"], "negative_aberrant", **TARGET), **TARGET)
+    assert np.isfinite([getattr(counted, part) for part in quality]).all()
+    assert "new outliers" in str(counted)
+
+
 def test_what_cannot_be_compared_is_refused():
     adata = small()
     with pytest.raises(DataError, match="60 cells, the attacked copy 30"):

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import adverscarial as adv
-from adverscarial.attacks import MaxChange, SingleGene
+from adverscarial.attacks import MaxChange, SingleGene, SingleGeneResult
 
 ATTACKS = [SingleGene("perc1"), SingleGene("random"), MaxChange("perc99", restarts=1)]
 TARGETS = ["CD19+ B", "Dendritic", "CD4+/CD25 T Reg"]
@@ -56,6 +57,19 @@ def test_flipping_lists_every_flip(serial):
     frame = serial.to_frame()
     assert len(flips) == frame["flipped"].sum()
     assert {"classifier", "cluster", "modification", "gene", "label", "share"} == set(flips.columns)
+    start = 0
+    for task, result in zip(serial.tasks, serial.results, strict=True):
+        if not isinstance(result, SingleGeneResult):
+            continue
+        expected = result.to_frame().query("outcome == 'flipped'")[["gene", "label", "share"]]
+        part = flips.iloc[start : start + len(expected)]
+        start += len(expected)
+        pd.testing.assert_frame_equal(
+            part[["gene", "label", "share"]].reset_index(drop=True), expected.reset_index(drop=True)
+        )
+        named = (part["classifier"] == task.classifier) & (part["cluster"] == task.target)
+        assert (named & (part["modification"] == str(task.attack.modification))).all()
+    assert start == len(flips)
 
 
 def test_interrupted_survey_goes_on_to_the_same_bytes(serial, pbmc_small, models, tmp_path):

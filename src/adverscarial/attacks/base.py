@@ -16,7 +16,8 @@ from threadpoolctl import ThreadpoolController
 
 from adverscarial import _memory
 from adverscarial._matrix import CellMatrix, layer_of
-from adverscarial.attacks.session import Meter, Session, check_baseline, progress_bar
+from adverscarial._progress import bar
+from adverscarial.attacks.session import Meter, Session, check_baseline
 from adverscarial.attacks.witness import Witness
 from adverscarial.classifiers.base import Classifier, Scorer
 from adverscarial.classifiers.wrap import wrap
@@ -120,11 +121,10 @@ class Attack(ABC):
         session = Session(
             cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter, model
         )
-        cluster.statistics.progress = progress
         title = f"{type(self).__name__} · {cluster.target}"
         with (
             _blas().limit(limits=self.blas_threads, user_api="blas"),
-            progress_bar(meter, title, self._steps(session), progress),
+            bar(title, self._steps(session), progress) as meter.advance,
         ):
             kind, found = self._search(session)
             if isinstance(scorer, Witness):

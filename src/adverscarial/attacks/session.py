@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 
-from adverscarial._progress import console, shown
+from adverscarial._progress import Advance, stand_still
 from adverscarial.classifiers.base import Answer, Answers, Classifier, Scorer, is_named
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError
@@ -28,8 +26,8 @@ class Meter:
     queries: int = 0
     proven: int = 0
     cells: int = 0
-    bar: Any = field(default=None, repr=False)
-    task: Any = field(default=None, repr=False)
+    #: moves the progress bar
+    advance: Advance = field(default=stand_still, repr=False)
 
     @property
     def left(self) -> int | None:
@@ -42,11 +40,6 @@ class Meter:
             raise BudgetSpent
         self.queries += questions
         self.cells += questions * cells
-
-    def advance(self, steps: float = 1) -> None:
-        """Move the progress bar."""
-        if self.bar is not None:
-            self.bar.advance(self.task, steps)
 
 
 class Session:
@@ -155,20 +148,3 @@ def check_baseline(answer: Answer, cluster: Cluster, name: str) -> None:
         )
     if answer.labels is not None and len(answer.labels) != cluster.n_cells:
         raise ClassifierError(f"{name} labelled {len(answer.labels):,} cells of {cluster.n_cells:,}.")
-
-
-@contextmanager
-def progress_bar(meter: Meter, what: str, total: float, wanted: bool | None) -> Iterator[None]:
-    """Show a progress bar while the block runs: on a terminal only, unless `wanted` says otherwise."""
-    if not shown(wanted):
-        yield
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console(), transient=True) as bar:
-        meter.bar, meter.task = bar, bar.add_task(what, total=total)
-        try:
-            yield
-        finally:
-            meter.bar = meter.task = None

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._progress import track
 from adverscarial.attacks.base import Attack, candidates, check_change_type, check_counts
 from adverscarial.attacks.result import Judge, Result, Verification
 from adverscarial.attacks.session import BudgetSpent, Session
@@ -236,6 +237,12 @@ class SingleGeneResult(Result):
         """The genes that flip the label, in gene order."""
         return self.gene[self.outcome == FLIPPED].tolist()
 
+    def flips(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the genes that flip the label, the new label of each and its share: the most complete flip first."""
+        hits = np.flatnonzero(self.outcome == FLIPPED)
+        hits = hits[np.argsort(-self.new_share[hits], kind="stable")]
+        return self.gene[hits], self.labels[self.code[hits]], self.new_share[hits]
+
     @property
     def groups(self) -> list[list[str]]:
         """Groups of genes that flip the label together (bisect with ``max_split_size`` above 1)."""
@@ -285,7 +292,7 @@ class SingleGeneResult(Result):
 
     def _applied_genes(self) -> list[str]:
         """Return the strongest flip: the gene whose new label has the largest share."""
-        return self.to_frame().query("outcome == 'flipped'")["gene"].head(1).tolist()
+        return self.flips()[0][:1].tolist()
 
     def apply(self, adata: AnnData, gene: str | None = None) -> AnnData:
         """Return a copy of `adata` with one gene changed: `gene`, or the strongest flip.
@@ -313,7 +320,14 @@ class SingleGeneResult(Result):
             seed=self.seed,
         )
 
-    def verify(self, adata: AnnData, classifier: Any, *, genes: Sequence[str] | None = None) -> Verification:
+    def verify(
+        self,
+        adata: AnnData,
+        classifier: Any,
+        *,
+        genes: Sequence[str] | None = None,
+        progress: bool | None = None,
+    ) -> Verification:
         """Check genes by classifying the changed cells from scratch, one gene at a time.
 
         Parameters
@@ -322,6 +336,8 @@ class SingleGeneResult(Result):
             As in the attack.
         genes
             Genes to check; all that flip, when left out.
+        progress
+            Progress bar; left out, on a terminal only.
         """
         judge = Judge(adata, classifier, self)
         place = {name: i for i, name in enumerate(self.gene)}
@@ -329,7 +345,7 @@ class SingleGeneResult(Result):
         chosen = self.genes if genes is None else list(genes)
         if untested := [name for name in chosen if name not in place]:
             raise ParameterError(f"The attack did not test {some(untested)}, so there is nothing to verify.")
-        for name in chosen:
+        for name in track(chosen, "Verifying", len(chosen), progress):
             answer = judge.ask(judge.cluster.positions([name]))
             claimed = str(self.labels[self.code[place[name]]])
             rows.append((name, claimed, answer.label, answer.share, answer.label == claimed))

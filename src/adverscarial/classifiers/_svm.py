@@ -14,6 +14,7 @@ from numba import njit
 from scipy.special import expit
 
 from adverscarial._matrix import CellMatrix
+from adverscarial._progress import bar
 from adverscarial._ranktests import compare, rank_sum_p
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
@@ -173,7 +174,9 @@ def platt(f: np.ndarray, positive: np.ndarray) -> tuple[float, float]:
     return float(point[0]), float(point[1])
 
 
-def rank_markers(matrix: CellMatrix, codes: Sequence[np.ndarray], n_markers: int) -> list[np.ndarray]:
+def rank_markers(
+    matrix: CellMatrix, codes: Sequence[np.ndarray], n_markers: int, *, progress: bool | None = None
+) -> list[np.ndarray]:
     """Return marker genes (positions) of several types, the clearest first.
 
     A gene's p-value is the smallest of the two-sided Wilcoxon rank-sum tests of the type against all others and against
@@ -187,18 +190,23 @@ def rank_markers(matrix: CellMatrix, codes: Sequence[np.ndarray], n_markers: int
         For each type, what each cell is to it: 0 the type itself, 1, 2, ... another cluster, -1 left out.
     n_markers
         Genes wanted; fewer are returned where fewer differ enough.
+    progress
+        Progress bar; left out, on a terminal only.
     """
     n_cells, n_genes = matrix.shape
     p = np.empty((len(codes), n_genes))
     difference = np.empty((len(codes), n_genes))
     width = max(1, _VALUES // n_cells)
-    for start in range(0, n_genes, width):
-        part = np.arange(start, min(start + width, n_genes))
-        values = np.ascontiguousarray(matrix.columns(part).T, dtype=np.float64)
-        order = np.argsort(values, axis=1)
-        for t, code in enumerate(codes):
-            p[t, part] = smallest_p(values, order, code)
-            difference[t, part] = values[:, code == 0].mean(axis=1) - values[:, code > 0].mean(axis=1)
+    starts = range(0, n_genes, width)
+    with bar("Ranking marker genes", len(starts) * len(codes), progress) as advance:
+        for start in starts:
+            part = np.arange(start, min(start + width, n_genes))
+            values = np.ascontiguousarray(matrix.columns(part).T, dtype=np.float64)
+            order = np.argsort(values, axis=1)
+            for t, code in enumerate(codes):
+                p[t, part] = smallest_p(values, order, code)
+                difference[t, part] = values[:, code == 0].mean(axis=1) - values[:, code > 0].mean(axis=1)
+                advance()
     ranked = []
     for t in range(len(codes)):
         by_p = np.argsort(p[t], kind="stable")

@@ -19,6 +19,7 @@ from anndata import AnnData
 
 from adverscarial import _store
 from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._progress import track
 from adverscarial.cluster import Cluster, check_genes
 from adverscarial.errors import ClassifierError, GeneMismatchError, some
 
@@ -200,26 +201,34 @@ class Classifier(ABC):
         """Return the classifier as it works on data with these genes; most are the same on all data."""
         return self
 
-    def predict(self, adata: AnnData, *, layer: str | None = None) -> pd.Series:
-        """Return the label of each cell, a Series with index ``obs_names``."""
-        labels = self._decide_all(adata, layer).labels
+    def predict(self, adata: AnnData, *, layer: str | None = None, progress: bool | None = None) -> pd.Series:
+        """Return the label of each cell, a Series with index ``obs_names``.
+
+        Parameters
+        ----------
+        adata, layer
+            Cells x genes, and the layer to read; ``X`` when left out.
+        progress
+            Progress bar; left out, on a terminal only.
+        """
+        labels = self._decide_all(adata, layer, progress).labels
         return pd.Series(labels, index=adata.obs_names, name=self.name, dtype=object)
 
-    def scores(self, adata: AnnData, *, layer: str | None = None) -> pd.DataFrame:
-        """Return the score of each cell for each class, cells x classes.
+    def scores(self, adata: AnnData, *, layer: str | None = None, progress: bool | None = None) -> pd.DataFrame:
+        """Return the score of each cell for each class, cells x classes; parameters as for :meth:`predict`.
 
         Raises
         ------
         ClassifierError
             If the classifier gives labels only.
         """
-        scores = self._decide_all(adata, layer).scores if self.gives_scores else None
+        scores = self._decide_all(adata, layer, progress).scores if self.gives_scores else None
         if scores is None:
             raise ClassifierError(f"{self.name} gives labels only, no scores.")
         classes = self.bind(pd.Index(adata.var_names.astype(str))).classes
         return pd.DataFrame(scores, index=adata.obs_names, columns=list(classes))
 
-    def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
+    def _decide_all(self, adata: AnnData, layer: str | None, progress: bool | None = False) -> Decision:
         check_genes(adata)
         matrix = CellMatrix(layer_of(adata, layer))
         matrix.check_finite(adata)  # an argmax over NaN would name the first class, silently
@@ -227,7 +236,8 @@ class Classifier(ABC):
         model = self.bind(genes)
         columns = model.align(genes)
         parts = []
-        for start in range(0, matrix.shape[0], _CELLS):
+        starts = range(0, matrix.shape[0], _CELLS)
+        for start in track(starts, self.name, len(starts), progress):
             rows = matrix.rows(np.arange(start, min(start + _CELLS, matrix.shape[0])))
             parts.append(model.decide(rows[:, columns]))
         if not parts:

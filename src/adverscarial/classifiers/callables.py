@@ -185,7 +185,7 @@ class ClusterFunction(Classifier):
         """Not to be called: the function labels clusters, not cells."""
         raise ClassifierError(f"{self.name} labels whole clusters; use adverscarial.predict(adata, ..., target=...).")
 
-    def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
+    def _decide_all(self, adata: AnnData, layer: str | None, progress: bool | None = False) -> Decision:
         return self.decide(np.empty((0, 0)))
 
     def predict_cluster(  # noqa: D102

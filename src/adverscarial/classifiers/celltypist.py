@@ -149,9 +149,9 @@ class CellTypist(Classifier):
         below = (X - self._mean) / self._scale < _CAP
         return gradient_of(weights, self._weights) * below / self._scale
 
-    def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
+    def _decide_all(self, adata: AnnData, layer: str | None, progress: bool | None = False) -> Decision:
         check_input(layer_of(adata, layer))
-        return super()._decide_all(adata, layer)
+        return super()._decide_all(adata, layer, progress)
 
     def scorer(self, cluster: Cluster) -> CellTypistScorer:
         """Return the exact scorer.

@@ -19,6 +19,7 @@ from scipy.cluster.hierarchy import cut_tree, linkage
 from scipy.spatial.distance import squareform
 
 from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._progress import track
 from adverscarial.classifiers import _ranks
 from adverscarial.classifiers._ranks import Model
 from adverscarial.classifiers.base import Answer, Answers, Ballot, Classifier, Decision, Scorer
@@ -44,6 +45,8 @@ class Chetah(Classifier):
         Confidence, -2 to 2, below which a cell stays at a node. The article uses 0.01, CHETAH's own default is 0.1.
     cap_genes
         Use all genes when the reference has fewer than `n_genes`, instead of raising.
+    progress
+        Show a progress bar while training; None shows it on a terminal only.
 
     Attributes
     ----------
@@ -71,12 +74,15 @@ class Chetah(Classifier):
     gives_scores = False
     family: ClassVar[str | None] = "chetah"
 
-    def __init__(self, n_genes: int = 200, *, threshold: float = 0.01, cap_genes: bool = False) -> None:
+    def __init__(
+        self, n_genes: int = 200, *, threshold: float = 0.01, cap_genes: bool = False, progress: bool | None = None
+    ) -> None:
         if isinstance(n_genes, bool) or not isinstance(n_genes, int | np.integer) or n_genes < 2:
             raise ParameterError(
                 f"Chetah: n_genes must be a whole number from 2 up (a rank correlation), got {n_genes!r}."
             )
         self.n_genes, self.threshold, self.cap_genes = int(n_genes), _checked_threshold(threshold), bool(cap_genes)
+        self.progress = progress
         self.classes = ()
         self.genes = None
         self._model: Model | None = None
@@ -137,7 +143,8 @@ class Chetah(Classifier):
         )
         rho = np.full((len(kinds), len(pairs)), np.nan)
         reference = np.flatnonzero(kinds >= 0)
-        for start in range(0, len(reference), _CELLS):
+        starts = range(0, len(reference), _CELLS)
+        for start in track(starts, "Training Chetah", len(starts), self.progress):
             part = reference[start : start + _CELLS]
             rho[part] = _ranks.correlate(matrix.rows(part)[:, read], np.arange(len(pairs)), model)[0]
         own = [np.sort(rho[kinds == t, i]) for i, (t, _) in enumerate(pairs)]

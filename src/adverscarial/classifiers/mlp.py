@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._progress import track
 from adverscarial.classifiers._dense import above, backward, forward, run
 from adverscarial.classifiers._device import checked_device, import_torch
 from adverscarial.classifiers._training import training_matrix
@@ -376,9 +377,6 @@ def _train(
     model: MLP, X: np.ndarray, codes: np.ndarray, n_classes: int, adversary: Adversary | None
 ) -> tuple[list[np.ndarray], list[dict]]:
     """Return trained weights ``W1, b1, ...`` and one row of history per epoch."""
-    from rich.console import Console
-    from rich.progress import track
-
     torch = import_torch("Training MLP")
     generator = torch.Generator().manual_seed(model.seed)
     device = model.device
@@ -394,14 +392,12 @@ def _train(
     missed = np.setdiff1d(codes, codes[seen])
     if len(missed):
         logger.warning("%d class(es) have no training row: faithful=True holds back the last rows.", len(missed))
-    console = Console(stderr=True)
-    show = console.is_terminal if model.progress is None else model.progress
     history = []
 
     def cells_of(batch: np.ndarray) -> np.ndarray:
         return X[batch] if adversary is None else adversary(trainer, X[batch], codes[batch])
 
-    for epoch in track(range(model.epochs), "Training MLP", disable=not show, transient=True, console=console):
+    for epoch in track(range(model.epochs), "Training MLP", model.epochs, model.progress):
         order = seen[torch.randperm(len(seen), generator=generator).numpy()]
         batches = [order[i : i + model.batch_size] for i in range(0, len(order), model.batch_size)]
         results = np.array([trainer.step(cells_of(batch), codes[batch]) for batch in batches])

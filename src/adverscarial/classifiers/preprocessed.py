@@ -130,7 +130,7 @@ class Scaled(_Behind):
         """Not to be called: z-scores need all cells of the data."""
         raise ClassifierError("preprocess='scale' needs all cells of the data: call predict(adata).")
 
-    def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
+    def _decide_all(self, adata: AnnData, layer: str | None, progress: bool | None = False) -> Decision:
         check_genes(adata)
         genes = pd.Index(adata.var_names.astype(str))
         model = self.inner.bind(genes)

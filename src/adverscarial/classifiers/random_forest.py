@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._progress import bar
 from adverscarial.classifiers._training import training_matrix
 from adverscarial.classifiers.base import Classifier, Decision, argmax_labels
 from adverscarial.classifiers.trees import TreeEnsemble, TreeScorer
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError, DataError, ParameterError
+
+_AT_ONCE = 50  # trees between two steps of the progress bar
 
 
 class RandomForest(Classifier):
@@ -32,6 +35,8 @@ class RandomForest(Classifier):
         Processor cores for training.
     seed
         Of the balanced draw and of the forest.
+    progress
+        Show a progress bar while training; None shows it on a terminal only.
 
     Examples
     --------
@@ -50,11 +55,18 @@ class RandomForest(Classifier):
     family: ClassVar[str] = "random_forest"
 
     def __init__(
-        self, n_estimators: int = 500, *, balance: int | None = 100, n_jobs: int | None = None, seed: int = 0
+        self,
+        n_estimators: int = 500,
+        *,
+        balance: int | None = 100,
+        n_jobs: int | None = None,
+        seed: int = 0,
+        progress: bool | None = None,
     ) -> None:
         if n_estimators < 1:
             raise ParameterError(f"RandomForest: n_estimators must be at least 1, got {n_estimators}.")
         self.n_estimators, self.balance, self.n_jobs, self.seed = n_estimators, balance, n_jobs, seed
+        self.progress = progress
         self.classes, self.genes = (), None
         self._trees: TreeEnsemble | None = None
 
@@ -85,8 +97,14 @@ class RandomForest(Classifier):
 
         X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
         forest = RandomForestClassifier(
-            self.n_estimators, max_features="sqrt", random_state=self.seed, n_jobs=self.n_jobs
-        ).fit(X, labels)
+            max_features="sqrt", random_state=self.seed, n_jobs=self.n_jobs, warm_start=True
+        )
+        X = X.astype(np.float32)  # as each call of fit would
+        with bar("Training RandomForest", self.n_estimators, self.progress) as advance:
+            for grown in range(0, self.n_estimators, _AT_ONCE):  # the same trees as all at once
+                wanted = min(grown + _AT_ONCE, self.n_estimators)
+                forest.set_params(n_estimators=wanted).fit(X, labels)
+                advance(wanted - grown)
         self.classes = tuple(str(name) for name in forest.classes_)
         self.genes = genes
         self._trees = hard_votes(forest_arrays(forest.estimators_))

@@ -16,6 +16,7 @@ from anndata import AnnData
 from scipy.special import expit
 
 from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._progress import track
 from adverscarial.classifiers._svm import (
     LinearSVM,
     TypeModel,
@@ -65,6 +66,8 @@ class ScAnnotatR(Classifier):
         Train also on labels with a part such as "/", "," or "(" (see :data:`AMBIGUOUS`), which the original leaves out.
     seed
         Of the down-sampling and of the folds behind the probabilities.
+    progress
+        Show a progress bar while training; None shows it on a terminal only.
 
     Attributes
     ----------
@@ -100,6 +103,7 @@ class ScAnnotatR(Classifier):
         parents: Mapping[str, str] | None = None,
         keep_ambiguous: bool = False,
         seed: int = 0,
+        progress: bool | None = None,
     ) -> None:
         if n_markers < 1:
             raise ParameterError(f"ScAnnotatR: n_markers must be at least 1, got {n_markers}.")
@@ -108,7 +112,7 @@ class ScAnnotatR(Classifier):
         if not 0 <= threshold <= 1:
             raise ParameterError(f"ScAnnotatR: threshold is a probability, from 0 to 1, got {threshold}.")
         self.n_markers, self.threshold, self.keep_ambiguous, self.seed = n_markers, threshold, keep_ambiguous, seed
-        self.ranking = ranking
+        self.ranking, self.progress = ranking, progress
         self.markers = None if markers is None else {str(t): [str(g) for g in genes] for t, genes in markers.items()}
         self.parents = None if parents is None else {str(child): str(parent) for child, parent in parents.items()}
         self.models: tuple[TypeModel, ...] = ()
@@ -186,7 +190,7 @@ class ScAnnotatR(Classifier):
         codes = {name: _codes(labels, clusters, members[name], scopes[name]) for name in types}
         positions = self._markers(ranking, genes, codes)
         models = []
-        for name in types:
+        for name in track(types, "Training ScAnnotatR", len(types), self.progress):
             Z = zscore(matrix.columns(positions[name])[used])[scopes[name][used]]
             yes = members[name][used & scopes[name]]
             generator = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
@@ -214,7 +218,7 @@ class ScAnnotatR(Classifier):
         if ranked:
             # without the single clusters, all others are one
             against = [np.minimum(codes[name], 1) if self.ranking == "rest" else codes[name] for name in ranked]
-            found = rank_markers(matrix, against, self.n_markers)
+            found = rank_markers(matrix, against, self.n_markers, progress=self.progress)
             positions.update(zip(ranked, found, strict=True))
         for name, markers_found in positions.items():
             if len(markers_found) == 0:
@@ -298,12 +302,13 @@ class ScAnnotatR(Classifier):
         codes, p = self.judge(f)
         return Decision(np.array(self.labels, dtype=object)[codes], p)
 
-    def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
+    def _decide_all(self, adata: AnnData, layer: str | None, progress: bool | None = False) -> Decision:
         check_genes(adata)
         matrix = CellMatrix(layer_of(adata, layer))
         columns = self.align(pd.Index(adata.var_names.astype(str)))
         f = np.tile(self.offset, (matrix.shape[0], 1))
-        for start in range(0, len(columns), _GENES):  # whole genes, some at a time: z-scores need all cells
+        starts = range(0, len(columns), _GENES)  # whole genes, some at a time: z-scores need all cells
+        for start in track(starts, self.name, len(starts), progress):
             part = slice(start, start + _GENES)
             f += zscore(matrix.columns(columns[part])) @ self.weights[part]
         return self._decision(f)

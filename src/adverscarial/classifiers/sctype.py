@@ -122,9 +122,9 @@ class ScType(Classifier):
         """Not to be called: scType works on named genes; see :meth:`bind`."""
         raise GeneMismatchError("ScType needs gene names: call bind(genes).decide(X), or predict(adata).")
 
-    def _decide_all(self, adata: AnnData, layer: str | None) -> Decision:
+    def _decide_all(self, adata: AnnData, layer: str | None, progress: bool | None = False) -> Decision:
         if self.scaled:
-            return super()._decide_all(adata, layer)
+            return super()._decide_all(adata, layer, progress)
         check_genes(adata)
         matrix = CellMatrix(layer_of(adata, layer))
         matrix.check_finite(adata)

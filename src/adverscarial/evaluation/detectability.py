@@ -13,6 +13,7 @@ from anndata import AnnData
 from threadpoolctl import threadpool_limits
 
 from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._progress import Advance, bar
 from adverscarial.attacks.base import check_run
 from adverscarial.cluster import Cluster, check_genes, gene_positions
 from adverscarial.errors import DataError, ParameterError
@@ -28,6 +29,8 @@ _NEIGHBOURS = 10
 _FOLDS = 5
 _FEWEST = 4  # attacked cells, below which an AUC says nothing
 _MADS = 5
+_PCA_STEPS = 10  # of the progress bar: it takes longest
+_STEPS = _PCA_STEPS + 6
 _FAR = 1e3  # standard deviations; further away is all the same, and numbers stay small
 
 
@@ -45,6 +48,9 @@ class Detectability:
 
     ``auc_genes`` is the same for a classifier that is told which genes were changed. It is near 1 for most attacks that
     write one value into many cells, so it ranks them badly; it says what a defender can do who has seen the attack.
+
+    Library size and detected genes are NaN where the original data hold negative values, such as z-scores: their sums
+    are no library sizes.
     """
 
     visibility: float = _part("max(0, 2 * (auc - 0.5)): 0 hidden, 1 obvious")
@@ -88,13 +94,18 @@ class Detectability:
             head = f"Visibility unknown: {self.cells} attacked cells are too few for a held-out AUC"
         else:
             head = f"Visibility {self.visibility:.2f} (AUC {self.auc:.2f}; {self.auc_genes:.2f} if told the genes)"
+        quality = (
+            f"library size {_times(self.library_shift)}, detected genes {_times(self.detected_shift)}; "
+            f"new outliers {self.library_outliers:.0%} and {self.detected_outliers:.0%}"
+        )
+        if np.isnan(self.library_shift):
+            quality = "not measured: data with negative values have no library size"
         return "\n".join(
             [
                 head,
                 f"  changed   {self.genes:,} genes in {self.cells:,} cells, {self.l0_mean:,.1f} per cell; "
                 f"L2 {self.l2_mean:.3g}, largest change {self.linf_max:.3g}",
-                f"  quality   library size {_times(self.library_shift)}, detected genes {_times(self.detected_shift)}; "
-                f"new outliers {self.library_outliers:.0%} and {self.detected_outliers:.0%}",
+                f"  quality   {quality}",
                 f"  values    {self.outside_range:.0%} outside the range of real cells; "
                 f"{self.neighbour_distance:.3g} x as far from the nearest real cells",
             ]
@@ -114,6 +125,7 @@ def detectability(
     layer: str | None = None,
     seed: int = 0,
     genes_observed: Sequence[str] | None = None,
+    progress: bool | None = None,
 ) -> Detectability:
     """Measure how visible an attack is to somebody who looks at the data.
 
@@ -132,6 +144,8 @@ def detectability(
         Of the folds, and of the subsamples of large data.
     genes_observed
         Names of the genes that the observer can see, such as those of a panel; all genes when left out.
+    progress
+        Progress bar; left out, on a terminal only.
 
     Returns
     -------
@@ -189,10 +203,13 @@ def detectability(
         rows = inside if len(rows) else rows
     if not len(rows):
         return Detectability()
-    parts, genes = _changes(before, after, rows)
-    parts |= _quality(before, after, rows)
-    with threadpool_limits(1):  # small problems: threads cost more than they give
-        parts |= _observers(before, after, rows, genes, seed)
+    with bar("Detectability", _STEPS, progress) as advance:
+        parts, genes = _changes(before, after, rows)
+        advance()
+        parts |= _quality(before, after, rows)
+        advance()
+        with threadpool_limits(1):  # small problems: threads cost more than they give
+            parts |= _observers(before, after, rows, genes, seed, advance)
     return Detectability(cells=len(rows), genes=len(genes), **parts)
 
 
@@ -255,17 +272,25 @@ def _changes(before: CellMatrix, after: CellMatrix, rows: np.ndarray) -> tuple[d
     return parts, np.flatnonzero(moved)
 
 
-def _totals(matrix: CellMatrix, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sum and the number of values above 0 of each cell."""
-    pieces = [matrix.rows(block) for block in _blocks(rows)]
-    sums = [piece.sum(axis=1, dtype=np.float64) for piece in pieces]
-    return np.concatenate(sums), np.concatenate([(piece > 0).sum(axis=1) for piece in pieces]).astype(np.float64)
+def _totals(matrix: CellMatrix, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return the sum and the number of values above 0 of each cell, and whether any value is negative."""
+    sums, counts, negative = [], [], False
+    for block in _blocks(rows):
+        piece = matrix.rows(block)
+        sums.append(piece.sum(axis=1, dtype=np.float64))
+        counts.append((piece > 0).sum(axis=1).astype(np.float64))
+        negative |= bool((piece < 0).any())
+    return np.concatenate(sums), np.concatenate(counts), negative
 
 
 def _quality(before: CellMatrix, after: CellMatrix, rows: np.ndarray) -> dict[str, float]:
-    parts = {}
-    everything, changed = _totals(before, np.arange(before.shape[0])), _totals(after, rows)
+    parts: dict[str, float] = {}
+    *everything, negative = _totals(before, np.arange(before.shape[0]))
+    changed = _totals(after, rows)[:2]
     for name, whole, new in zip(("library", "detected"), everything, changed, strict=True):
+        if negative:
+            parts |= {f"{name}_shift": np.nan, f"{name}_outliers": np.nan}
+            continue
         old = whole[rows]
         some = old != 0  # of nothing, no change is relative
         shift = (new[some] - old[some]) / np.abs(old[some])
@@ -282,7 +307,7 @@ def _log(totals: np.ndarray) -> np.ndarray:
 
 
 def _observers(
-    before: CellMatrix, after: CellMatrix, rows: np.ndarray, genes: np.ndarray, seed: int
+    before: CellMatrix, after: CellMatrix, rows: np.ndarray, genes: np.ndarray, seed: int, advance: Advance
 ) -> dict[str, float]:
     """Return what needs principal components or a classifier."""
     rng = np.random.default_rng([seed, 0])
@@ -294,17 +319,21 @@ def _observers(
         usual, rows = np.sort([*usual, *half[: len(rows) // 2]]), np.sort(half[len(rows) // 2 :])
     judged, known = _some(rng, rows, _JUDGED), _some(rng, every, _REFERENCE)
     pca = _fit_pca(before, _some(rng, usual, _REFERENCE), seed)
+    advance(_PCA_STEPS)
     parts = {"neighbour_distance": 1.0}
     old, new = _seen(pca, before, judged), _seen(pca, after, judged)
     if pca is not None:
         n = pca.n_components_
         real = _seen(pca, before, known)[:, :n]
         parts["neighbour_distance"] = _distance_ratio(real, known, old[:, :n], new[:, :n], judged)
+    advance(2)
     parts["auc"] = held_out_auc(old, new, seed=seed)
+    advance()
     parts["visibility"] = max(0.0, 2 * (parts["auc"] - 0.5)) if len(judged) >= _FEWEST else float("nan")
     old = np.concatenate([before.rows(block)[:, genes] for block in _blocks(judged)])
     new = np.concatenate([after.rows(block)[:, genes] for block in _blocks(judged)])
     parts["auc_genes"] = held_out_auc(old, new, seed=seed)
+    advance()
     return parts
 
 

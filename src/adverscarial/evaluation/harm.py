@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._progress import track
 from adverscarial.attacks.result import Result
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.cluster import Cluster
@@ -17,7 +18,12 @@ from adverscarial.evaluation.detectability import Detectability, detectability
 
 
 def harm(
-    adata: AnnData, classifier: Any, results: Result | Sequence[Result] | Mapping[str, Result], *, seed: int = 0
+    adata: AnnData,
+    classifier: Any,
+    results: Result | Sequence[Result] | Mapping[str, Result],
+    *,
+    seed: int = 0,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Measure what attacks do to their cluster, and how visible each is.
 
@@ -31,6 +37,8 @@ def harm(
         Of any attacks, on any clusters; a mapping names them. Where a result holds no gene, nothing is changed.
     seed
         Of :func:`detectability`.
+    progress
+        Progress bar; left out, on a terminal only.
 
     Returns
     -------
@@ -54,7 +62,8 @@ def harm(
     """
     model = wrap(classifier)
     rows = []
-    for name, result in _named(results).items():
+    named = _named(results)
+    for name, result in track(named.items(), "Harm", len(named), progress):
         cluster = Cluster(adata, result.groupby, result.target, layer=result.layer)
         where = (cluster.rows, cluster.target, cluster.labels, result.layer)
         before = after = model.predict_cluster(adata, *where)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -14,10 +13,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._progress import bar
 from adverscarial.attacks.base import Attack, check_memory, check_run, scorer_for
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.single_gene import SingleGeneResult
@@ -95,15 +96,16 @@ class Survey:
 
     def flipping(self) -> pd.DataFrame:
         """Return every single gene that flips a label: ``classifier, cluster, modification, gene, label, share``."""
-        parts = []
-        for task, result in zip(self.tasks, self.results, strict=True):
-            if not isinstance(result, SingleGeneResult):
-                continue
-            hits = result.to_frame().query("outcome == 'flipped'")[["gene", "label", "share"]]
-            modification = str(getattr(task.attack, "modification", ""))
-            parts.append(hits.assign(classifier=task.classifier, cluster=task.target, modification=modification))
         columns = ["classifier", "cluster", "modification", "gene", "label", "share"]
-        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+        parts: dict[str, list[Any]] = {name: [] for name in columns}
+        for task, result in zip(self.tasks, self.results, strict=True):
+            if isinstance(result, SingleGeneResult):
+                gene, label, share = result.flips()
+                named = (task.classifier, task.target, str(getattr(task.attack, "modification", "")))
+                found = [*(np.full(len(gene), text, dtype=object) for text in named), gene, label, share]
+                for name, values in zip(columns, found, strict=True):
+                    parts[name].append(values)
+        return pd.DataFrame({name: np.concatenate(part) if part else [] for name, part in parts.items()})
 
     def __repr__(self) -> str:
         return f"<Survey of {len(self.tasks)} attacks, {len(self.errors)} failed>"
@@ -184,7 +186,7 @@ def survey(
         compiled code, and started anew; :mod:`adverscarial.evaluation.watch` says what is not watched. For classifiers
         that might hang: a service, a library under test.
     progress
-        Progress bar; left out, on a terminal only.
+        Progress bar, with that of each attack below where they run in this process; left out, on a terminal only.
 
     Returns
     -------
@@ -254,12 +256,14 @@ def survey(
     else:
         finished = _run_all(work, todo, jobs, backend)
     errors: dict[int, str] = {}
-    for outcomes in _shown(finished, len(todo), progress):
-        for number, outcome in outcomes:
-            if isinstance(outcome, Result):
-                done[number] = outcome
-            else:
-                errors[number] = outcome
+    with bar("Survey", sum(len(group) for _, group in todo), progress) as advance:
+        for outcomes in finished:
+            for number, outcome in outcomes:
+                if isinstance(outcome, Result):
+                    done[number] = outcome
+                else:
+                    errors[number] = outcome
+            advance(len(outcomes))
     result = Survey(plan, tasks, tuple(done.get(task.number) for task in tasks), errors)
     if folder is not None:
         folder.finish(result.to_frame(), errors)
@@ -314,6 +318,7 @@ class Work(NamedTuple):
     budget: int | None
     folder: RunFolder | None
     clock: Clock | None = None
+    progress: bool | None = False  # bars of the attacks, below that of the survey: in this process only
 
 
 # statistics of the data set that this process works on; one entry, so that a process computes them once per survey
@@ -342,7 +347,7 @@ def run_group(
     for task in tasks:
         begin(task.number)
         try:
-            result = task.attack.run(cluster, model, scorer, budget=work.budget, progress=False)
+            result = task.attack.run(cluster, model, scorer, budget=work.budget, progress=work.progress)
         except Exception as error:  # noqa: BLE001
             yield task.number, _failure(task, error)
             continue
@@ -389,7 +394,8 @@ def _run_all(
     from joblib import Parallel, delayed
 
     if jobs == 1 or len(groups) < 2:
-        yield from (_whole_group(work, model, tasks) for model, tasks in groups)
+        here = work._replace(progress=None)
+        yield from ([outcome] for model, tasks in groups for outcome in run_group(here, model, tasks))
     else:  # loky keeps each process to its share of the cores; big arrays are mapped, not copied
         ending = {} if backend == "threading" else {"initializer": end_with, "initargs": (os.getpid(),)}
         parallel = Parallel(
@@ -397,13 +403,3 @@ def _run_all(
         )
         yield from parallel(delayed(_whole_group)(work, model, tasks) for model, tasks in groups)
     _statistics.clear()
-
-
-def _shown(finished: Iterator[Outcomes], total: int, progress: bool | None) -> Iterator[Outcomes]:
-    """Show a progress bar while the groups finish."""
-    from rich.console import Console
-    from rich.progress import track
-
-    show = sys.stderr.isatty() if progress is None else progress
-    console = Console(stderr=True)
-    yield from track(finished, "Survey", total=total, disable=not show, transient=True, console=console)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._progress import track
 from adverscarial.attacks.base import check_run, scorer_for
 from adverscarial.attacks.cgd import ClusterGradientDescent
 from adverscarial.attacks.session import Meter, Session
@@ -98,13 +98,13 @@ def sweep(
     attack = _with_genes(attack or ClusterGradientDescent(max_genes=_GENES), genes, cluster, scorer, model)
     available = len(attack.genes or ())
     rows = []
-    for kind, strength, alpha, epsilon in _tracked(pairs, progress):
+    for kind, strength, alpha, epsilon in track(pairs, f"Sweep · {cluster.target}", len(pairs), progress):
         row = {"kind": kind, "strength": strength, "alpha": alpha, "epsilon": epsilon, "available": available}
         if alpha == epsilon == 0:
             found = {"tested": 0, "modified": 0, "success": False}
             end = scorer.baseline
         else:
-            end = replace(attack, alpha=alpha, epsilon=epsilon).run(cluster, model, scorer, progress=False)
+            end = replace(attack, alpha=alpha, epsilon=epsilon).run(cluster, model, scorer)
             found = {"tested": len(end.gene), "modified": len(end.modified_genes), "success": end.success}
         ratio = found["tested"] / found["modified"] if found["modified"] else np.nan
         labels = {"baseline": scorer.baseline.label, "label": end.label, "share": end.share}
@@ -133,11 +133,3 @@ def _with_genes(
         attack = replace(attack, genes=genes)
     session = Session(cluster, scorer, None, "any", Meter(), model)
     return replace(attack, genes=tuple(cluster.genes[attack._ordered_genes(session)]))
-
-
-def _tracked(pairs: list[Any], progress: bool | None) -> Any:
-    from rich.console import Console
-    from rich.progress import track
-
-    show = sys.stderr.isatty() if progress is None else progress
-    return track(pairs, "Sweep", disable=not show, transient=True, console=Console(stderr=True))

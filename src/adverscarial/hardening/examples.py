@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial._matrix import layer_of, replace
+from adverscarial._progress import track
 from adverscarial.attacks.base import Attack, check_counts, check_run, scorer_for
 from adverscarial.attacks.single_gene import SingleGeneResult
 from adverscarial.classifiers.base import Classifier, Scorer
@@ -95,10 +96,10 @@ def adversarial_cells(
     chosen = cluster_names(cluster_labels(adata, groupby)) if targets is None else [str(name) for name in targets]
     statistics = GeneStatistics(layer_of(adata, layer))
     parts = []
-    for target in chosen:
+    for target in track(chosen, "Adversarial cells", len(chosen), progress):
         cluster = Cluster(adata, groupby, target, layer=layer, seed=seed, statistics=statistics)
         scorer = scorer_for(model, cluster)
-        result = attack.run(cluster, model, scorer, progress=progress)
+        result = attack.run(cluster, model, scorer)
         generator = np.random.default_rng([seed, zlib.crc32(target.encode())])
         limit = cluster.n_cells if n_per_type is None else n_per_type
         if isinstance(result, SingleGeneResult):

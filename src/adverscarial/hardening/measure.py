@@ -30,7 +30,6 @@ def measure(
     groupby: str,
     layer: str | None,
     seed: int,
-    progress: bool | None,
 ) -> dict[str, float]:
     """Attack every cluster of held-out cells; every accuracy is a full prediction, without any scorer."""
     truth = cluster_labels(cells, groupby)
@@ -39,7 +38,7 @@ def measure(
     clean, moved, flipped, genes, needed = [], [], [], [], []
     for target in cluster_names(truth):
         cluster = Cluster(cells, groupby, target, layer=layer, seed=seed, statistics=statistics)
-        result = attack.run(cluster, model, scorer_for(model, cluster), progress=progress)
+        result = attack.run(cluster, model, scorer_for(model, cluster))
         success = bool(getattr(result, "success", result.label != result.baseline))
         after = said[cluster.rows]
         clean.append(np.mean(after == target))

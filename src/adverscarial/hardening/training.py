@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._progress import bar
 from adverscarial.attacks.base import Attack, check_counts, check_run
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.mlp import MLP
@@ -153,18 +154,21 @@ def harden(
 
     def measured(number: int, trained: _Trained) -> dict[str, float]:
         logger.info("hardening %s: round %d", model.name, number)
-        found = measure(trained.model, held_out, attack, groupby, layer, seed, progress)
+        found = measure(trained.model, held_out, attack, groupby, layer, seed)
         return {"round": number, "adversarial_cells": trained.cells, "epsilon": trained.epsilon, **found}
 
-    last = before = _Trained(fit(train), 0)
-    rows = [measured(0, before)]
-    if method == "pgd":
-        later = _by_gradients(fit, train, rounds, epsilon, steps, share, seed)
-    else:
-        search = _Search(attack, groupby, layer, seed, n_per_type, progress)
-        later = _by_examples(fit, train, before.model, search, rounds, folds)
-    for last in later:
-        rows.append(measured(len(rows), last))
+    with bar(f"Hardening {model.name}", rounds + 1, progress) as advance:
+        last = before = _Trained(fit(train), 0)
+        rows = [measured(0, before)]
+        advance()
+        if method == "pgd":
+            later = _by_gradients(fit, train, rounds, epsilon, steps, share, seed)
+        else:
+            search = _Search(attack, groupby, layer, seed, n_per_type)
+            later = _by_examples(fit, train, before.model, search, rounds, folds)
+        for last in later:
+            rows.append(measured(len(rows), last))
+            advance()
     note = (
         "" if len(rows) > rounds else f"round {len(rows)} fooled no training cell any more, so training stopped there"
     )
@@ -198,13 +202,12 @@ class _Search:
     layer: str | None
     seed: int
     n_per_type: int | None
-    progress: bool | None
 
     def fooled(self, cells: AnnData, model: Classifier, number: int, limit: int | None) -> AnnData:
         """Return the cells that a model falls for, named after their round."""
         found = adversarial_cells(
             cells, model, self.attack, groupby=self.groupby, layer=self.layer, seed=self.seed + number,
-            n_per_type=limit, progress=self.progress,
+            n_per_type=limit,
         )  # fmt: skip
         found.obs_names = [f"{name}|round {number}" for name in found.obs_names]
         return found

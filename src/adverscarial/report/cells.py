@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._progress import track
 from adverscarial.attacks import Result, SingleGeneResult
 from adverscarial.classifiers.base import is_named
 from adverscarial.errors import AdverscarialError, DataError, MissingDependencyError, ParameterError, some
@@ -48,14 +49,16 @@ def check_cells(survey: Survey, adata: AnnData) -> None:
         )
 
 
-def seen(survey: Survey, adata: AnnData, classifiers: Mapping[str, Any] | None) -> list[Seen]:
+def seen(
+    survey: Survey, adata: AnnData, classifiers: Mapping[str, Any] | None, progress: bool | None = None
+) -> list[Seen]:
     """Return figures of the most telling flip of each classifier; with `classifiers`, also harm and visibility."""
     check_cells(survey, adata)
     names = list(dict.fromkeys(task.classifier for task in survey.tasks))
     if strange := [name for name in classifiers or {} if name not in names]:
         raise ParameterError(f"The survey has no classifier '{strange[0]}'. It has: {some(names)}.")
     found = []
-    for name in names:
+    for name in track(names, "Drawing cells", len(names), progress):
         result = telling(survey, name)
         if result is None:
             found.append(Seen(name, f"No attack gave any cluster of {name} another label, so there is none to show."))

@@ -38,6 +38,7 @@ def write_report(
     title: str | None = None,
     adata: AnnData | None = None,
     classifiers: Mapping[str, Any] | None = None,
+    progress: bool | None = None,
 ) -> Path:
     """Write a survey as one HTML file that needs nothing else: no network, no fonts, no scripts of others.
 
@@ -55,6 +56,8 @@ def write_report(
     classifiers
         With `adata`: the classifiers by their names in the survey, to measure harm and visibility of the attacks on
         that flip's cluster. Takes seconds per attack.
+    progress
+        Progress bar while cells are drawn; left out, on a terminal only.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def write_report(
         )
     if classifiers and adata is None:
         raise ParameterError("classifiers= are asked about cells: give adata=, too.")
-    cells = [] if adata is None else seen(survey, adata, classifiers)
+    cells = [] if adata is None else seen(survey, adata, classifiers, progress)
     text = (
         _environment()
         .get_template("report.html.j2")

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from adverscarial._progress import track
 from adverscarial.attacks import ClusterGradientDescent
 from adverscarial.errors import ParameterError, did_you_mean, some
 from adverscarial.evaluation import sweep
@@ -47,10 +48,10 @@ def chosen_cluster(setting: Setting, target: str | None) -> str:
     return target
 
 
-def ranked(setting: Setting, say: Say) -> list[str]:
+def ranked(setting: Setting, say: Say, progress: bool | None) -> list[str]:
     """Return the genes in the paper's order: of the cells under attack, by rank sums between clusters."""
     say("Ranking the genes ...")
-    return list(rank_genes(setting.test, setting.groupby))
+    return list(rank_genes(setting.test, setting.groupby, progress=progress))
 
 
 def swept(
@@ -64,6 +65,7 @@ def swept(
     say: Say,
     names: Sequence[str] | None = None,
     reference: bool = False,
+    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Return the tables of :func:`adverscarial.evaluation.sweep` for each classifier and cluster, below each other.
 
@@ -73,15 +75,17 @@ def swept(
         Classifiers; all with scores, when left out.
     reference
         Step as the published runs did, by the R code instead of the paper's equation (4).
+    progress
+        Progress bars.
     """
     tables = []
     attack = ClusterGradientDescent(genes=genes, reference=reference)
     for name in scored(setting) if names is None else names:
         start = time.perf_counter()
-        for target in targets:
+        for target in track(targets, f"Gradient descents · {name}", len(targets), progress):
             table = sweep(
                 setting.test, setting.models[name], groupby=setting.groupby, target=target, attack=attack,
-                strengths=strengths, kinds=kinds, layer=setting.layers[name], seed=seed, progress=False,
+                strengths=strengths, kinds=kinds, layer=setting.layers[name], seed=seed,
             )  # fmt: skip
             tables.append(table.assign(classifier=name))  # the name in the paper
         n = len(targets) * len(strengths) * len(kinds)

@@ -30,6 +30,7 @@ def fig2(
     seed: int = 0,
     n_jobs: int = 1,
     say: Say = silent,
+    progress: bool | None = None,
 ) -> Outcome:
     """Run the paper's survey of five classifiers (Fig. 2A-C) and judge what it says.
 
@@ -45,6 +46,8 @@ def fig2(
         Of the attacks; processes, -1 for all cores.
     say
         Called with one line per step.
+    progress
+        Progress bars; left out, on a terminal only.
 
     Returns
     -------
@@ -69,6 +72,7 @@ def fig2(
                 seed=seed,
                 n_jobs=n_jobs,
                 out=folder,
+                progress=progress,
             )
         )
         seconds[name] = time.perf_counter() - begun
@@ -90,7 +94,7 @@ def fig2(
             "totals": table_of_totals(frame),
             "attacks": frame.drop(columns=[c for c in ("queries", "proven", "error") if c in frame]),
             "flipping_genes": whole.flipping().query("modification in @MEDIUM", local_dict={"MEDIUM": MEDIUM}),
-            "accuracy": accuracy(setting),
+            "accuracy": accuracy(setting, progress=progress),
         },
         beside=beside(published_rows(frame)),
         findings=judge(frame),

@@ -15,7 +15,13 @@ STRENGTHS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def fig3(
-    setting: Setting, *, target: str | None = None, seed: int = 0, quick: bool = False, say: Say = silent
+    setting: Setting,
+    *,
+    target: str | None = None,
+    seed: int = 0,
+    quick: bool = False,
+    say: Say = silent,
+    progress: bool | None = None,
 ) -> Outcome:
     """Attack every cluster by gradient descent with growing alpha = epsilon, until its label switches (Fig. 3D-E).
 
@@ -31,6 +37,8 @@ def fig3(
         That cluster alone, through 50 genes.
     say
         Called with one line per classifier.
+    progress
+        Progress bars; left out, on a terminal only.
 
     Raises
     ------
@@ -44,8 +52,9 @@ def fig3(
     from adverscarial.pl.sweep import by_strength, log_from_one
 
     drawn = chosen_cluster(setting, target)
-    genes = ranked(setting, say)[: 50 if quick else GENES]
-    table = swept(setting, [drawn] if quick else setting.clusters, genes, STRENGTHS, ["both"], seed=seed, say=say)
+    genes = ranked(setting, say, progress)[: 50 if quick else GENES]
+    clusters = [drawn] if quick else setting.clusters
+    table = swept(setting, clusters, genes, STRENGTHS, ["both"], seed=seed, say=say, progress=progress)
     one = table[table["cluster"] == drawn]
     ax = log_from_one(by_strength(one, "modified", "both", None), len(genes))
     ax.set_ylabel("Genes modified")

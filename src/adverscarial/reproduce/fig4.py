@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from adverscarial._progress import track
 from adverscarial.attacks import ClusterGradientDescent
 from adverscarial.evaluation import Curve, curve_along
 from adverscarial.evaluation.sweep import STRENGTHS
@@ -22,7 +23,13 @@ _ALONG = 200  # genes of the curves C to E, as in the paper
 
 
 def fig4(
-    setting: Setting, *, target: str | None = None, seed: int = 0, quick: bool = False, say: Say = silent
+    setting: Setting,
+    *,
+    target: str | None = None,
+    seed: int = 0,
+    quick: bool = False,
+    say: Say = silent,
+    progress: bool | None = None,
 ) -> Outcome:
     """Sweep alpha and epsilon on one cluster (Fig. 4A-B), and follow one descent beyond the switch (C-E).
 
@@ -38,6 +45,8 @@ def fig4(
         Three strengths and 50 genes.
     say
         Called with one line per classifier.
+    progress
+        Progress bars; left out, on a terminal only.
 
     Raises
     ------
@@ -45,14 +54,19 @@ def fig4(
         If there is no such cluster.
     """
     cluster = chosen_cluster(setting, target)
-    genes = ranked(setting, say)[: 50 if quick else GENES]
+    genes = ranked(setting, say, progress)[: 50 if quick else GENES]
     strengths = (0.5, 1.0, 2.0) if quick else STRENGTHS
-    table = swept(setting, [cluster], genes, strengths, ["alpha", "epsilon", "both"], seed=seed, say=say)
-    curves = {name: _along(setting, name, cluster, genes[:_ALONG], seed) for name in scored(setting)}
+    told: dict[str, Any] = {"seed": seed, "say": say, "progress": progress}
+    table = swept(setting, [cluster], genes, strengths, ["alpha", "epsilon", "both"], **told)
+    followed = scored(setting)
+    curves = {
+        name: _along(setting, name, cluster, genes[:_ALONG], seed)
+        for name in track(followed, "Curves", len(followed), progress)
+    }
     lines = pd.concat([curve.to_frame().assign(classifier=name) for name, curve in curves.items()], ignore_index=True)
     one = table[(table["kind"] == "both") & (table["strength"] == 1)].set_index("classifier")
     names = [name for name in ("scRF", "scMLP") if name in curves]
-    as_in_r = swept(setting, [cluster], genes, strengths, ["alpha"], seed=seed, say=say, names=names, reference=True)
+    as_in_r = swept(setting, [cluster], genes, strengths, ["alpha"], names=names, reference=True, **told)
     breakable = {str(name): bool(part["success"].any()) for name, part in table.groupby("classifier")}
     return Outcome(
         title=f"Fig. 4 on {setting.name}: strength of a gradient descent, accuracy, ROC and F1",
@@ -95,9 +109,7 @@ def _along(setting: Setting, name: str, cluster: str, genes: list[str], seed: in
     """Return what a descent that does not stop at the switch does to one classifier."""
     model, layer = setting.models[name], setting.layers[name]
     attack = ClusterGradientDescent(1, 1, genes=genes, stop_at_switch=False)
-    result = attack(
-        setting.test, model, groupby=setting.groupby, target=cluster, layer=layer, seed=seed, progress=False
-    )
+    result = attack(setting.test, model, groupby=setting.groupby, target=cluster, layer=layer, seed=seed)
     return curve_along(setting.test, model, result)
 
 

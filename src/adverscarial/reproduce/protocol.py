@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._progress import track
 from adverscarial.classifiers import MLP, Chetah, Classifier, RandomForest, ScAnnotatR, ScType
 from adverscarial.classifiers.base import vote
 from adverscarial.cluster import cluster_labels
@@ -96,6 +97,7 @@ def setting(
     quick: bool = False,
     only: Collection[str] | None = None,
     say: Say = silent,
+    progress: bool | None = None,
 ) -> Setting:
     """Prepare a data set and train the paper's five classifiers.
 
@@ -118,6 +120,8 @@ def setting(
         Train these classifiers only.
     say
         Called with one line per step.
+    progress
+        Progress bars; left out, on a terminal only.
 
     Raises
     ------
@@ -150,12 +154,12 @@ def setting(
             lambda: ScAnnotatR(seed=seed).fit(train, groupby, layer="lognorm", markers_layer="X"), None
         ),
         "scRF": _Trained(lambda: RandomForest(50 if quick else 500, seed=seed).fit(train, groupby), None),
-        "scMLP": _Trained(lambda: MLP(epochs=5 if quick else 20, seed=seed, progress=False).fit(train, groupby), None),
+        "scMLP": _Trained(lambda: MLP(epochs=5 if quick else 20, seed=seed).fit(train, groupby), None),
     }
     found = Setting(name, train, test, groupby, {}, {}, {}, notes, {})
-    for called, (make, layer) in wanted.items():
-        if only is not None and called not in only:
-            continue
+    chosen = [called for called in wanted if only is None or called in only]
+    for called in track(chosen, "Training", len(chosen), progress):
+        make, layer = wanted[called]
         say(f"Training {called} on {train.n_obs:,} cells x {train.n_vars:,} genes ...")
         start = time.perf_counter()
         try:
@@ -187,14 +191,14 @@ def usual_tissue(markers: str | PathLike[str] | pd.DataFrame) -> str | None:
     return TISSUE
 
 
-def accuracy(found: Setting) -> pd.DataFrame:
+def accuracy(found: Setting, *, progress: bool | None = None) -> pd.DataFrame:
     """Return one row per classifier and cluster: cells, the share named right, and the cluster's label.
 
     scType has names of its own, so the share that its clusters' own label gets is all that can be said of it.
     """
     truth = cluster_labels(found.test, found.groupby)
     rows = []
-    for name, model in found.models.items():
+    for name, model in track(found.models.items(), "Accuracy", len(found.models), progress):
         said = model.predict(found.test, layer=found.layers[name]).astype(str).to_numpy()
         for cluster in found.clusters:
             inside = said[truth == cluster]

@@ -46,6 +46,7 @@ def sctype(
     seed: int = 0,
     n_jobs: int = 1,
     say: Say = silent,
+    progress: bool | None = None,
 ) -> Outcome:
     """Attack scType's own clusters in every way the paper did, and compare with what was published.
 
@@ -65,7 +66,7 @@ def sctype(
         Folder that keeps each attack's result, so that an interrupted run goes on.
     restarts
         Random orders of the max-change attack.
-    seed, n_jobs, say
+    seed, n_jobs, say, progress
         As for :func:`~adverscarial.reproduce.fig2`.
 
     Raises
@@ -90,7 +91,10 @@ def sctype(
     attacks: list[Attack] = [SingleGene(text, search="both") for text in AS_PUBLISHED.values()]
     attacks += [MaxChange(text, restarts=restarts) for text in AS_PUBLISHED.values()]
     folder = None if out is None else Path(out) / "runs"
-    found = survey(cells, {"scType": model}, attacks=attacks, groupby=_CLUSTER, seed=seed, n_jobs=n_jobs, out=folder)
+    found = survey(
+        cells, {"scType": model}, attacks=attacks, groupby=_CLUSTER, seed=seed, n_jobs=n_jobs, out=folder,
+        progress=progress,
+    )  # fmt: skip
     counts = count(found)
     notes.append(
         f"{len(found.tasks)} attacks took {found.seconds:,.0f} s. Single genes: every gene alone. Signatures: maximal, "

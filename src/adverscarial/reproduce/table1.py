@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from adverscarial._matrix import layer_of
+from adverscarial._progress import track
 from adverscarial.attacks import (
     Attack,
     ClusterGradientDescent,
@@ -60,7 +61,9 @@ def as_published(modification: str, max_split_size: int) -> MaxChange:
     return MaxChange(modification, restarts=1, max_split_size=max_split_size, maximal=False, reference=True)
 
 
-def table1(setting: Setting, *, restarts: int = 1, seed: int = 0, say: Say = silent) -> Outcome:
+def table1(
+    setting: Setting, *, restarts: int = 1, seed: int = 0, say: Say = silent, progress: bool | None = None
+) -> Outcome:
     """Run each attack of the paper's Table 1 on its cluster, and time it.
 
     Parameters
@@ -74,23 +77,26 @@ def table1(setting: Setting, *, restarts: int = 1, seed: int = 0, say: Say = sil
         Of the attacks.
     say
         Called with one line per attack.
+    progress
+        Progress bars; left out, on a terminal only.
 
     Returns
     -------
     A table with one row per attack, and the paper's numbers and times beside ours.
     """
-    genes = ranked(setting, say)
+    genes = ranked(setting, say, progress)
     sizes = setting.test.obs[setting.groupby].astype(str).value_counts()
     statistics = {layer: GeneStatistics(layer_of(setting.test, layer)) for layer in set(setting.layers.values())}
     lines: list[dict[str, object]] = []
     numbers: list[tuple[str, str, object]] = []
     known = facts()["value"]
-    for row in rows(list(setting.models), genes, restarts):
+    attacks = rows(list(setting.models), genes, restarts)
+    for row in track(attacks, "Table 1", len(attacks), progress):
         cluster = CLUSTERS[row.classifier] if CLUSTERS[row.classifier] in sizes.index else str(sizes.index[0])
         layer = setting.layers[row.classifier]
         result = row.attack(
             setting.test, setting.models[row.classifier], groupby=setting.groupby, target=cluster, layer=layer,
-            seed=seed, progress=False, statistics=statistics[layer],
+            seed=seed, statistics=statistics[layer],
         )  # fmt: skip
         what, n = measured(result)
         name = described(row.attack)
