@@ -10,7 +10,7 @@ from numba import njit
 
 import adverscarial as adv
 from adverscarial.classifiers.linear import LinearScorer
-from adverscarial.classifiers.trees import TreeScorer, packed
+from adverscarial.classifiers.trees import TreeScorer
 from adverscarial.classifiers.trees import _walk_all as walk_all
 from adverscarial.cluster import Cluster
 from common import data_folder, halves, median_seconds, save, show
@@ -64,8 +64,8 @@ def nodes_visited(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.n
 
 def forest_floor(model: adv.classifiers.RandomForest, cluster: Cluster) -> tuple[str, float]:
     """Return what a forest must do, and the seconds it takes at the rate of the plain compiled walk."""
-    trees, tested = model.trees.narrowed()
-    nodes = packed(trees)
+    trees, tested = model.trees.narrowed
+    nodes = trees.nodes
     columns = model.align(cluster.genes)[tested]
     X = np.ascontiguousarray(cluster.values(columns))
     new = MODIFICATION.values(cluster, columns).astype(X.dtype)

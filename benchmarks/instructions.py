@@ -75,14 +75,10 @@ def main() -> None:
             subprocess.run(command, check=True, env=environment)
             valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--quiet"]
             valgrind.append(f"--callgrind-out-file={folder / 'callgrind.out'}")
-            done = subprocess.run(
-                [*valgrind, *command],
-                check=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=environment | {"CALLGRIND": "1"},
-            )
+            inner = environment | {"CALLGRIND": "1"}
+            done = subprocess.run([*valgrind, *command], capture_output=True, text=True, env=inner)
+            if done.returncode:
+                raise SystemExit(f"{case.family}: the process under valgrind failed.\n{done.stderr[-2000:]}")
             ours, step, genes = map(int, done.stdout.split())
             rows.append(
                 {

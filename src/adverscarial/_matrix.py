@@ -240,7 +240,9 @@ def _refuse_not_finite(values: np.ndarray, where: Callable[[], str] = str) -> No
     if values.dtype.kind != "f":
         return
     with np.errstate(over="ignore", invalid="ignore"):
-        total = np.sum(values, dtype=np.float64)
+        # finite only if every value is, and read once: the fastest way numpy has of looking at all of them
+        flat = values.ravel(order="K") if values.flags.forc else None
+        total = np.sum(values, dtype=np.float64) if flat is None else np.dot(flat, flat)
     if not np.isfinite(total) and not np.isfinite(values).all():
         bad = int(values.size - np.isfinite(values).sum())
         raise DataError(

@@ -16,7 +16,8 @@ from tests.classifiers.scorer_law import check_scorer_law
 from adverscarial.classifiers import wrap
 from adverscarial.classifiers.estimators import tree_ensemble
 from adverscarial.classifiers.random_forest import hard_votes
-from adverscarial.classifiers.trees import TreeEnsemble, TreeScorer
+from adverscarial.classifiers.tree_ensemble import TreeEnsemble
+from adverscarial.classifiers.trees import TreeScorer
 from adverscarial.errors import DataError
 
 GENES = 6

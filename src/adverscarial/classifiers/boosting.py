@@ -24,7 +24,8 @@ from adverscarial.classifiers.base import Classifier, Decision, Scorer, argmax_l
 from adverscarial.classifiers.callables import call, check_scores
 from adverscarial.classifiers.estimators import exact_if_equal
 from adverscarial.classifiers.general import GeneralScorer
-from adverscarial.classifiers.trees import TreeEnsemble, TreeScorer
+from adverscarial.classifiers.tree_ensemble import TreeEnsemble
+from adverscarial.classifiers.trees import TreeScorer
 from adverscarial.cluster import Cluster
 from adverscarial.errors import (
     ClassifierError,

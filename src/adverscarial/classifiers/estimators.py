@@ -21,7 +21,8 @@ from adverscarial.classifiers.callables import call, check_scores
 from adverscarial.classifiers.general import GeneralScorer
 from adverscarial.classifiers.linear import LinearScorer, gradient_of, logits_of
 from adverscarial.classifiers.random_forest import forest_arrays
-from adverscarial.classifiers.trees import TreeEnsemble, TreeScorer
+from adverscarial.classifiers.tree_ensemble import TreeEnsemble
+from adverscarial.classifiers.trees import TreeScorer
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError, DataError, ParameterError, some
 

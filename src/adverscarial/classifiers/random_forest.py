@@ -13,7 +13,8 @@ from anndata import AnnData
 from adverscarial._progress import bar
 from adverscarial.classifiers._training import training_matrix
 from adverscarial.classifiers.base import Classifier, Decision, argmax_labels
-from adverscarial.classifiers.trees import TreeEnsemble, TreeScorer
+from adverscarial.classifiers.tree_ensemble import TreeEnsemble
+from adverscarial.classifiers.trees import TreeScorer
 from adverscarial.cluster import Cluster
 from adverscarial.errors import ClassifierError, DataError, ParameterError
 
@@ -164,7 +165,7 @@ class RandomForest(Classifier):
         return Decision(argmax_labels(self.classes, votes), votes)
 
     def scorer(self, cluster: Cluster) -> TreeScorer:  # noqa: D102
-        trees, tested = self.trees.narrowed()  # the others' values need not be held
+        trees, tested = self.trees.narrowed  # the others' values need not be held
         columns, n_trees = self.align(cluster.genes)[tested], len(trees.roots)
         X = cluster.values(columns)
         return TreeScorer(trees, X, columns, len(cluster.genes), self.classes, link=lambda s: s / n_trees)

@@ -1,4 +1,4 @@
-"""Tree ensembles as plain arrays, and the exact incremental scorer over them.
+"""The exact incremental scorer over a tree ensemble.
 
 A changed gene can matter only at the nodes, on a cell's own path through a tree, that test this gene, and there only
 if the comparison turns out differently. So a question about one gene re-walks a few subtrees of a few cells, and one
@@ -8,95 +8,13 @@ sweep over all paths answers the question for thousands of genes at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numba import njit
 
 from adverscarial.classifiers.base import Answer, Answers, Ballot, Scorer
-from adverscarial.errors import DataError
-
-
-@dataclass(frozen=True)
-class TreeEnsemble:
-    """Trees laid end to end.
-
-    Attributes
-    ----------
-    roots
-        Position of each tree's root, shape (trees,).
-    feature
-        Gene tested at each node; -1 at a leaf.
-    threshold
-        A value at or below it goes left, float64.
-    left, right
-        Positions of the children.
-    value
-        What each leaf adds to each score, shape (nodes, scores); rows of inner nodes are not used.
-    bias
-        What the sum starts from, shape (scores,).
-    single
-        Values are rounded to float32 before they are compared, as scikit-learn and XGBoost do.
-    """
-
-    roots: np.ndarray
-    feature: np.ndarray
-    threshold: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    value: np.ndarray
-    bias: np.ndarray
-    single: bool = True
-
-    def __post_init__(self) -> None:
-        n = len(self.feature)
-        inner = self.feature >= 0
-        children = np.concatenate([self.left[inner], self.right[inner]])
-        parents = np.tile(np.flatnonzero(inner), 2)
-        # children stand behind their parents in every tree, so a walk always ends
-        ok = len({n, len(self.threshold), len(self.left), len(self.right), len(self.value)}) == 1
-        ok = ok and bool(np.all(children > parents)) and bool(np.all(children < n))
-        ok = ok and bool(np.all((self.roots >= 0) & (self.roots < n))) and len(self.roots) > 0
-        if not ok or not (np.isfinite(self.threshold[inner]).all() and np.isfinite(self.value).all()):
-            raise DataError("The trees are damaged: nodes must point forward, inside the table, with finite numbers.")
-
-    def rounded(self, X: np.ndarray) -> np.ndarray:
-        """Return values as the trees compare them, float64."""
-        if not self.single:
-            return np.asarray(X, dtype=np.float64)
-        with np.errstate(over="ignore"):
-            return np.asarray(X, dtype=np.float32).astype(np.float64)
-
-    def sums(self, X: np.ndarray) -> np.ndarray:
-        """Return the summed leaf values of each cell, shape (cells, scores): every tree walked from its root."""
-        X = np.ascontiguousarray(self.rounded(X))
-        total = np.tile(self.bias, (len(X), 1))
-        for root in self.roots:
-            node = np.full(len(X), root)
-            while True:
-                walking = np.flatnonzero(self.feature[node] >= 0)
-                if not len(walking):
-                    break
-                at = node[walking]
-                goes_left = X[walking, self.feature[at]] <= self.threshold[at]
-                node[walking] = np.where(goes_left, self.left[at], self.right[at])
-            total += self.value[node]
-        return total
-
-    def narrowed(self) -> tuple[TreeEnsemble, np.ndarray]:
-        """Return the same trees over those genes only that they test, and which these are."""
-        tested, inner = np.unique(self.feature), self.feature >= 0
-        tested = tested[tested >= 0]
-        feature = self.feature.copy()
-        feature[inner] = np.searchsorted(tested, self.feature[inner])
-        return replace(self, feature=feature), tested
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays to store."""
-        return {
-            name: getattr(self, name) for name in ("roots", "feature", "threshold", "left", "right", "value", "bias")
-        }
+from adverscarial.classifiers.tree_ensemble import TreeEnsemble
 
 
 class TreeScorer(Scorer):
@@ -133,15 +51,18 @@ class TreeScorer(Scorer):
     ) -> None:
         self._trees = trees
         self._cut = cut
-        self._nodes = packed(trees)
+        self._nodes = trees.nodes
         self._link = link
         self._ballot = Ballot(labels)
         self._binary = trees.value.shape[1] == 1
         self._place = np.full(n_genes, -1, dtype=np.int64)
         self._place[columns] = np.arange(len(columns))
         self._n_features = len(columns)
-        self._doubt = _rounding(trees)
-        self._index_trees()
+        self._doubt = trees.rounding
+        genes, index = np.arange(self._n_features + 1), trees.index
+        self._uses = np.searchsorted(index.pairs, genes * len(trees.roots)), index.pairs % len(trees.roots)
+        self._tests = np.searchsorted(index.gene, genes), index.node, index.tree
+        self._last = trees.last_below
         self._X = self._compared(X)
         self._leaf = _walk_all(self._nodes, trees.roots, self._X)
         self._shared = False
@@ -151,19 +72,6 @@ class TreeScorer(Scorer):
         """Return values as the trees compare them, in the smallest type that holds them."""
         with np.errstate(over="ignore"):
             return np.ascontiguousarray(X, dtype=np.float32 if self._trees.single else np.float64)
-
-    def _index_trees(self) -> None:
-        """Note which trees, and which of their nodes, test which gene."""
-        trees = self._trees
-        inner = np.flatnonzero(trees.feature >= 0)
-        order = np.argsort(trees.roots, kind="stable")
-        tree = order[np.searchsorted(trees.roots[order], inner, side="right") - 1]
-        genes = np.arange(self._n_features + 1)
-        pairs = np.unique(trees.feature[inner] * len(order) + tree)
-        self._uses = np.searchsorted(pairs, genes * len(order)), pairs % len(order)
-        by_gene = np.argsort(trees.feature[inner], kind="stable")
-        self._tests = np.searchsorted(trees.feature[inner][by_gene], genes), inner[by_gene], tree[by_gene]
-        self._last = _last_below(trees)
 
     def _settle(self, sums: np.ndarray) -> None:
         self._sums = sums
@@ -254,30 +162,6 @@ class TreeScorer(Scorer):
 #: nodes to look at per tree, up to which this costs less than walking the trees from their roots
 _FEW = 20
 
-#: one node in one place of memory, so that a step of a walk reads one cache line
-_NODE = np.dtype(
-    [("threshold", np.float64), ("feature", np.int32), ("left", np.int32), ("right", np.int32)], align=True
-)
-
-
-def packed(trees: TreeEnsemble) -> np.ndarray:
-    """Return the nodes as one array of records."""
-    nodes = np.empty(len(trees.feature), dtype=_NODE)
-    for name in ("threshold", "feature", "left", "right"):
-        nodes[name] = getattr(trees, name)
-    return nodes
-
-
-def _rounding(trees: TreeEnsemble) -> float:
-    """Return how far apart two sums may be and still change places when leaves are added in another order.
-
-    Whole numbers (votes) add up exactly: then not even a tie is in doubt.
-    """
-    if np.array_equal(trees.value, np.rint(trees.value)) and np.array_equal(trees.bias, np.rint(trees.bias)):
-        return -1.0
-    largest = np.maximum.reduceat(np.abs(trees.value).max(axis=1)[: len(trees.feature)], np.sort(trees.roots))
-    return float(1e-12 * (largest.sum() + np.abs(trees.bias).max()))
-
 
 @njit(cache=True, nogil=True)
 def _walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray:
@@ -292,24 +176,6 @@ def _walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray
                 node = nodes[at]
             leaf[c, t] = at
     return leaf
-
-
-def _last_below(trees: TreeEnsemble) -> np.ndarray | None:
-    """Return the last node below each node; None where the nodes below one do not follow it without a gap."""
-    n = len(trees.feature)
-    last, size = _subtrees(trees.feature, trees.left, trees.right)
-    return last if bool(np.all(last - np.arange(n) + 1 == size)) else None
-
-
-@njit(cache=True, nogil=True)
-def _subtrees(feature: np.ndarray, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    last = np.arange(len(feature))
-    size = np.ones(len(feature), dtype=np.int64)
-    for node in range(len(feature) - 1, -1, -1):  # children come behind their parents
-        if feature[node] >= 0:
-            last[node] = max(last[left[node]], last[right[node]])
-            size[node] += size[left[node]] + size[right[node]]
-    return last, size
 
 
 @njit(cache=True, nogil=True)
