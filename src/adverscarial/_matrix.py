@@ -6,6 +6,7 @@ Nothing here makes more dense than what was asked for: some rows, or some column
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -123,7 +124,7 @@ class CellMatrix:
         """Return the cells at the sorted positions `index` as they are held: sparse stays sparse."""
         index = np.asarray(index)
         if not self._sparse_file or not len(index):
-            return self.X[index]
+            return self._held(index)
         if self.gene_by_gene:
             return sp.hstack([genes[index] for _, genes in self.pieces()], format="csc")
         return sp.vstack([self._stretch(near) for near in np.split(index, self._gaps(index))], format="csr")
@@ -135,7 +136,11 @@ class CellMatrix:
     def _bounds(self) -> np.ndarray:
         """Where in a file each cell starts (or each gene, where it is held so)."""
         if self._sparse_file:
-            return np.asarray(self.X.group["indptr"][:], dtype=np.int64)
+            with _in_words():
+                bounds = np.asarray(self.X.group["indptr"][:], dtype=np.int64)
+                if len(bounds) != self.shape[self.gene_by_gene] + 1 or bounds[0] or (np.diff(bounds) < 0).any():
+                    raise ValueError("'indptr' is not where each row starts")
+            return bounds
         return np.arange(self.shape[0] + 1) * self.shape[1]
 
     def _read(self, start: int, stop: int) -> Any:
@@ -144,19 +149,22 @@ class CellMatrix:
         anndata's own slices cost milliseconds each where there are millions of cells. The indices are checked: wrong
         ones would crash compiled code.
         """
-        first, last = self._bounds[start], self._bounds[stop]
-        data, indices = (self.X.group[name][first:last] for name in ("data", "indices"))
         form, shape = sp.csr_matrix, (stop - start, self.shape[1])
         if self.gene_by_gene:
             form, shape = sp.csc_matrix, (self.shape[0], stop - start)
-        try:
+        first, last = self._bounds[start], self._bounds[stop]
+        with _in_words():
+            data, indices = (self.X.group[name][first:last] for name in ("data", "indices"))
             piece = form((data, indices, self._bounds[start : stop + 1] - first), shape=shape)
             piece.check_format(full_check=True)
-        except ValueError as error:
-            raise DataError(
-                f"The sparse matrix in the file is damaged: {error}. Copy the file again, or write it anew."
-            ) from error
         return piece
+
+    def _held(self, where: Any) -> Any:
+        """Return a part as it is held."""
+        if self.sparse or isinstance(self.X, np.ndarray) or hasattr(self.X, "compute"):
+            return self.X[where]
+        with _in_words():
+            return self.X[where]
 
     def _gaps(self, index: np.ndarray) -> np.ndarray:
         """Return where to cut sorted positions of cells, so that each part is worth reading in one go."""
@@ -175,7 +183,7 @@ class CellMatrix:
         while start < len(bounds) - 1:
             stop = int(np.searchsorted(bounds, bounds[start] + _VALUES_PER_READ, side="right")) - 1
             here = slice(start, max(start + 1, stop))
-            piece = self._read(here.start, here.stop) if self._sparse_file else self._dense(self.X[here])
+            piece = self._read(here.start, here.stop) if self._sparse_file else self._dense(self._held(here))
             _refuse_not_finite(np.asarray(piece.data) if sp.issparse(piece) else piece)
             yield here, piece
             start = here.stop
@@ -195,7 +203,7 @@ class CellMatrix:
                 return np.asarray(self.X[:, index[0] : index[0] + len(index)], dtype=self.dtype)  # not copied twice
             return np.asarray(self.X[:, index], dtype=self.dtype)
         order = np.argsort(index)  # files want increasing positions
-        block = self._dense(self.X[:, index[order]])
+        block = self._dense(self._held((slice(None), index[order])))
         _refuse_not_finite(block)
         out = np.empty_like(block)
         out[:, order] = block
@@ -204,7 +212,7 @@ class CellMatrix:
     def csc(self) -> sp.csc_array:
         """Return the sparse matrix column by column, in canonical form; made once."""
         if self._csc is None:
-            X = self.X if sp.issparse(self.X) else self.X.to_memory()
+            X = self.X if sp.issparse(self.X) else self._read(0, len(self._bounds) - 1)
             csc = sp.csc_array(X, dtype=self.dtype)
             if X is not self.X:
                 _refuse_not_finite(csc.data)
@@ -234,6 +242,17 @@ class CellMatrix:
             cells, genes = np.nonzero(~np.isfinite(self.X))
         first = np.lexsort((genes, cells))[0]
         return f", the first in cell '{adata.obs_names[cells[first]]}', gene '{adata.var_names[genes[first]]}'"
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Turn what a library says about a matrix in a damaged file into a DataError."""
+    try:
+        yield
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(
+            f"The matrix in the file is damaged: {error}. Copy the file again, or write it anew."
+        ) from error
 
 
 def _refuse_not_finite(values: np.ndarray, where: Callable[[], str] = str) -> None:

@@ -27,7 +27,7 @@ from adverscarial.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 _ENDING = "sorted-genes.h5"
 
 
@@ -99,7 +99,7 @@ class FileRuns:
 def _starts(path: Path, key: str, n_genes: int) -> np.ndarray:
     """Return where each gene starts in a kept file; a ValueError if it is of another content."""
     with h5py.File(path, "r") as file:
-        if file.attrs["format"] != _FORMAT or file.attrs["key"] != key:
+        if file.attrs["format"] != _FORMAT or file.attrs["key"] != key.encode():
             raise ValueError("its key is another")
         starts = file["starts"][:]
         if len(starts) != n_genes + 1 or not starts[-1] == len(file["values"]) == len(file["ends"]):
@@ -130,7 +130,8 @@ def _write(file: BinaryIO, matrix: CellMatrix, key: str, folder: Path) -> None:
                 kept[len(kept) - len(part) :] = part
             starts.append(runs.starts[1:] + starts[-1][-1])
         out.create_dataset("starts", data=np.concatenate(starts), fletcher32=True)
-        out.attrs.update(format=_FORMAT, key=key)
+        # a text of any length would lie in a heap, which has no checksum: damaged, it lets HDF5 run in circles
+        out.attrs.update(format=_FORMAT, key=np.bytes_(key))
 
 
 def _runs_by_gene(matrix: CellMatrix, folder: Path) -> Iterator[Runs]:

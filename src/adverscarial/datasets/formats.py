@@ -16,6 +16,7 @@ import scanpy as sc
 import scipy.sparse as sp
 from anndata import AnnData
 
+from adverscarial.datasets.hdf5 import closed_after_failure
 from adverscarial.errors import DataError, MissingDependencyError, some
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ def read_loom(path: Path) -> AnnData:
         genes = _first_present(file["row_attrs"], ("Gene", "var_names", "gene_names", "gene_symbol", "Accession"))
         dtype = file["matrix"].dtype.name
     # X_name="" is the main matrix; anndata's own choice is velocyto's layer of spliced reads
-    adata = anndata.io.read_loom(path, X_name="", obs_names=cells, var_names=genes, dtype=dtype)
+    with closed_after_failure(path):
+        adata = anndata.io.read_loom(path, X_name="", obs_names=cells, var_names=genes, dtype=dtype)
     return _unique_genes(adata, path)
 
 
