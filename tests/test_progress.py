@@ -62,6 +62,18 @@ def harmed(cells, model, flips, progress):
     return harm(cells, model, flips, progress=progress)
 
 
+def curved(cells, model, flips, progress):
+    return adv.robustness_curve(
+        cells, model, groupby="cell_type", target="Dendritic", genes=["CD79A"], modification="perc99", progress=progress
+    )
+
+
+def curved_along(cells, model, flips, progress):
+    attack = adv.attacks.MaxChange("perc99", restarts=1)
+    result = attack(cells, model, groupby="cell_type", target="Dendritic", progress=False)
+    return adv.curve_along(cells, model, {99: result}, progress=progress)
+
+
 def verified(cells, model, flips, progress):
     return flips.verify(cells, model, progress=progress)
 
@@ -110,6 +122,8 @@ BARS = {
     "Ranking genes  ": ranked_by_score,
     "Detectability": detected,
     "Harm": harmed,
+    "Curve": curved,
+    "Curve ": curved_along,
     "Verifying": verified,
     "ScType": predicted,
     "ScType ": scored,

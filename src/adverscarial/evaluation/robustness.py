@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._progress import Advance, bar
 from adverscarial.attacks.base import scorer_for
 from adverscarial.attacks.cgd import ClusterGradientDescentResult
 from adverscarial.attacks.result import Result
@@ -47,6 +48,7 @@ def robustness_curve(
     intervals: Intervals = "formula",
     n_boot: int = 200,
     statistics: GeneStatistics | None = None,
+    progress: bool | None = None,
 ) -> Curve:
     """Measure a classifier while more and more genes of a cluster are changed, or the same genes more strongly.
 
@@ -78,6 +80,8 @@ def robustness_curve(
         Samples of the bootstrap; 0 for no bootstrap intervals (NaN).
     statistics
         Statistics of the same layer, when they are at hand already.
+    progress
+        Show a bar; on a terminal when left out.
 
     Returns
     -------
@@ -123,12 +127,12 @@ def robustness_curve(
     if isinstance(modification, Mapping):
         _check_some(modification, "modification", "modification")
         plan = [Step(strength, order, values(parse(how))) for strength, how in modification.items()]
-        return _curve(adata, wrap(classifier), cluster, "strength", plan, how_sure)
+        return _curve(adata, wrap(classifier), cluster, "strength", plan, how_sure, progress)
     how = parse(modification)
     sizes, same = _sizes(n_genes, len(order)), values(how)
     # where new values hang on which genes are changed together, no step extends the one before
     plan = [Step(n, order[:n], values(how) if how.joint else same) for n in sizes]
-    return _curve(adata, wrap(classifier), cluster, "n_genes", plan, how_sure)
+    return _curve(adata, wrap(classifier), cluster, "n_genes", plan, how_sure, progress)
 
 
 def curve_along(
@@ -140,6 +144,7 @@ def curve_along(
     intervals: Intervals = "formula",
     n_boot: int = 200,
     statistics: GeneStatistics | None = None,
+    progress: bool | None = None,
 ) -> Curve:
     """Measure a classifier along the path of an attack that is done: the paper's Fig. 4C-E.
 
@@ -160,6 +165,8 @@ def curve_along(
         How the 95% intervals over cells are made, as for :func:`robustness_curve`.
     statistics
         Statistics of the attacked layer, when they are at hand already.
+    progress
+        Show a bar; on a terminal when left out.
 
     Returns
     -------
@@ -192,12 +199,12 @@ def curve_along(
 
     if isinstance(result, Mapping):
         plan = [Step(at, cluster.positions(of._applied_genes()), values(of)) for at, of in result.items()]
-        return _curve(adata, wrap(classifier), cluster, "strength", plan, how_sure)
+        return _curve(adata, wrap(classifier), cluster, "strength", plan, how_sure, progress)
     moved, same = result.n_changed > 0, values(result)
     plan = [
         Step(n, cluster.positions(result.gene[:n][moved[:n]]), same) for n in _sizes(n_genes, len(result.tested_genes))
     ]
-    return _curve(adata, wrap(classifier), cluster, "n_genes", plan, how_sure)
+    return _curve(adata, wrap(classifier), cluster, "n_genes", plan, how_sure, progress)
 
 
 def _attacked(result: Any) -> Result:
@@ -245,14 +252,36 @@ def _sizes(n_genes: Sequence[int] | None, available: int) -> list[int]:
     return sizes if len(sizes) == len(wanted) or available in sizes else [*sizes, available]
 
 
-def _curve(adata: AnnData, model: Classifier, cluster: Cluster, axis: str, plan: list[Step], how_sure: Method) -> Curve:
+def _curve(
+    adata: AnnData,
+    model: Classifier,
+    cluster: Cluster,
+    axis: str,
+    plan: list[Step],
+    how_sure: Method,
+    progress: bool | None,
+) -> Curve:
     """Ask the classifier at each step, and measure its answers."""
+    with bar(f"Curve · {cluster.target}", len(plan), progress) as advance:
+        return _measured(adata, model, cluster, axis, plan, how_sure, advance)
+
+
+def _measured(
+    adata: AnnData,
+    model: Classifier,
+    cluster: Cluster,
+    axis: str,
+    plan: list[Step],
+    how_sure: Method,
+    advance: Advance,
+) -> Curve:
     scorer = scorer_for(model, cluster)
     baseline, layer = scorer.baseline, cluster.layer
     column = _column(model, cluster, baseline)
     clean = None if column is None else _scores(model, adata, layer)[:, column]
     rows, kept, scores = [], [], []
     for step, answer in zip(plan, _answers(scorer, cluster, plan), strict=True):
+        advance()
         rows.append((step.at, answer.label, answer.share, answer.rejected))
         kept.append(_kept(answer, baseline))
         if column is None or clean is None:
