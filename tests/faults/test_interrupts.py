@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from faults import bad_classifiers as bad
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, so that 200 start quickly")
 
 ROUNDS = 200
+ROUNDS_OF_TWO = 30  # in two processes, which take seconds to start
 KINDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 ATTACKS = [
     *(SingleGene(change, bins=bins) for bins in (2, 5) for change in ("perc1", "perc99", "decile+5", "random")),
@@ -139,6 +140,48 @@ def test_two_hundred_interruptions(run: Callable[..., Any], tmp_path: Path) -> N
     assert finished, codes
 
 
+def test_interruptions_of_two_processes(run: Callable[..., Any], tmp_path: Path) -> None:
+    """Some at their start, most among the results; the next one starts at once, beside what a killed one leaves.
+
+    A process that is ended while it writes leaves a file half-written, under a name that nobody reads.
+    """
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    run(whole)
+    table = (whole / "table.csv").read_bytes()
+    rng = np.random.default_rng(1)
+    codes: Counter[tuple[str, int]] = Counter()
+    stages, finished, workers = set(), 0, set()
+    for number in range(ROUNDS_OF_TWO):
+        kind, limit = KINDS[number % 3], (None, 60)[number % 2]  # without a time limit the processes are loky's
+        done = check_whole(out)
+        pid = child(lambda limit=limit: run(out, n_jobs=2, time_limit=limit))
+        end = time.perf_counter() + (60 if number % 4 else rng.random())
+        while time.perf_counter() < end and len(list(out.glob("results/*.npz"))) == done and not ended(pid):
+            workers.update(descendants(pid))
+            time.sleep(0.002)
+        time.sleep(rng.random() * 0.15)
+        workers.update(descendants(pid))
+        os.kill(pid, kind)
+        code = exit_code(pid)
+        codes[kind.name, code] += 1
+        stages.add(check_whole(out))
+        if kind != signal.SIGKILL:  # what it leaves behind may still be writing
+            wait_for_the_end_of(workers)
+            if (out / "table.csv").exists():
+                finished += 1
+                assert (out / "table.csv").read_bytes() == table
+                shutil.rmtree(out)
+    wait_for_the_end_of(workers)
+    check_whole(out)
+    run(out)
+    assert (out / "table.csv").read_bytes() == table
+    assert adv.Survey.load(out).to_frame().equals(adv.Survey.load(whole).to_frame())
+    assert {name for name, _ in codes} == {kind.name for kind in KINDS}
+    assert all(code in (0, 128 + signal.Signals[name], -signal.Signals[name]) for name, code in codes), codes
+    assert len(workers) > ROUNDS_OF_TWO, workers
+    assert len(stages) > 5, stages
+
+
 # without a time limit the processes are loky's
 @pytest.mark.parametrize("limit", [None, 60])
 @pytest.mark.parametrize("kind", KINDS)
@@ -155,11 +198,7 @@ def test_processes_of_an_ended_survey_end(run: Callable[..., Any], tmp_path: Pat
     assert workers
     os.kill(pid, kind)
     assert exit_code(pid) in (128 + kind, -kind)
-    for _ in range(3000):
-        if not any(alive(worker) for worker in workers):
-            break
-        time.sleep(0.01)
-    assert not [worker for worker in workers if alive(worker)]
+    wait_for_the_end_of(workers)
     check_whole(out)
     run(out)
     assert (out / "table.csv").read_bytes() == (tmp_path / "whole" / "table.csv").read_bytes()
@@ -171,6 +210,18 @@ def descendants(pid: int) -> list[int]:
         for name in children.read_text().split():
             below += [int(name), *descendants(int(name))]
     return below
+
+
+def wait_for_the_end_of(processes: Iterable[int]) -> None:
+    for _ in range(3000):
+        if not any(alive(process) for process in processes):
+            break
+        time.sleep(0.01)
+    assert not [process for process in processes if alive(process)]
+
+
+def ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def alive(pid: int) -> bool:

@@ -36,8 +36,11 @@ _watched: set[int] = set()
 
 
 def end_with(parent: int) -> None:
-    """Let this process end when `parent` is gone, if it is its parent: a killed survey leaves no process behind."""
-    if os.getppid() == parent and parent not in _watched:
+    """Let this process end when `parent`, which started it, is gone: a killed survey leaves no process behind.
+
+    It may be gone before this begins: a process takes seconds to start.
+    """
+    if parent not in _watched:
         _watched.add(parent)
         threading.Thread(target=_wait_for, args=(parent,), daemon=True).start()
 
