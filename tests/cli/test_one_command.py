@@ -51,7 +51,7 @@ def command(monkeypatch, line):
 
 
 def test_the_page_shows_these_commands():
-    assert [shlex.split(line)[1] for line in COMMANDS] == ["survey", "report", "survey", "train", "classify"]
+    assert [shlex.split(line)[1] for line in COMMANDS] == ["survey", "report", "survey", "survey", "train", "classify"]
 
 
 def test_scikit_learn(counts, folder, monkeypatch):
@@ -96,8 +96,22 @@ def test_celltypist(counts, folder, monkeypatch, capsys):
     assert "CellTypist refuses this matrix: its first 1,000 cells hold values from 0 to 259" in said
 
 
-def test_train_and_classify(counts, folder, monkeypatch):
+def test_xgboost(counts, folder, monkeypatch):
+    xgboost = pytest.importorskip("xgboost")
+    lognorm = adv.datasets.preprocess(counts, scale=False)
+    labels = lognorm.obs["cell_type"].astype("category")
+    X = lognorm.to_df().to_numpy()  # a bare array: the model knows no genes
+    xgboost.XGBClassifier(n_estimators=5, max_depth=3).fit(X, labels.cat.codes).save_model("model.json")
+    (folder / "types.txt").write_text("\n".join(labels.cat.categories))
+    (folder / "genes.txt").write_text("\n".join(lognorm.var_names))
     assert command(monkeypatch, COMMANDS[3]) == 0
+    table = pd.read_csv(folder / "run-xgboost" / "table.csv")
+    assert len(table) == 10 * 5
+    assert (table["baseline"] == table["cluster"]).mean() > 0.7
+
+
+def test_train_and_classify(counts, folder, monkeypatch):
     assert command(monkeypatch, COMMANDS[4]) == 0
+    assert command(monkeypatch, COMMANDS[5]) == 0
     labels = pd.read_csv(folder / "labels.csv", index_col="cell")["label"]
     assert (labels == counts.obs["cell_type"].astype(str)).mean() > 0.8
