@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from adverscarial.classifiers._device import cells_at_a_time, in_batches
 
@@ -19,6 +20,17 @@ def above(layers: Layers, sums: Any) -> Any:
         sums = sums.clip(min=0) @ W
         sums += b
     return sums
+
+
+@njit(cache=True, nogil=True)
+def moved(sums: np.ndarray, cells: np.ndarray, W: np.ndarray, rows: np.ndarray, changes: np.ndarray) -> np.ndarray:
+    """Return ``sums[cells] + changes * W[rows]``, the first layer after one gene of a cell changed, in one walk."""
+    out = np.empty((len(cells), sums.shape[1]))
+    for i in range(len(cells)):
+        before, weights, change = sums[cells[i]], W[rows[i]], changes[i]
+        for k in range(len(before)):
+            out[i, k] = before[k] + change * weights[k]
+    return out
 
 
 def forward(layers: Layers, X: Any) -> Any:

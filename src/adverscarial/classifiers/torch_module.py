@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg.blas import dger
 
+from adverscarial.classifiers._dense import moved
 from adverscarial.classifiers._device import CELLS, cells_at_a_time, checked_device, import_torch, in_batches
 from adverscarial.classifiers.base import Answer, Answers, Ballot, Classifier, Decision, Scorer, argmax_labels
 from adverscarial.cluster import Cluster
@@ -176,9 +177,7 @@ class FirstLayerScorer(Scorer):
             which, cells = np.nonzero(~self._unmoved(changes, rows).T & ~heavy[:, None])
             for first in range(0, len(which), pairs):
                 g, c = which[first : first + pairs], cells[first : first + pairs]
-                sums = self._W[rows[g]]
-                sums *= changes[c, g][:, None]
-                sums += self._A[c]
+                sums = moved(self._A, c, self._W, rows[g], changes[c, g])
                 codes = np.argmax(self._scores(sums), axis=1)
                 flips = codes != self._codes[c]
                 np.add.at(votes, (block[g[flips]], codes[flips]), 1)
