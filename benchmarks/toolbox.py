@@ -37,6 +37,7 @@ def as_torch(model: adv.classifiers.MLP) -> torch.nn.Module:
 
 
 def main() -> None:
+    torch.set_num_threads(1)  # or the processor's clock counts threads that wait for each other
     warnings.filterwarnings("ignore")
     from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentNumpy
     from art.estimators.classification import PyTorchClassifier
