@@ -207,9 +207,17 @@ def test_processes_of_an_ended_survey_end(run: Callable[..., Any], tmp_path: Pat
 def descendants(pid: int) -> list[int]:
     below: list[int] = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for name in children.read_text().split():
+        for name in told(children).split():
             below += [int(name), *descendants(int(name))]
     return below
+
+
+def told(file: Path) -> str:
+    """Return what /proc says; nothing of a thread or process that ended meanwhile."""
+    try:
+        return file.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def wait_for_the_end_of(processes: Iterable[int]) -> None:
@@ -225,10 +233,8 @@ def ended(pid: int) -> bool:
 
 
 def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    state = told(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return bool(state) and state[0] != "Z"
 
 
 @pytest.fixture
