@@ -58,6 +58,23 @@ def test_an_interrupted_write_leaves_the_old_file(stored: Path, error: type[Base
     assert [path.name for path in stored.parent.iterdir()] == ["a.npz"]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_is_not_hidden_by_the_zip_file_that_it_leaves_open(
+    stored: Path, error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, open_member = stored.read_bytes(), zipfile.ZipFile.open
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        open_member(*arguments, **options)
+        raise error
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
+    with pytest.raises(error):
+        _store.save(stored, "test", {}, {"x": np.zeros(3)})
+    assert stored.read_bytes() == before
+    assert os.listdir(stored.parent) == [stored.name]
+
+
 def test_places_that_cannot_be_written_to(stored: Path) -> None:
     folder = stored.parent
     (folder / "taken").mkdir()

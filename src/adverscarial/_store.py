@@ -95,7 +95,17 @@ def save(path: str | os.PathLike[str], kind: str, meta: Mapping[str, Any], array
     for name, array in content.items():
         if array.dtype.hasobject:
             raise TypeError(f"array '{name}' holds Python objects; store plain numbers or text")
-    return write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **content))
+    return write_atomically(path, lambda file: _compress(file, content))
+
+
+def _compress(file: BinaryIO, content: Mapping[str, np.ndarray]) -> None:
+    try:
+        np.savez_compressed(file, allow_pickle=False, **content)
+    except ValueError as error:
+        # a zip file that was interrupted between two steps says that it cannot be closed, and hides why
+        if isinstance(error.__context__, KeyboardInterrupt | SystemExit):
+            raise error.__context__ from None
+        raise
 
 
 def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
