@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -112,7 +113,7 @@ class Cluster:
         """Return the values of some genes (positions), dense, a new array, shape (cells, len(genes))."""
         return self._cells[:, genes].toarray() if sp.issparse(self._cells) else self._cells[:, genes]
 
-    def positions(self, genes: object) -> np.ndarray:
+    def positions(self, genes: Iterable[object]) -> np.ndarray:
         """Return the positions of gene names.
 
         Raises
@@ -176,7 +177,7 @@ def check_genes(adata: AnnData) -> None:
         )
 
 
-def gene_positions(known: pd.Index, genes: object) -> np.ndarray:
+def gene_positions(known: pd.Index, genes: Iterable[object]) -> np.ndarray:
     """Return where each of `genes` (names) stands in `known`.
 
     Raises
@@ -184,7 +185,7 @@ def gene_positions(known: pd.Index, genes: object) -> np.ndarray:
     DataError
         If one is absent, or named twice.
     """
-    names = pd.Index([genes] if isinstance(genes, str) else [str(gene) for gene in genes])  # type: ignore[attr-defined]
+    names = pd.Index([genes] if isinstance(genes, str) else [str(gene) for gene in genes])
     found = known.get_indexer(names)
     if (found < 0).any():
         absent = names[found < 0]

@@ -15,7 +15,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from anndata import AnnData
@@ -44,10 +44,10 @@ class Modification(ABC):
         return f"{type(self).__name__}({settings_text(self)})"
 
 
-def settings_text(obj: object) -> str:
+def settings_text(obj: Any) -> str:
     """Return a dataclass's settings as they would be typed: the first bare, the others only if not the default."""
     shown = []
-    for i, field in enumerate(fields(obj)):  # type: ignore[arg-type]
+    for i, field in enumerate(fields(obj)):
         value = getattr(obj, field.name)
         value = value.item() if isinstance(value, np.generic) else value  # numpy writes np.float64(3.0)
         if i == 0 and value != field.default:
@@ -397,7 +397,7 @@ def parse(modification: Modification | str) -> Modification:
         if option in ("", "reference"):
             return Aberrant(sign, 1e4, "gene") if reference else Aberrant(sign)
         if match := re.fullmatch(rf"{_NUMBER}:(gene|dataset)", option):
-            return Aberrant(sign, float(match[1]), match[2])  # type: ignore[arg-type]
+            return Aberrant(sign, float(match[1]), "gene" if match[2] == "gene" else "dataset")
     if match := re.fullmatch(rf"fixed:{_NUMBER}", text):
         return Fixed(_number(match[1]))
     if match := re.fullmatch(rf"dropout:{_NUMBER}", text):

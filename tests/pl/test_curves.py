@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -14,13 +13,6 @@ from adverscarial.errors import ClassifierError, ParameterError
 
 WHERE = {"groupby": "cell_type", "target": "CD19+ B"}
 GENES = ["CST3", "CD79A", "HLA-DRA", "CD74", "CD79B", "MS4A1"]
-
-
-@pytest.fixture(autouse=True)
-def _close() -> Iterator[None]:
-    plt.switch_backend("Agg")
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

@@ -89,8 +89,8 @@ def survey(
     attacks: list[Attack] = []
     for name in attack:  # a setting goes to the attacks that have it
         has = {field.name for field in fields(attack_named(name))}
-        given = {"genes": gene, "alpha": alpha, "epsilon": epsilon, "confirm": confirm or None}
-        attacks += build(name, modification, **{key: value for key, value in given.items() if key in has})  # type: ignore[arg-type]
+        given: dict[str, Any] = {"genes": gene, "alpha": alpha, "epsilon": epsilon, "confirm": confirm or None}
+        attacks += build(name, modification, **{key: value for key, value in given.items() if key in has})
     adata = read(data, preprocess)
     cells, models = setting(
         classifier,

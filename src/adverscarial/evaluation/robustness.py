@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial._progress import Advance, bar
+from adverscarial._progress import bar
 from adverscarial.attacks.base import scorer_for
 from adverscarial.attacks.cgd import ClusterGradientDescentResult
 from adverscarial.attacks.result import Result
@@ -262,40 +262,28 @@ def _curve(
     progress: bool | None,
 ) -> Curve:
     """Ask the classifier at each step, and measure its answers."""
-    with bar(f"Curve · {cluster.target}", len(plan), progress) as advance:
-        return _measured(adata, model, cluster, axis, plan, how_sure, advance)
-
-
-def _measured(
-    adata: AnnData,
-    model: Classifier,
-    cluster: Cluster,
-    axis: str,
-    plan: list[Step],
-    how_sure: Method,
-    advance: Advance,
-) -> Curve:
-    scorer = scorer_for(model, cluster)
-    baseline, layer = scorer.baseline, cluster.layer
-    column = _column(model, cluster, baseline)
-    clean = None if column is None else _scores(model, adata, layer)[:, column]
     rows, kept, scores = [], [], []
-    for step, answer in zip(plan, _answers(scorer, cluster, plan), strict=True):
-        advance()
-        rows.append((step.at, answer.label, answer.share, answer.rejected))
-        kept.append(_kept(answer, baseline))
-        if column is None or clean is None:
-            continue
-        if answer.rejected:
-            seen = np.full(adata.n_obs, np.nan)
-        elif model.needs_all_cells:
-            changed = with_values(adata, cluster.rows, step.genes, step.values(step.genes), layer=layer)
-            seen = _scores_or_refused(model, changed, layer, column)
-        else:
-            seen = clean.copy()
-            assert answer.scores is not None
-            seen[cluster.rows] = answer.scores[:, column]
-        scores.append(seen)
+    with bar(f"Curve · {cluster.target}", len(plan), progress) as advance:
+        scorer = scorer_for(model, cluster)
+        baseline, layer = scorer.baseline, cluster.layer
+        column = _column(model, cluster, baseline)
+        clean = None if column is None else _scores(model, adata, layer)[:, column]
+        for step, answer in zip(plan, _answers(scorer, cluster, plan), strict=True):
+            advance()
+            rows.append((step.at, answer.label, answer.share, answer.rejected))
+            kept.append(_kept(answer, baseline))
+            if column is None or clean is None:
+                continue
+            if answer.rejected:
+                seen = np.full(adata.n_obs, np.nan)
+            elif model.needs_all_cells:
+                changed = with_values(adata, cluster.rows, step.genes, step.values(step.genes), layer=layer)
+                seen = _scores_or_refused(model, changed, layer, column)
+            else:
+                seen = clean.copy()
+                assert answer.scores is not None
+                seen[cluster.rows] = answer.scores[:, column]
+            scores.append(seen)
     positive = np.zeros(adata.n_obs, dtype=bool)
     positive[cluster.rows] = True
     stacked = None if clean is None else np.array(scores)

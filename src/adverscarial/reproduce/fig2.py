@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,7 +15,7 @@ from adverscarial.evaluation import Survey, survey
 from adverscarial.evaluation.survey import Task
 from adverscarial.reproduce import findings
 from adverscarial.reproduce.facts import beside
-from adverscarial.reproduce.findings import ABERRANT, FIVE, MEDIUM, totals
+from adverscarial.reproduce.findings import ABERRANT, COLUMNS, FIVE, MEDIUM, totals
 from adverscarial.reproduce.protocol import Say, Setting, accuracy, silent
 from adverscarial.reproduce.writing import Outcome, figure_of
 
@@ -142,8 +143,8 @@ def table_of_totals(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row per classifier and kind of attack, the sum over clusters of each modification."""
     rows = []
     for name in frame["classifier"].unique():
-        for column, what in (("flipped", "single genes that flip"), ("signature", "genes of the signatures")):
-            numbers = totals(frame, column, name)  # type: ignore[arg-type]
+        for column, what in zip(COLUMNS, ("single genes that flip", "genes of the signatures"), strict=True):
+            numbers = totals(frame, column, name)
             rows.append({"classifier": name, "number of": what, **{m: (numbers or {}).get(m) for m in FIVE}})
     return pd.DataFrame(rows).astype({name: "Int64" for name in FIVE})
 
@@ -178,10 +179,10 @@ def published_rows(frame: pd.DataFrame) -> list[tuple[str, str, object]]:
 def _figures(whole: Survey) -> dict[str, tuple[Figure, str]]:
     from adverscarial import pl
 
-    drawn = {
+    drawn: dict[str, tuple[Callable[..., Any], str, str]] = {
         "single_genes": (pl.vulnerability, "single", "Genes that flip the label alone, by cluster (Fig. 2A)"),
         "signatures": (pl.vulnerability, "max", "Genes that must not change, by cluster (Fig. 2B)"),
         "impact_single": (pl.impact, "single", "Genes that flip the label alone, a point per cluster (Fig. 2C)"),
         "impact_max": (pl.impact, "max", "Genes that must not change, a point per cluster (Fig. 2C)"),
     }
-    return {name: (figure_of(draw(whole, kind=kind)), words) for name, (draw, kind, words) in drawn.items()}  # type: ignore[arg-type]
+    return {name: (figure_of(draw(whole, kind=kind)), words) for name, (draw, kind, words) in drawn.items()}

@@ -49,7 +49,12 @@ class Finding:
         return f"{self.claim}: {self.verdict}. {self.because}"
 
 
-def totals(frame: pd.DataFrame, column: Literal["flipped", "signature"], classifier: str) -> dict[str, int] | None:
+#: what is counted of single genes, and of signatures
+Column = Literal["flipped", "signature"]
+COLUMNS: tuple[Column, Column] = ("flipped", "signature")
+
+
+def totals(frame: pd.DataFrame, column: Column, classifier: str) -> dict[str, int] | None:
     """Return the sum over clusters by modification; None unless every attack of that kind came to its end."""
     attack = "SingleGene" if column == "flipped" else "MaxChange"
     part = frame[(frame["classifier"] == classifier) & (frame["attack"] == attack)]
@@ -125,8 +130,8 @@ def plateau(frame: pd.DataFrame, classifier: str) -> Finding:
     """
     claim = f"{classifier} reaches a plateau: aberrant values do about as much as the extreme percentiles"
     seen, alike = [], True
-    for column, measured in (("flipped", "flips"), ("signature", "signature")):
-        numbers = totals(frame, column, classifier)  # type: ignore[arg-type]
+    for column, measured in zip(COLUMNS, ("flips", "signature"), strict=True):
+        numbers = totals(frame, column, classifier)
         for usual, beyond in (("perc99", "positive_aberrant"), ("perc1", "negative_aberrant")):
             if numbers is None or not {usual, beyond} <= set(numbers):
                 return Finding(claim, OPEN, _missing([classifier]))
