@@ -60,7 +60,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     return write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> Path:
+def write_json(path: str | os.PathLike[str], value: Mapping[str, object]) -> Path:
     """Write JSON values with a checksum of them, atomically."""
     text = json.dumps({**value, "checksum": _checksum(value)}, indent=1, ensure_ascii=False)
     return write_text(path, text + "\n")
@@ -75,7 +75,9 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file is absent, damaged, or was changed by hand.
     """
     try:
-        value = json.loads(Path(path).read_bytes().decode())
+        if Path(path).exists() and not Path(path).is_file():  # a pipe might never end
+            raise ValueError("it is no file")
+        value: dict[str, Any] = json.loads(Path(path).read_bytes().decode())
         if value.pop("checksum") != _checksum(value):
             raise ValueError("its checksum does not fit; it was damaged, or changed by hand")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -83,12 +85,12 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return value
 
 
-def _checksum(value: Mapping[str, Any]) -> str:
+def _checksum(value: Mapping[str, object]) -> str:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def save(path: str | os.PathLike[str], kind: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Path:
+def save(path: str | os.PathLike[str], kind: str, meta: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> Path:
     """Store `meta` (JSON values) and `arrays` (no object arrays) under the name `kind`."""
     text = json.dumps({"kind": kind, "format": FORMAT, **meta, "arrays": list(arrays)}, ensure_ascii=False)
     content = {"meta": np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
@@ -138,6 +140,24 @@ def load(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     if meta.pop("arrays", None) != list(content):  # the checksums of a zip do not cover its list of files
         raise StorageError(f"'{path}' is damaged: its arrays are not those that were stored. Write it again.")
     return meta, content
+
+
+def read_meta(path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
+    """Read the JSON values of what :func:`save` wrote, and none of its arrays.
+
+    Raises
+    ------
+    StorageError
+        If the file is absent, damaged, or holds something else.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            meta = json.loads(_array(archive.read("meta.npy"), "meta").tobytes().decode())
+        if meta["kind"] != kind:
+            raise ValueError(f"it holds '{meta['kind']}'")
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise StorageError(f"'{path}' cannot be read as a stored {kind} ({type(error).__name__}: {error}).") from error
+    return dict(meta)
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -6,10 +6,10 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial._matrix import CellMatrix
-from adverscarial.cluster import Cluster, cluster_labels, cluster_names
+from adverscarial.cells.cluster import Cluster, cluster_labels, cluster_names
+from adverscarial.cells.matrix import CellMatrix
+from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, ParameterError
-from adverscarial.statistics import GeneStatistics
 
 
 def example() -> AnnData:
@@ -57,7 +57,7 @@ def test_float32_stays_and_integers_become_float64() -> None:
     assert Cluster(adata, "kind", "b").X.dtype == np.float64
 
 
-def test_positions() -> None:
+def test_genes_are_found_by_name_and_strangers_named() -> None:
     cluster = Cluster(example(), "kind", "b")
     assert cluster.positions(["g3", "g1"]).tolist() == [2, 0]
     assert cluster.positions("g4").tolist() == [3]
@@ -98,7 +98,7 @@ def test_reading_labels_does_not_change_them() -> None:
     assert adata.obs["kind"].equals(before)
 
 
-def test_draws() -> None:
+def test_draws_follow_the_cell_and_the_seed() -> None:
     adata = example()
     cluster = Cluster(adata, "kind", "b", seed=4)
     draws = dict(zip(cluster.cells, cluster.uniform(1), strict=True))
@@ -112,12 +112,12 @@ def test_draws() -> None:
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "1", None])
-def test_impossible_seeds(seed: object) -> None:
+def test_impossible_seeds_are_refused(seed: object) -> None:
     with pytest.raises(ParameterError, match="seed must be a whole number and not negative, got"):
         Cluster(example(), "kind", "b", seed=seed)  # type: ignore[arg-type]
 
 
-def test_numpy_seeds() -> None:
+def test_seeds_may_be_numpy_numbers() -> None:
     assert np.array_equal(
         Cluster(example(), "kind", "b", seed=np.int64(3)).uniform(0),  # type: ignore[arg-type]
         Cluster(example(), "kind", "b", seed=3).uniform(0),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numba import njit
-from scipy.special import betainc, ndtr
+from scipy.special import ndtr, stdtr
+
+from adverscarial._compiled import compiled
+from adverscarial._types import Floats, Ints
 
 
-@njit(cache=True, nogil=True)
-def compare(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+@compiled
+def compare(x: Floats, y: Floats) -> tuple[float, float]:
     """Return U of x over y (a tie counts a half) and the sum of m^3 - m over runs of m equal values; both sorted."""
     i, j = 0, 0
     u, ties = 0.0, 0.0
@@ -27,7 +29,7 @@ def compare(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return u, ties
 
 
-def rank_sum_z(u: np.ndarray, ties: np.ndarray, n: int, m: int) -> np.ndarray:
+def rank_sum_z(u: Floats, ties: Floats, n: int, m: int) -> Floats:
     """Return how many standard deviations U lies from its mean, corrected for ties and for continuity, at least 0.
 
     Parameters
@@ -35,7 +37,7 @@ def rank_sum_z(u: np.ndarray, ties: np.ndarray, n: int, m: int) -> np.ndarray:
     u, ties
         What :func:`compare` returns, one value per gene.
     n, m
-        Cells in the two groups. Where all their values are equal, the answer is 0.
+        Numbers of cells in the two groups. Where all their values are equal, the answer is 0.
     """
     cells = n + m
     variance = n * m / 12 * (cells + 1 - ties / (cells * (cells - 1)))
@@ -43,13 +45,13 @@ def rank_sum_z(u: np.ndarray, ties: np.ndarray, n: int, m: int) -> np.ndarray:
     return np.where(variance > 0, away / np.sqrt(np.where(variance > 0, variance, 1.0)), 0.0)
 
 
-def rank_sum_p(u: np.ndarray, ties: np.ndarray, n: int, m: int) -> np.ndarray:
+def rank_sum_p(u: Floats, ties: Floats, n: int, m: int) -> Floats:
     """Return the two-sided p-values of R's ``wilcox.test``.
 
     Exact where both groups have fewer than 50 cells and no two values are equal, else the normal approximation with
     corrections. Parameters as for :func:`rank_sum_z`.
     """
-    p = 2 * ndtr(-rank_sum_z(u, ties, n, m))
+    p: Floats = 2 * ndtr(-rank_sum_z(u, ties, n, m))
     if n < 50 and m < 50:
         plain = ties == 0
         tail = np.minimum(u[plain], n * m - u[plain]).astype(int)
@@ -58,7 +60,7 @@ def rank_sum_p(u: np.ndarray, ties: np.ndarray, n: int, m: int) -> np.ndarray:
 
 
 @cache
-def _exact_cdf(n: int, m: int) -> np.ndarray:
+def _exact_cdf(n: int, m: int) -> Floats:
     """Return P(U <= u) for u = 0 ... n * m, for samples of n and m without ties (recursion of Mann and Whitney)."""
     row = [np.ones(1) for _ in range(m + 1)]
     for i in range(1, n + 1):
@@ -68,10 +70,11 @@ def _exact_cdf(n: int, m: int) -> np.ndarray:
             ways[j:] += above[j]
             ways[: len(row[j - 1])] += row[j - 1]
             row.append(ways)
-    return np.cumsum(row[m]) / row[m].sum()
+    shares: Floats = np.cumsum(row[m]) / row[m].sum()
+    return shares
 
 
-def wilcoxon(values: np.ndarray, sizes: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilcoxon(values: Floats, sizes: Ints, pairs: Ints) -> tuple[Floats, Floats]:
     """Test each gene between each pair of clusters by rank sums.
 
     Parameters
@@ -97,8 +100,8 @@ def wilcoxon(values: np.ndarray, sizes: np.ndarray, pairs: np.ndarray) -> tuple[
     return p, z
 
 
-@njit(cache=True, nogil=True)
-def _rank_sums(values: np.ndarray, starts: np.ndarray, pairs: np.ndarray, u: np.ndarray, ties: np.ndarray) -> None:
+@compiled
+def _rank_sums(values: Floats, starts: Ints, pairs: Ints, u: Floats, ties: Floats) -> None:
     for g in range(len(values)):
         for k in range(len(pairs)):
             a, b = pairs[k]
@@ -106,7 +109,7 @@ def _rank_sums(values: np.ndarray, starts: np.ndarray, pairs: np.ndarray, u: np.
             u[k, g], ties[k, g] = compare(x, y)
 
 
-def welch(values: np.ndarray, sizes: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def welch(values: Floats, sizes: Ints, pairs: Ints) -> tuple[Floats, Floats]:
     """Test each gene between each pair of clusters by Welch's t-test.
 
     A cluster of one cell is taken to vary as the other one does; two single cells have p = 1. Of two constants p is 1
@@ -134,11 +137,12 @@ def welch(values: np.ndarray, sizes: np.ndarray, pairs: np.ndarray) -> tuple[np.
         else:
             freedom = 1 / (share**2 / (n - 1) + (1 - share) ** 2 / (m - 1))
         p[:, k] = np.where(t[:, k] > 0, 0.0, 1.0)
-        p[known, k] = betainc(freedom / 2, 0.5, freedom / (freedom + t[known, k] ** 2))  # both tails of Student's
+        # not by betainc of freedom / (freedom + t^2): beside 1, that has lost the digits of a small t
+        p[known, k] = 2 * stdtr(freedom, -t[known, k])
     return p, t
 
 
-def mean_and_variance(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_variance(group: Floats) -> tuple[Floats, Floats]:
     """Return mean and variance (n - 1) of each row; relative to its first value, so that a constant has exactly 0."""
     away = group - group[:, :1]
     mean = away.mean(axis=1)

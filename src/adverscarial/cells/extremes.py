@@ -7,32 +7,34 @@ fast as partitioning every gene, and the matrix is read once, in its own order.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from adverscarial._compiled import compiled
+from adverscarial._types import Floats
 
 _MOST = 32  # values that are kept for each gene; beyond, partitioning is faster
 _BLOCK = 512  # genes that are walked together
 
 
-def at_an_end(X: np.ndarray, genes: np.ndarray, places: tuple[int, ...]) -> list[np.ndarray] | None:
-    """Return the values at some places of each gene's sorted cells, float64, one array (genes,) per place.
+def at_an_end(X: np.ndarray, genes: np.ndarray, ranks: tuple[int, ...]) -> list[Floats] | None:
+    """Return the values at some ranks among each gene's sorted cells, one array (genes,) per rank.
 
-    NaN for a gene that holds NaN. None where the places lie too far from both ends, or the matrix is not laid out for
-    this.
+    The values are NaN for a gene that holds NaN. The answer is None where the ranks lie too far from both ends, or
+    where the matrix is not laid out for this.
     """
     n_cells = len(X)
     if X.dtype not in (np.float32, np.float64) or not X.flags.c_contiguous:
         return None
-    if (kept := n_cells - min(places)) <= _MOST:
+    if (kept := n_cells - min(ranks)) <= _MOST:
         largest = _largest(X, genes, kept, 1.0)
-        return [largest[:, place - n_cells + kept] for place in places]
-    if (kept := max(places) + 1) <= _MOST:
+        return [largest[:, rank - n_cells + kept] for rank in ranks]
+    if (kept := max(ranks) + 1) <= _MOST:
         smallest = _largest(X, genes, kept, -1.0)
-        return [-smallest[:, kept - 1 - place] for place in places]
+        return [-smallest[:, kept - 1 - rank] for rank in ranks]
     return None
 
 
-@njit(cache=True, nogil=True)
-def _largest(X: np.ndarray, genes: np.ndarray, kept: int, sign: float) -> np.ndarray:
+@compiled
+def _largest(X: np.ndarray, genes: np.ndarray, kept: int, sign: float) -> Floats:
     """Return the largest values of each gene times `sign`, ascending, shape (genes, kept)."""
     best = np.full((len(genes), kept), -np.inf)
     for start in range(0, len(genes), _BLOCK):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 from anndata.abc import CSCDataset, CSRDataset
+
+from adverscarial._types import Matrix
 
 _SAMPLES, _SAMPLE = 16, 4096  # stretches of each array that the key depends on, and values in each
 
@@ -29,7 +31,7 @@ class Source(NamedTuple):
     inside: str
 
 
-def source_of(X: Any) -> Source | None:
+def source_of(X: Matrix) -> Source | None:
     """Return where `X` lies on this machine; None for a matrix in memory, elsewhere, or open for writing."""
     held = X.group if isinstance(X, CSRDataset | CSCDataset) else X
     if isinstance(held, h5py.Group | h5py.Dataset):
@@ -37,12 +39,14 @@ def source_of(X: Any) -> Source | None:
         return Source(path.resolve(), held.name.strip("/")) if held.file.mode == "r" and path.is_file() else None
     store = getattr(held, "store", None)
     root = getattr(store, "root", None)
-    if root is None or not getattr(store, "read_only", False) or not Path(root).is_dir():
+    if isinstance(held, np.ndarray) or root is None or not getattr(store, "read_only", False):
+        return None
+    if not Path(root).is_dir():
         return None
     return Source(Path(root).resolve(), str(held.path).strip("/"))
 
 
-def content_key(X: Any, source: Source) -> str:
+def content_key(X: Matrix, source: Source) -> str:
     """Return a text that another content does not have: a file written to, replaced or renamed to has another key.
 
     It covers shape and types; size, time of the last write and time of the last change of every file that holds the
@@ -83,5 +87,5 @@ def cache_path(source: Source, what: str) -> Path:
     folder = (
         Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "adverscarial")
     )
-    place = hashlib.blake2b(os.fsencode(source.path.parent), digest_size=6).hexdigest()
-    return folder / f"{place}.{name}"
+    folder_key = hashlib.blake2b(os.fsencode(source.path.parent), digest_size=6).hexdigest()
+    return folder / f"{folder_key}.{name}"

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial._matrix import CellMatrix, layer_of, replace
+from adverscarial.cells.matrix import CellMatrix, layer_of, replace
 from adverscarial.errors import DataError
 
 RNG = np.random.default_rng(3)
@@ -83,7 +83,7 @@ def test_float32_is_read_as_it_is_and_all_else_as_float64(dtype: type) -> None:
 
 @pytest.mark.parametrize("form", ["dense", "csr", "csc_array"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_check_finite(form: str, bad: float) -> None:
+def test_values_that_are_not_finite_are_found(form: str, bad: float) -> None:
     spoilt = X.copy()
     spoilt[4, 2] = spoilt[7, 1] = bad
     CellMatrix(IN_MEMORY[form](X)).check_finite()
@@ -119,7 +119,7 @@ def test_columns_of_a_file_are_checked_when_read(tmp_path: Path, form: str) -> N
     backed.file.close()
 
 
-def test_layers() -> None:
+def test_a_layer_is_found_by_name_or_said_to_be_absent() -> None:
     adata = AnnData(X.copy(), layers={"counts": X * 2})
     assert layer_of(adata, None) is adata.X
     np.testing.assert_array_equal(layer_of(adata, "counts"), X * 2)

@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 import adverscarial as adv
 from adverscarial import Aberrant, Custom, Decile, Dropout, Fixed, Modification, Percentile, Random, modify
 from adverscarial.errors import ParameterError
-from adverscarial.modifications import parse
+from adverscarial.modifications.base import parse
 
 # --- containers ----------------------------------------------------------------------------------------------------
 
@@ -32,7 +32,19 @@ CONTAINERS: dict[str, Callable[[np.ndarray], Any]] = {
     "csc_array": sp.csc_array,
     "csr float32": lambda X: sp.csr_matrix(X, dtype=np.float32),
 }
-TEXTS = ["perc1", "perc99", "decile+5", "decile-3", "random", "positive_aberrant", "dropout:0.5", "fixed:3", "fixed:0"]
+TEXTS = [
+    "perc1",
+    "perc99",
+    "perc80:expressing",
+    "perc80:others",
+    "decile+5",
+    "decile-3",
+    "random",
+    "positive_aberrant",
+    "dropout:0.5",
+    "fixed:3",
+    "fixed:0",
+]
 
 
 def example(container: Callable[[np.ndarray], Any] = np.array, *, whole: bool = False) -> AnnData:
@@ -62,7 +74,9 @@ def by_hand(adata: AnnData, genes: list[str], text: str) -> np.ndarray:
     for k in adata.var_names.get_indexer(genes):
         column = X[:, k]
         if text.startswith("perc"):
-            out[rows, k] = np.quantile(column, float(text[4:]) / 100)
+            percent, _, over = text[4:].partition(":")
+            cells = {"": column, "expressing": column[column > column.min()], "others": np.delete(column, rows)}[over]
+            out[rows, k] = np.quantile(cells, float(percent) / 100) if len(cells) else column[0]
         elif text.startswith("decile"):
             steps = int(np.rint(float(text[6:]) * len(X) / 10))
             places = [np.clip(np.sum(column < column[i]) + steps, 0, len(X) - 1) for i in rows]
@@ -76,7 +90,7 @@ def by_hand(adata: AnnData, genes: list[str], text: str) -> np.ndarray:
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_containers(container: str, text: str) -> None:
+def test_every_container_gets_the_same_values_and_keeps_its_type(container: str, text: str) -> None:
     adata = example(CONTAINERS[container])
     before, kind = raw_bytes(adata.X), type(adata.X)
     genes = ["gene6", "gene1", "gene4"]
@@ -103,8 +117,8 @@ def test_a_sparse_result_stores_no_more_than_it_must(container: str) -> None:
 
 
 @pytest.mark.parametrize("container", ["dense", "csr", "csc"])
-@pytest.mark.parametrize("text", ["perc99", "decile+5", "random", "fixed:3"])
-def test_backed_files(tmp_path: Path, container: str, text: str) -> None:
+@pytest.mark.parametrize("text", ["perc99", "perc80:expressing", "perc80:others", "decile+5", "random", "fixed:3"])
+def test_backed_files_give_what_memory_gives(tmp_path: Path, container: str, text: str) -> None:
     memory = example(CONTAINERS[container])
     path = tmp_path / "cells.h5ad"
     memory.write_h5ad(path)
@@ -171,6 +185,31 @@ def test_half_precision_grows_rather_than_overflow() -> None:
     changed = modify(adata, ["gene1"], "positive_aberrant", groupby="kind", target="b")
     assert changed.X.dtype == np.float64
     assert np.isfinite(changed.X).all()
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(1e39, np.float64), (-1e39, np.float64), (3e38, np.float32), (0.1, np.float32)]
+)
+def test_a_value_above_single_precision_makes_cells_double(value: float, dtype: type, sparse: bool) -> None:
+    adata = example(CONTAINERS["csr float32" if sparse else "float32"])
+    changed = modify(adata, ["gene1"], Fixed(value), groupby="kind", target="b")
+    assert changed.X.dtype == dtype
+    new = dense(changed.X)[(adata.obs["kind"] == "b").to_numpy(), 1]
+    np.testing.assert_array_equal(new, np.full(len(new), value, dtype=dtype))
+    others = [gene for gene in range(adata.n_vars) if gene != 1]
+    np.testing.assert_array_equal(dense(changed.X)[:, others], dense(adata.X)[:, others])
+
+
+def test_a_flip_above_single_precision_is_applied_and_verified() -> None:
+    def label(X: np.ndarray) -> np.ndarray:
+        return np.where(X[:, 1] > 1e38, "flipped", "b")
+
+    adata = example(CONTAINERS["float32"])
+    result = adv.attacks.SingleGene("fixed:1e39")(adata, adv.classifiers.wrap(label), groupby="kind", target="b")
+    assert result.genes == ["gene1"]
+    assert result.verify(adata, label)
+    assert np.isfinite(result.apply(adata).X).all()
 
 
 # --- properties ----------------------------------------------------------------------------------------------------
@@ -267,7 +306,7 @@ def test_draws_depend_on_seed_gene_and_cell_names_only(text: str) -> None:
     assert not np.array_equal(first["gene1"], first["gene6"])
 
 
-def test_dropout_rates() -> None:
+def test_dropout_keeps_its_rate() -> None:
     adata = example()
     adata.X = np.full(adata.shape, 5.0)
     inside = adata.obs["kind"] == "b"

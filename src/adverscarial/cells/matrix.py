@@ -8,21 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 
+from adverscarial._types import Ints, Matrix
 from adverscarial.errors import DataError, did_you_mean, some
+
+if TYPE_CHECKING:
+    import h5py
+    import zarr
 
 _VALUES_PER_READ = 2**23  # of a file, at a time
 _SMALL_FILE = 2**25  # bytes; a smaller matrix is read into memory once
 _NEAR = 32  # cells nearer to each other than this are read in one go: a read costs as much as some cells
 
 
-def layer_of(adata: AnnData, layer: str | None) -> Any:
+def layer_of(adata: AnnData, layer: str | None) -> Matrix:
     """Return ``adata.X``, or the layer of that name.
 
     Raises
@@ -31,19 +36,35 @@ def layer_of(adata: AnnData, layer: str | None) -> Any:
         If there is no such layer, or ``X`` is empty.
     """
     if layer is not None:
-        if layer not in adata.layers:
-            known = list(adata.layers)
+        if layer not in layers_of(adata):
+            known = list(layers_of(adata))
             have = f"There are: {some(known)}." if known else "There are none."
             raise DataError(f"There is no layer '{layer}'.{did_you_mean(layer, known)} {have} Leave it out to use X.")
         return adata.layers[layer]
     if adata.X is None:
-        raise DataError(f"adata.X is empty. Choose one of its layers with layer=: {some(adata.layers)}.")
+        raise DataError(f"adata.X is empty. {_elsewhere(adata)}")
     return adata.X
+
+
+def _elsewhere(adata: AnnData) -> str:
+    """Say where values are, if not in X."""
+    places = []
+    if layers := layers_of(adata):
+        places.append(f"choose one of its layers with layer=: {some(layers)}")
+    if adata.raw is not None:
+        places.append("take the values of raw: adata = adata.raw.to_adata()")
+    text = "; or ".join(places) or "there are no layers and no raw either: read the data again, with values"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def layers_of(adata: AnnData) -> dict[str, Matrix]:
+    """Return the named layers; anndata 0.13 counts ``X`` among the layers, under the key None."""
+    return {name: adata.layers[name] for name in adata.layers if name is not None}
 
 
 def copy_of(adata: AnnData) -> AnnData:
     """Return a copy in memory, also of data whose matrices lie in a file."""
-    held = [X for X in (adata.X, *adata.layers.values()) if X is not None]
+    held = [X for X in (adata.X, *layers_of(adata).values()) if X is not None]
     on_disk = adata.isbacked or not all(hasattr(X, "copy") for X in held)
     return adata.to_memory(copy=True) if on_disk else adata.copy()
 
@@ -56,8 +77,13 @@ def cells_of(adata: AnnData, rows: np.ndarray) -> AnnData:
     part = adata[rows]
     if not adata.isbacked:
         return part.copy()
-    layers = {name: part.layers[name].copy() for name in part.layers}
+    layers = {name: layer.copy() for name, layer in layers_of(part).items()}
     return AnnData(CellMatrix(adata.X).part(rows), obs=part.obs.copy(), var=part.var.copy(), layers=layers)
+
+
+def is_sparse(X: object) -> TypeGuard[sp.csr_array]:
+    """Return whether a matrix is one of scipy's sparse ones, in whatever form."""
+    return bool(sp.issparse(X))
 
 
 class CellMatrix:
@@ -71,7 +97,7 @@ class CellMatrix:
         one is read through, piece by piece.
     """
 
-    def __init__(self, X: Any) -> None:
+    def __init__(self, X: Matrix) -> None:
         self.X = X
         self.shape: tuple[int, int] = (int(X.shape[0]), int(X.shape[1]))
         self._csc: sp.csc_array | None = None
@@ -87,6 +113,12 @@ class CellMatrix:
         return isinstance(self.X, CSRDataset | CSCDataset)
 
     @property
+    def _group(self) -> h5py.Group | zarr.Group:
+        """Where the parts of a sparse matrix lie in its file."""
+        assert isinstance(self.X, CSRDataset | CSCDataset)
+        return self.X.group
+
+    @property
     def gene_by_gene(self) -> bool:
         """Whether a file holds whole genes, one after the other."""
         return isinstance(self.X, CSCDataset)
@@ -95,8 +127,8 @@ class CellMatrix:
     def stored(self) -> int:
         """Number of values that are written down."""
         if self._sparse_file:
-            return int(self.X.group["data"].shape[0])
-        return int(self.X.nnz) if self.sparse else self.shape[0] * self.shape[1]
+            return int(self._group["data"].shape[0])
+        return int(self.X.nnz) if is_sparse(self.X) else self.shape[0] * self.shape[1]
 
     @property
     def large_file(self) -> bool:
@@ -111,16 +143,16 @@ class CellMatrix:
         kind = np.dtype(self.X.dtype)
         return kind if kind == np.float32 else np.dtype(np.float64)
 
-    def _dense(self, part: Any) -> np.ndarray:
+    def _dense(self, part: Matrix) -> np.ndarray:
         part = part.compute() if hasattr(part, "compute") else part
-        part = part.toarray() if sp.issparse(part) else np.asarray(part)
+        part = part.toarray() if is_sparse(part) else np.asarray(part)
         return np.ascontiguousarray(part, dtype=self.dtype)
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         """Return the cells at the sorted positions `index`, dense, shape (len(index), genes)."""
         return self._dense(self.part(index))
 
-    def part(self, index: np.ndarray) -> Any:
+    def part(self, index: np.ndarray) -> Matrix:
         """Return the cells at the sorted positions `index` as they are held: sparse stays sparse."""
         index = np.asarray(index)
         if not self._sparse_file or not len(index):
@@ -137,13 +169,13 @@ class CellMatrix:
         """Where in a file each cell starts (or each gene, where it is held so)."""
         if self._sparse_file:
             with _in_words():
-                bounds = np.asarray(self.X.group["indptr"][:], dtype=np.int64)
+                bounds = np.asarray(self._group["indptr"][:], dtype=np.int64)
                 if len(bounds) != self.shape[self.gene_by_gene] + 1 or bounds[0] or (np.diff(bounds) < 0).any():
                     raise ValueError("'indptr' is not where each row starts")
             return bounds
         return np.arange(self.shape[0] + 1) * self.shape[1]
 
-    def _read(self, start: int, stop: int) -> Any:
+    def _read(self, start: int, stop: int) -> Matrix:
         """Return some cells of a sparse file (or some genes, where it is held so).
 
         anndata's own slices cost milliseconds each where there are millions of cells. The indices are checked: wrong
@@ -154,12 +186,12 @@ class CellMatrix:
             form, shape = sp.csc_matrix, (self.shape[0], stop - start)
         first, last = self._bounds[start], self._bounds[stop]
         with _in_words():
-            data, indices = (self.X.group[name][first:last] for name in ("data", "indices"))
+            data, indices = (self._group[name][first:last] for name in ("data", "indices"))
             piece = form((data, indices, self._bounds[start : stop + 1] - first), shape=shape)
             piece.check_format(full_check=True)
         return piece
 
-    def _held(self, where: Any) -> Any:
+    def _held(self, where: Ints | slice | tuple[slice, Ints]) -> Matrix:
         """Return a part as it is held."""
         if self.sparse or isinstance(self.X, np.ndarray) or hasattr(self.X, "compute"):
             return self.X[where]
@@ -169,22 +201,22 @@ class CellMatrix:
     def _gaps(self, index: np.ndarray) -> np.ndarray:
         """Return where to cut sorted positions of cells, so that each part is worth reading in one go."""
         per_cell = max(1.0, self.stored / self.shape[0])
-        block = getattr(self.X.group["data"], "chunks", None) or (1,)  # a chunk is read whole anyway
+        block = getattr(self._group["data"], "chunks", None) or (1,)  # a chunk is read whole anyway
         near = max(_NEAR, block[0] / per_cell)
         piece = index // max(1, int(_VALUES_PER_READ / per_cell))
         return np.flatnonzero((np.diff(index) > near) | (np.diff(piece) > 0)) + 1
 
-    def pieces(self) -> Iterator[tuple[slice, Any]]:
+    def pieces(self) -> Iterator[tuple[slice, Matrix]]:
         """Yield the whole matrix once, in order: some cells at a time, or some genes where it is held gene by gene.
 
-        Each piece comes as it is held, with its place, and holds some million values; it is checked to be finite.
+        Each piece comes as it is held, with its position, and holds some million values; it is checked to be finite.
         """
         bounds, start = self._bounds, 0
         while start < len(bounds) - 1:
             stop = int(np.searchsorted(bounds, bounds[start] + _VALUES_PER_READ, side="right")) - 1
             here = slice(start, max(start + 1, stop))
             piece = self._read(here.start, here.stop) if self._sparse_file else self._dense(self._held(here))
-            _refuse_not_finite(np.asarray(piece.data) if sp.issparse(piece) else piece)
+            _refuse_not_finite(np.asarray(piece.data if is_sparse(piece) else piece))
             yield here, piece
             start = here.stop
 
@@ -209,6 +241,29 @@ class CellMatrix:
         out[:, order] = block
         return out
 
+    def any_negative(self) -> bool:
+        """Return whether a value is below 0; read until the first that is."""
+        return any((values < 0).any() for values in self._stored_values())
+
+    @cached_property
+    def counts(self) -> bool:
+        """Whether it holds counts: whole numbers, none below 0, some above 1; read until the first that is none."""
+        largest = 0.0
+        for values in self._stored_values():
+            if (values < 0).any() or (values.dtype.kind == "f" and (values != np.rint(values)).any()):
+                return False
+            largest = max(largest, float(values.max(initial=0)))
+        return largest > 1
+
+    def _stored_values(self) -> Iterator[np.ndarray]:
+        """Yield all values that are written down, some at a time, in whatever order."""
+        held = self.X.data if sp.issparse(self.X) else self.X
+        if isinstance(held, np.ndarray):
+            step = max(1, _VALUES_PER_READ // max(1, held[:1].size))
+            yield from (held[start : start + step] for start in range(0, len(held), step))
+        else:
+            yield from (np.asarray(piece.data if is_sparse(piece) else piece) for _, piece in self.pieces())
+
     def csc(self) -> sp.csc_array:
         """Return the sparse matrix column by column, in canonical form; made once."""
         if self._csc is None:
@@ -228,13 +283,13 @@ class CellMatrix:
         A matrix in memory is looked through here, once; columns of a file are when they are read.
         """
         if not self._checked and (sp.issparse(self.X) or isinstance(self.X, np.ndarray)):
-            _refuse_not_finite(self.X.data if sp.issparse(self.X) else self.X, lambda: self._first_bad(adata))
+            _refuse_not_finite(np.asarray(self.X.data if is_sparse(self.X) else self.X), lambda: self._first_bad(adata))
             self._checked = True
 
     def _first_bad(self, adata: AnnData | None) -> str:
         if adata is None:
             return ""
-        if sp.issparse(self.X):
+        if is_sparse(self.X):
             entries = self.X.tocoo()
             bad = ~np.isfinite(entries.data)
             cells, genes = entries.row[bad], entries.col[bad]
@@ -270,13 +325,14 @@ def _refuse_not_finite(values: np.ndarray, where: Callable[[], str] = str) -> No
         )
 
 
-def replace(X: Any, rows: np.ndarray, columns: np.ndarray, block: np.ndarray) -> Any:
+def replace(X: Matrix, rows: np.ndarray, columns: np.ndarray, block: np.ndarray) -> Matrix:
     """Return a copy of `X` with ``block`` at `rows` x `columns`; sparse stays sparse, files come into memory.
 
-    Integers stay integers when their type can hold every new value, else they become float64; float32 stays float32.
+    The number type stays when it can hold every new value; else it becomes float64. float32 may round a new value, but
+    a finite one never becomes infinite.
     """
-    if sp.issparse(X) or isinstance(X, CSRDataset | CSCDataset):
-        X = X if sp.issparse(X) else X.to_memory()
+    X = X.to_memory() if isinstance(X, CSRDataset | CSCDataset) else X
+    if is_sparse(X):
         dtype = _wide_enough(X.dtype, block)
         changed = X.tocsr()[rows].toarray().astype(dtype)
         changed[:, columns] = block
@@ -294,8 +350,12 @@ def replace(X: Any, rows: np.ndarray, columns: np.ndarray, block: np.ndarray) ->
 
 
 def _wide_enough(dtype: np.dtype, block: np.ndarray) -> np.dtype:
-    if block.size == 0 or dtype in (np.float32, np.float64):
+    if block.size == 0 or dtype == np.float64:
         return dtype
+    if dtype == np.float32:
+        with np.errstate(over="ignore"):
+            held = np.isfinite(block.astype(np.float32)) | ~np.isfinite(block)
+        return dtype if held.all() else np.dtype(np.float64)
     if dtype.kind in "iu" and np.all(block == np.rint(block)):
         info = np.iinfo(dtype)
         if block.min() >= info.min and block.max() < float(info.max) + 1:

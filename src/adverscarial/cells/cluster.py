@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._docs import documented
+from adverscarial._types import Floats, Ints, Matrix
+from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, replace
+from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
-from adverscarial.statistics import GeneStatistics
 
 
+@documented
 class Cluster:
     """The cells of one cluster, beside per-gene statistics of the whole data set.
 
@@ -28,20 +32,22 @@ class Cluster:
         Column of ``adata.obs`` that names each cell's cluster.
     target
         The cluster to attack.
-    layer
-        Layer to attack; ``X`` when left out.
+    %(layer_attacked)s
     seed
         Start of every random draw about this cluster.
-    statistics
-        Statistics of the same layer, when they are at hand already.
+    %(statistics)s
 
     Attributes
     ----------
+    adata
+        The data set.
     X
         The cluster's values, dense, shape (cells of the cluster, genes of the data set); made when first asked for.
         Ask :meth:`values` for some genes only, where they are enough: sparse data then stay sparse.
     rows
         Positions of the cluster's cells in `adata`.
+    cells, all_cells
+        Names of the cluster's cells, and of all cells of the data set.
 
     Raises
     ------
@@ -65,29 +71,17 @@ class Cluster:
         if not isinstance(seed, int | np.integer) or seed < 0:
             raise ParameterError(f"seed must be a whole number and not negative, got {seed!r}.")
         check_genes(adata)
+        self.adata = adata
         self.labels = cluster_labels(adata, groupby)
         self.names = cluster_names(self.labels)
         self.groupby, self.target, self.layer, self.seed = groupby, str(target), layer, seed
-        if self.target not in self.names:
-            if isinstance(adata.obs[groupby].dtype, pd.CategoricalDtype) and self.target in map(
-                str, adata.obs[groupby].cat.categories
-            ):
-                raise DataError(f"Cluster '{target}' of obs['{groupby}'] is empty: no cell carries that name.")
-            raise DataError(
-                f"There is no cluster '{target}' in obs['{groupby}'].{did_you_mean(target, self.names)} "
-                f"There are {len(self.names)}: {some(self.names, 12)}."
-            )
-        if len(self.names) == 1:
-            raise DataError(
-                f"obs['{groupby}'] has one cluster only ('{self.target}'). An attack needs other cells to borrow "
-                "values from: choose a column with at least two clusters."
-            )
+        _check_target(adata, groupby, self.target, self.names)
         self.rows = np.flatnonzero(self.labels == self.target)
         matrix = statistics.matrix if statistics is not None else CellMatrix(layer_of(adata, layer))
         matrix.check_finite(adata)
         self.statistics = statistics if statistics is not None else GeneStatistics(matrix)
         self.dtype = matrix.dtype
-        self._cells: Any = (
+        self._cells: Matrix = (
             sp.csc_array(matrix.part(self.rows), dtype=self.dtype) if matrix.sparse else matrix.rows(self.rows)
         )
         if not np.isfinite(self._cells.data if sp.issparse(self._cells) else self._cells).all():
@@ -96,7 +90,8 @@ class Cluster:
             )
         self.genes = pd.Index(adata.var_names.astype(str))
         self.gene_names = np.asarray(self.genes, dtype=str)
-        self.cells = pd.Index(adata.obs_names[self.rows].astype(str))
+        self.all_cells = pd.Index(adata.obs_names.astype(str))
+        self.cells = self.all_cells[self.rows]
         self._draw_order = np.argsort(np.asarray(self.cells), kind="stable")
 
     @property
@@ -107,13 +102,37 @@ class Cluster:
     @cached_property
     def X(self) -> np.ndarray:
         """All values of the cluster, dense."""
-        return self._cells.toarray() if sp.issparse(self._cells) else self._cells
+        return np.asarray(self._cells.toarray() if is_sparse(self._cells) else self._cells)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the data hold counts, in which case what possible modifications and steps write is whole, too."""
+        return self.statistics.matrix.counts
 
     def values(self, genes: np.ndarray) -> np.ndarray:
         """Return the values of some genes (positions), dense, a new array, shape (cells, len(genes))."""
-        return self._cells[:, genes].toarray() if sp.issparse(self._cells) else self._cells[:, genes]
+        picked = self._cells[:, genes]
+        return np.asarray(picked.toarray() if is_sparse(picked) else picked)
 
-    def positions(self, genes: Iterable[object]) -> np.ndarray:
+    def with_values(self, rows: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Self:
+        """Return the same cluster of data with other values; this one stays as it is.
+
+        Parameters
+        ----------
+        rows, genes
+            Positions in the data set, of cells inside or outside the cluster.
+        values
+            Shape (len(rows), len(genes)).
+        """
+        other = copy.copy(self)
+        other.__dict__.pop("X", None)
+        matrix = CellMatrix(replace(self.statistics.matrix.X, rows, genes, values))
+        other.statistics, other.dtype = GeneStatistics(matrix), matrix.dtype
+        part = matrix.part(self.rows)
+        other._cells = sp.csc_array(part, dtype=matrix.dtype) if matrix.sparse else matrix.rows(self.rows)
+        return other
+
+    def positions(self, genes: Iterable[object]) -> Ints:
         """Return the positions of gene names.
 
         Raises
@@ -123,7 +142,7 @@ class Cluster:
         """
         return gene_positions(self.genes, genes)
 
-    def uniform(self, gene: int) -> np.ndarray:
+    def uniform(self, gene: int) -> Floats:
         """Return one draw in [0, 1) per cell for this gene.
 
         It depends on the seed, the gene's name and the cells' names alone: never on their order, on which other
@@ -136,6 +155,23 @@ class Cluster:
     def generator(self, gene: int) -> np.random.Generator:
         """Return the random generator of one gene."""
         return np.random.default_rng([self.seed, zlib.crc32(str(self.genes[gene]).encode())])
+
+
+def _check_target(adata: AnnData, groupby: str, target: str, names: list[str]) -> None:
+    """Raise a DataError when the cluster has no cells, or when there is no other cluster."""
+    if target not in names:
+        column = adata.obs[groupby]
+        if isinstance(column.dtype, pd.CategoricalDtype) and target in map(str, column.cat.categories):
+            raise DataError(f"Cluster '{target}' of obs['{groupby}'] is empty: no cell carries that name.")
+        raise DataError(
+            f"There is no cluster '{target}' in obs['{groupby}'].{did_you_mean(target, names)} "
+            f"There are {len(names)}: {some(names, 12)}."
+        )
+    if len(names) == 1:
+        raise DataError(
+            f"obs['{groupby}'] has one cluster only ('{target}'). An attack needs other cells to borrow "
+            "values from: choose a column with at least two clusters."
+        )
 
 
 def cluster_labels(adata: AnnData, groupby: str) -> np.ndarray:
@@ -151,7 +187,7 @@ def cluster_labels(adata: AnnData, groupby: str) -> np.ndarray:
         have = f"There are: {some(known, 10)}." if known else "There are none."
         raise DataError(f"adata.obs has no column '{groupby}'.{did_you_mean(groupby, known)} {have}")
     column = adata.obs[groupby]
-    labels = column.astype(object).to_numpy(copy=True)
+    labels: np.ndarray = column.astype(object).to_numpy(copy=True)
     missing = column.isna().to_numpy()
     labels[~missing] = [str(label) for label in labels[~missing]]
     labels[missing] = None
@@ -167,7 +203,8 @@ def check_genes(adata: AnnData) -> None:
     """Raise a DataError when gene names repeat, or when it is no AnnData at all."""
     if not isinstance(adata, AnnData):
         raise DataError(
-            f"Expected an AnnData, got a {type(adata).__name__}. Read files with adverscarial.datasets.load()."
+            f"Expected an AnnData, got a {type(adata).__name__}. Read files with adverscarial.datasets.load(), take a "
+            "modality of a MuData with adverscarial.datasets.select()."
         )
     if not adata.var_names.is_unique:
         repeated = adata.var_names[adata.var_names.duplicated()].unique()
@@ -177,7 +214,7 @@ def check_genes(adata: AnnData) -> None:
         )
 
 
-def gene_positions(known: pd.Index, genes: Iterable[object]) -> np.ndarray:
+def gene_positions(known: pd.Index, genes: Iterable[object]) -> Ints:
     """Return where each of `genes` (names) stands in `known`.
 
     Raises
@@ -186,7 +223,7 @@ def gene_positions(known: pd.Index, genes: Iterable[object]) -> np.ndarray:
         If one is absent, or named twice.
     """
     names = pd.Index([genes] if isinstance(genes, str) else [str(gene) for gene in genes])
-    found = known.get_indexer(names)
+    found: Ints = known.get_indexer(names).astype(np.int64)
     if (found < 0).any():
         absent = names[found < 0]
         raise DataError(
@@ -195,4 +232,31 @@ def gene_positions(known: pd.Index, genes: Iterable[object]) -> np.ndarray:
         )
     if not names.is_unique:
         raise DataError(f"Genes are named more than once: {some(names[names.duplicated()].unique())}.")
-    return found.astype(np.int64)
+    return found
+
+
+def masked_genes(adata: AnnData, mask_var: str | Sequence[bool] | np.ndarray) -> list[str]:
+    """Return the names of the genes that a mask keeps: a column of ``var``, or one bool per gene, as in scanpy.
+
+    Raises
+    ------
+    DataError
+        If there is no such column, or it holds something else than yes and no.
+    ParameterError
+        If an array has another length, or nothing is kept.
+    """
+    if isinstance(mask_var, str):
+        if mask_var not in adata.var:
+            known = list(adata.var.columns)
+            raise DataError(
+                f"adata.var has no column '{mask_var}'.{did_you_mean(mask_var, known)} There are: {some(known, 10)}."
+            )
+        mask, what = adata.var[mask_var].to_numpy(), f"var['{mask_var}']"
+    else:
+        mask, what = np.asarray(mask_var), "mask_var"
+    if mask.dtype != bool:
+        raise DataError(f"{what} holds {mask.dtype} values; a mask of genes is True or False for each.")
+    if mask.shape != (adata.n_vars,) or not mask.any():
+        kept = f"{what} keeps {int(mask.sum()):,} of {mask.size:,} genes"
+        raise ParameterError(f"{kept}; expected some of the {adata.n_vars:,} genes of the data.")
+    return [str(gene) for gene in adata.var_names[mask]]

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adverscarial._matrix import CellMatrix
+from adverscarial.cells.matrix import CellMatrix
+from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError
-from adverscarial.statistics import GeneStatistics
 
 # few distinct values, so that ties, zeros and constant genes are common
 TIED = st.sampled_from([0.0, 0.0, 0.0, -1.5, -1.0, 1.0, 2.0, 2.5])
@@ -104,6 +104,40 @@ def test_nan_is_refused_wherever_it_stands(form: str, place: int) -> None:
         GeneStatistics(FORMS[form](X)).shifted(np.arange(3), X[1:2], 5)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=60, deadline=None)
+@given(X=matrices(), q=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 0.99, 1.0])))
+def test_quantile_of_the_cells_that_express_a_gene(form: str, X: np.ndarray, q: float) -> None:
+    got = GeneStatistics(FORMS[form](X)).quantile_expressing(np.arange(X.shape[1])[::-1], q)[::-1]
+    for column, value in zip(X.T, got, strict=True):
+        expressing = column[column > min(column.min(), 0)]
+        assert value == (np.quantile(expressing, q) if len(expressing) else column[0])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=60, deadline=None)
+@given(X=matrices(), q=st.floats(0, 1), data=st.data())
+def test_quantile_without_some_cells(form: str, X: np.ndarray, q: float, data: st.DataObject) -> None:
+    X = np.concatenate([X, X[:1]])  # so that a cell is left
+    left_out = np.array(data.draw(st.lists(st.booleans(), min_size=len(X), max_size=len(X))))
+    left_out[0] = False
+    genes = np.arange(X.shape[1])[::-1]
+    got = GeneStatistics(FORMS[form](X)).quantile_without(genes, q, X[left_out][:, genes])
+    np.testing.assert_array_equal(got, np.quantile(X[~left_out][:, genes], q, axis=0))
+
+
+def test_quantiles_of_some_cells_refuse_nan_and_are_kept() -> None:
+    X = np.array([[0.0, np.nan], [1.0, 2.0], [3.0, 5.0]])
+    statistics = GeneStatistics(X)
+    for _ in range(2):  # computed, then known
+        assert statistics.quantile_expressing(np.array([0]), 0.5).tolist() == [2.0]
+    assert statistics.quantile(np.array([0]), 0.5).tolist() == [1.0]
+    with pytest.raises(DataError, match="NaN"):
+        statistics.quantile_expressing(np.arange(2), 0.5)
+    with pytest.raises(DataError, match="NaN"):
+        statistics.quantile_without(np.arange(2), 0.5, X[1:2])
+
+
 def shifted_by_hand(column: np.ndarray, value: float, steps: int) -> float:
     """The definition, word for word: rank = values strictly below, plus one; clamped to minimum and maximum."""
     rank = 1 + sum(1 for other in column if other < value)
@@ -137,7 +171,7 @@ def test_values_that_the_data_do_not_hold_can_be_shifted(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_extremes(form: str) -> None:
+def test_minima_and_maxima_are_those_of_numpy(form: str) -> None:
     rng = np.random.default_rng(0)
     X = np.round(rng.normal(0, 2, (40, 7)) * (rng.random((40, 7)) < 0.4), 1)
     X[:, 2], X[:, 3], X[:, 4] = 0, -2.5, -np.abs(X[:, 4]) - 1
@@ -176,7 +210,7 @@ def test_the_matrix_is_only_read(form: str) -> None:
         np.testing.assert_array_equal(part, kept)
 
 
-def test_no_cells() -> None:
+def test_data_without_cells_are_refused() -> None:
     with pytest.raises(DataError, match="The data set has no cells"):
         GeneStatistics(np.empty((0, 3)))
 
@@ -186,6 +220,6 @@ def test_a_matrix_at_hand_is_used_as_it_is() -> None:
     assert GeneStatistics(matrix).matrix is matrix
 
 
-def test_whole_genes() -> None:
+def test_genes_are_returned_in_the_order_asked_for() -> None:
     X = np.arange(12.0).reshape(4, 3)
     np.testing.assert_array_equal(GeneStatistics(sp.csr_matrix(X)).columns(np.array([2, 0])), X[:, [2, 0]])

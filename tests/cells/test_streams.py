@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import adverscarial as adv
-from adverscarial import _matrix, _source
-from adverscarial._matrix import CellMatrix
+from adverscarial.cells import matrix as matrices
+from adverscarial.cells import source
+from adverscarial.cells.matrix import CellMatrix
+from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, StorageError
-from adverscarial.statistics import GeneStatistics
 
 FORMS: dict[str, Callable[[np.ndarray], Any]] = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": np.array}
 GENES = np.array([4, 0, 2])
@@ -31,8 +32,8 @@ GENES = np.array([4, 0, 2])
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file is too large for memory, and is read a few values at a time."""
-    monkeypatch.setattr(_matrix, "_SMALL_FILE", 0)
-    monkeypatch.setattr(_matrix, "_VALUES_PER_READ", 7)
+    monkeypatch.setattr(matrices, "_SMALL_FILE", 0)
+    monkeypatch.setattr(matrices, "_VALUES_PER_READ", 7)
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,12 @@ def all_of(statistics: GeneStatistics, X: np.ndarray) -> None:
     for q in (0.0, 0.01, 0.33, 0.5, 0.99, 1.0):
         expected = np.quantile(X.astype(np.float64), q, axis=0)
         np.testing.assert_array_equal(statistics.quantile(genes[::-1], q), expected[::-1])
+        half = len(X) // 2
+        without = statistics.quantile_without(genes[::-1], q, X[:half, ::-1])
+        np.testing.assert_array_equal(without, np.quantile(X[half:].astype(np.float64), q, axis=0)[::-1])
+        for gene, value in zip(X.T.astype(np.float64), statistics.quantile_expressing(genes, q), strict=True):
+            expressing = gene[gene > min(0, gene.min())]
+            assert value == (np.quantile(expressing, q) if len(expressing) else gene[0])
     np.testing.assert_array_equal(statistics.minimum(genes), X.min(axis=0))
     np.testing.assert_array_equal(statistics.maximum(genes), X.max(axis=0))
     assert statistics.maximum_of_all() == X.max()
@@ -135,13 +142,15 @@ TIED = st.sampled_from([0.0, 0.0, 0.0, -1.5, 1.0, 2.5])
     form=st.sampled_from(list(FORMS)),
     at_a_time=st.integers(1, 40),
 )
-def test_any_matrix(tmp_path_factory: pytest.TempPathFactory, X: np.ndarray, form: str, at_a_time: int) -> None:
+def test_any_matrix_is_read_as_it_is_in_memory(
+    tmp_path_factory: pytest.TempPathFactory, X: np.ndarray, form: str, at_a_time: int
+) -> None:
     path = written(tmp_path_factory.mktemp("any") / "x.h5ad", FORMS[form](X))
-    before, _matrix._VALUES_PER_READ = _matrix._VALUES_PER_READ, at_a_time
+    before, matrices._VALUES_PER_READ = matrices._VALUES_PER_READ, at_a_time
     try:
         all_of(GeneStatistics(opened(path)), X)
     finally:
-        _matrix._VALUES_PER_READ = before
+        matrices._VALUES_PER_READ = before
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float64, np.uint8])
@@ -165,7 +174,7 @@ def test_values_written_twice_and_zeros_written_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_numbers_only(tmp_path: Path, form: str) -> None:
+def test_values_that_are_no_numbers_are_named(tmp_path: Path, form: str) -> None:
     X = values()
     X[20, 5] = np.nan  # neither in the gene nor near the cells that are asked for
     path = written(tmp_path / "x.h5ad", FORMS[form](X))
@@ -216,11 +225,11 @@ def test_one_value_changed_in_place_with_the_old_time(tmp_path: Path) -> None:
 
 def test_samples_alone_tell_small_contents_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system's times say nothing."""
-    monkeypatch.setattr(_source, "_files", lambda source: [])
+    monkeypatch.setattr(source, "_files", lambda source: [])
     keys = set()
     for number in range(4):
         X = opened(written(tmp_path / "x.h5ad", sp.csr_matrix(values(number))))
-        keys.add(_source.content_key(X, _source.source_of(X)))
+        keys.add(source.content_key(X, source.source_of(X)))
         X.group.file.close()
     assert len(keys) == 4
 
@@ -236,8 +245,8 @@ def test_another_file_under_a_kept_name(tmp_path: Path) -> None:
 
 def test_layers_are_kept_apart(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5ad", "w") as file:
-        for name, seed in (("X", 0), ("layers/counts", 1)):
-            write_elem(file, name, sp.csr_matrix(values(seed)))
+        write_elem(file, "X", sp.csr_matrix(values(0)))
+        write_elem(file.create_group("layers"), "counts", sp.csr_matrix(values(1)))
     with h5py.File(tmp_path / "x.h5ad", "r") as file:
         for _ in range(2):
             all_of(GeneStatistics(sparse_dataset(file["X"])), values(0))
@@ -308,7 +317,7 @@ def test_where_it_is_kept_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     else:
         monkeypatch.delenv("ADVERSCARIAL_CACHE", raising=False)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
-        monkeypatch.setattr(_source.os, "access", lambda folder, mode: False)  # root may write anywhere
+        monkeypatch.setattr(source.os, "access", lambda folder, mode: False)  # root may write anywhere
     for _ in range(2):
         all_of(GeneStatistics(opened(path)), values())
     assert [entry.name for entry in path.parent.iterdir()] == ["x.h5ad"]
@@ -317,7 +326,9 @@ def test_where_it_is_kept_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_full_disk_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "x.h5ad", sp.csr_matrix(values()))
-    monkeypatch.setattr("adverscarial._stream.shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 0))
+    monkeypatch.setattr(
+        "adverscarial.cells.streams.shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 0)
+    )
     with pytest.raises(StorageError, match=r"needs about .* GB in .* ADVERSCARIAL_CACHE"):
         GeneStatistics(opened(path)).quantile(GENES, 0.5)
     assert kept(tmp_path) == []
@@ -327,7 +338,7 @@ def test_an_attack_on_a_file_is_the_attack_in_memory(file: Path, monkeypatch: py
     """Every modification, and both searches that a forest answers; rows and genes are read a few at a time."""
     cells = adv.datasets.embedded()
     model = adv.classifiers.RandomForest(20, seed=0).fit(cells, "cell_type")
-    monkeypatch.setattr(_matrix, "_VALUES_PER_READ", 20_000)
+    monkeypatch.setattr(matrices, "_VALUES_PER_READ", 20_000)
     form = sp.csr_matrix if sp.issparse(CellMatrix(opened(file)).part(np.array([0]))) else np.array
     cells.X = form(cells.X.toarray())
     path = file.parent / f"cells{file.suffix}"

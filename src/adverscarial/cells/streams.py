@@ -1,8 +1,9 @@
 """The sorted genes of a file too large for memory: the file is read once, the answer is kept beside it.
 
-One pass writes each piece's values to a temporary file, ordered by gene. Then genes are taken some at a time: each
-piece has them in one stretch, so they are gathered, sorted and written as :class:`~adverscarial._runs.Runs`. Memory
-holds some million values at any time, whatever the size of the file.
+One pass writes each piece's values to a temporary file, ordered by gene. Then some genes at a time are taken: each
+piece has them in one stretch, so they are gathered, sorted and written as
+:class:`~adverscarial.cells.distinct.DistinctValues`. Memory holds some million values at any time, whatever the size
+of the file.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, BinaryIO
 
 import h5py
 import numpy as np
 import scipy.sparse as sp
 
-from adverscarial import _matrix, _store
-from adverscarial._matrix import CellMatrix
+from adverscarial import _store
 from adverscarial._progress import track
-from adverscarial._runs import Runs, runs_of
-from adverscarial._source import Source, cache_path, content_key, source_of
+from adverscarial._types import Ints, Matrix
+from adverscarial.cells import matrix as matrices
+from adverscarial.cells.distinct import DistinctValues, distinct_values
+from adverscarial.cells.matrix import CellMatrix
+from adverscarial.cells.source import Source, cache_path, content_key, source_of
 from adverscarial.errors import StorageError
 
 logger = logging.getLogger(__name__)
@@ -31,32 +34,32 @@ _FORMAT = 2
 _ENDING = "sorted-genes.h5"
 
 
-class FileRuns:
-    """Runs of all genes of a file; computed when first asked for, read block by block.
+class SortedFile:
+    """The distinct values of all genes of a file; computed when first asked for, read block by block.
 
-    What is kept is checked: it belongs to this very content of the file (:func:`~adverscarial._source.content_key`),
-    and every block carries a checksum. If not, it is computed anew.
+    What is kept is checked: it belongs to this very content of the file
+    (:func:`~adverscarial.cells.source.content_key`), and every block carries a checksum. If not, it is computed anew.
     """
 
     def __init__(self, matrix: CellMatrix) -> None:
         self.matrix = matrix
         self._kept = Path()
-        self._temporary: Any = None
-        self._starts: np.ndarray | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._starts: Ints | None = None
 
-    def blocks(self, genes: np.ndarray) -> Iterator[tuple[slice, Runs]]:
-        """Yield runs of some of `genes` at a time, and which of them they are; a gene is never cut."""
+    def blocks(self, genes: np.ndarray) -> Iterator[tuple[slice, DistinctValues]]:
+        """Yield distinct values of some of `genes` at a time, and which of `genes` they are of; a gene is never cut."""
         starts = self._open()
         ends = np.cumsum(starts[genes + 1] - starts[genes])
         first = 0
         while first < len(genes):
             before = ends[first - 1] if first else 0
-            last = max(first + 1, int(np.searchsorted(ends, before + _matrix._VALUES_PER_READ, side="right")))
+            last = max(first + 1, int(np.searchsorted(ends, before + matrices._VALUES_PER_READ, side="right")))
             yield slice(first, last), self._read(genes[first:last])
             first = last
 
-    def _open(self) -> np.ndarray:
-        """Return where each gene starts, once the runs are there."""
+    def _open(self) -> Ints:
+        """Return where each gene starts, once the values are there."""
         if self._starts is None:
             source = source_of(self.matrix.X)
             key = "" if source is None else content_key(self.matrix.X, source)
@@ -75,14 +78,14 @@ class FileRuns:
         self._temporary = tempfile.TemporaryDirectory(prefix="adverscarial-")
         return Path(self._temporary.name) / _ENDING
 
-    def _compute(self, source: Source | None, key: str) -> np.ndarray:
+    def _compute(self, source: Source | None, key: str) -> Ints:
         _store.write_atomically(self._kept, lambda file: _write(file, self.matrix, key, self._kept.parent))
         if source is not None and content_key(self.matrix.X, source) != key:
             self._kept.unlink(missing_ok=True)
             raise StorageError(f"'{source.path}' was changed while it was read. Let its writer finish, and try again.")
         return _starts(self._kept, key, self.matrix.shape[1])
 
-    def _read(self, genes: np.ndarray) -> Runs:
+    def _read(self, genes: np.ndarray) -> DistinctValues:
         for attempt in range(2):
             starts = self._open()
             try:
@@ -96,51 +99,51 @@ class FileRuns:
         raise AssertionError
 
 
-def _starts(path: Path, key: str, n_genes: int) -> np.ndarray:
+def _starts(path: Path, key: str, n_genes: int) -> Ints:
     """Return where each gene starts in a kept file; a ValueError if it is of another content."""
     with h5py.File(path, "r") as file:
         if file.attrs["format"] != _FORMAT or file.attrs["key"] != key.encode():
             raise ValueError("its key is another")
-        starts = file["starts"][:]
+        starts: Ints = file["starts"][:]
         if len(starts) != n_genes + 1 or not starts[-1] == len(file["values"]) == len(file["ends"]):
             raise ValueError("its parts do not fit each other")
     return starts
 
 
-def _read(path: Path, starts: np.ndarray, genes: np.ndarray) -> Runs:
+def _read(path: Path, starts: np.ndarray, genes: np.ndarray) -> DistinctValues:
     stretches = np.split(genes, np.flatnonzero(np.diff(genes) != 1) + 1)
     with h5py.File(path, "r") as file:
         parts = [slice(starts[genes[0]], starts[genes[-1] + 1]) for genes in stretches]
         values = np.concatenate([file["values"][part] for part in parts])
         ends = np.concatenate([file["ends"][part] for part in parts]).astype(np.int64)
-    return Runs(np.concatenate([[0], np.cumsum(starts[genes + 1] - starts[genes])]), values, ends)
+    return DistinctValues(np.concatenate([[0], np.cumsum(starts[genes + 1] - starts[genes])]), values, ends)
 
 
 def _write(file: BinaryIO, matrix: CellMatrix, key: str, folder: Path) -> None:
-    """Write the runs of all genes, in order."""
+    """Write the distinct values of all genes, in order."""
     starts = [np.zeros(1, dtype=np.int64)]
     # checksums: of the values by fletcher32, of everything else by the latest file format
     with h5py.File(file, "w", libver="latest") as out:
         settings = {"shape": (0,), "maxshape": (None,), "chunks": (2**16,), "fletcher32": True}
         values = out.create_dataset("values", dtype=matrix.dtype, **settings)
         ends = out.create_dataset("ends", dtype=np.uint32 if matrix.shape[0] < 2**32 else np.int64, **settings)
-        for runs in _runs_by_gene(matrix, folder):
-            for kept, part in ((values, runs.values), (ends, runs.ends)):
+        for found in _sorted_genes(matrix, folder):
+            for kept, part in ((values, found.values), (ends, found.counts)):
                 kept.resize((len(kept) + len(part),))
                 kept[len(kept) - len(part) :] = part
-            starts.append(runs.starts[1:] + starts[-1][-1])
+            starts.append(found.starts[1:] + starts[-1][-1])
         out.create_dataset("starts", data=np.concatenate(starts), fletcher32=True)
         # a text of any length would lie in a heap, which has no checksum: damaged, it lets HDF5 run in circles
         out.attrs.update(format=_FORMAT, key=np.bytes_(key))
 
 
-def _runs_by_gene(matrix: CellMatrix, folder: Path) -> Iterator[Runs]:
-    """Yield the runs of all genes in order, some genes at a time."""
-    pieces = track(matrix.pieces(), "Reading the file", -(-matrix.stored // _matrix._VALUES_PER_READ))
+def _sorted_genes(matrix: CellMatrix, folder: Path) -> Iterator[DistinctValues]:
+    """Yield the distinct values of all genes in order, some genes at a time."""
+    pieces = track(matrix.pieces(), "Reading the file", -(-matrix.stored // matrices._VALUES_PER_READ))
     if matrix.gene_by_gene:
         for _, piece in pieces:
             genes = _by_gene(piece, matrix.dtype)
-            yield runs_of(genes.indptr.astype(np.int64), genes.data, matrix.shape[0])
+            yield distinct_values(genes.indptr.astype(np.int64), genes.data, matrix.shape[0])
         return
     _check_space(folder, matrix.stored * matrix.dtype.itemsize)
     with tempfile.TemporaryFile(
@@ -155,7 +158,7 @@ def _runs_by_gene(matrix: CellMatrix, folder: Path) -> Iterator[Runs]:
         yield from _merged(spill, np.array(starts), matrix)
 
 
-def _by_gene(piece: Any, dtype: np.dtype) -> sp.csc_array:
+def _by_gene(piece: Matrix, dtype: np.dtype) -> sp.csc_array:
     genes = sp.csc_array(piece, dtype=dtype)
     if not genes.has_canonical_format:
         genes = genes.copy()
@@ -172,15 +175,18 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _merged(spill: Any, starts: np.ndarray, matrix: CellMatrix) -> Iterator[Runs]:
-    """Yield runs from what the pieces wrote; `starts` says where each gene starts in each, (pieces, genes + 1)."""
+def _merged(spill: IO[bytes], starts: np.ndarray, matrix: CellMatrix) -> Iterator[DistinctValues]:
+    """Yield distinct values from what the pieces wrote to `spill`.
+
+    `starts` says where each gene starts in each piece, shape (pieces, genes + 1).
+    """
     offsets = np.concatenate([[0], np.cumsum(starts[:, -1])])
     lengths = np.diff(starts, axis=1)
     ends = np.cumsum(lengths.sum(axis=0))
     first = 0
     while first < len(ends):
         before = ends[first - 1] if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, before + _matrix._VALUES_PER_READ, side="right")))
+        last = max(first + 1, int(np.searchsorted(ends, before + matrices._VALUES_PER_READ, side="right")))
         of_gene = np.concatenate([[0], np.cumsum(lengths[:, first:last].sum(axis=0))])
         gathered = np.empty(of_gene[-1], dtype=matrix.dtype)
         free = of_gene[:-1].copy()
@@ -191,5 +197,5 @@ def _merged(spill: Any, starts: np.ndarray, matrix: CellMatrix) -> Iterator[Runs
             size = lengths[piece, first:last]
             gathered[np.repeat(free - starts[piece, first:last] + starts[piece, first], size) + np.arange(count)] = part
             free += size
-        yield runs_of(of_gene, gathered, matrix.shape[0])
+        yield distinct_values(of_gene, gathered, matrix.shape[0])
         first = last

@@ -14,9 +14,9 @@ from tests.golden_files import read_input, read_json
 
 import adverscarial as adv
 from adverscarial import Aberrant, Custom, Decile, Dropout, Fixed, Modification, Percentile, Random, Thinning, modify
-from adverscarial.cluster import Cluster
+from adverscarial.cells.cluster import Cluster
 from adverscarial.errors import DataError, ParameterError
-from adverscarial.modifications import SHORT_STRINGS, parse
+from adverscarial.modifications.base import examples, parse
 
 # the four functions that the golden files describe under "meta"
 GOLDEN_FUNCTIONS = {
@@ -217,6 +217,31 @@ def test_unknown_genes_and_targets_and_missing_values_are_errors() -> None:
             modify(adata, ["counts"], text, groupby="cluster", target="A")
 
 
+# --- percentiles over some cells ------------------------------------------------------------------------------------
+
+
+def test_a_rare_gene_is_switched_on_by_the_cells_that_express_it() -> None:
+    """1 cell in 200 expresses g0: its 99th percentile over all cells is 0, which takes it from the cell that does."""
+    X = np.zeros((200, 3))
+    X[0, 0], X[:, 2] = 7, 1
+    X[:40, 1], X[190:, 1] = 9, 2
+    obs = pd.DataFrame({"cluster": ["a"] * 50 + ["b"] * 150}, index=[f"cell{i}" for i in range(200)])
+    adata = AnnData(X, obs=obs, var=pd.DataFrame(index=["g0", "g1", "g2"]))
+    for text, values in {"perc99": [0, 9, 1], "perc99:expressing": [7, 9, 1], "perc99:others": [0, 2, 1]}.items():
+        changed = modify(adata, ["g0", "g1", "g2"], text, groupby="cluster", target="a").X
+        np.testing.assert_array_equal(changed[:50], np.tile(np.array(values), (50, 1)), err_msg=text)
+        np.testing.assert_array_equal(changed[50:], X[50:])
+
+
+def test_what_a_percentile_over_some_cells_means() -> None:
+    assert parse("perc99:expressing").meaning == (
+        "Every cell gets percentile 99 of the gene, taken over the cells of the data set that express it: the gene is "
+        "switched on."
+    )
+    assert "switched off" in parse("perc1:others").meaning
+    assert "switched" not in parse("perc1:expressing").meaning  # it is a low value, but a value of expression
+
+
 # --- thinning ------------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +307,8 @@ def test_thinning_needs_counts(found: float) -> None:
         ("perc1", Percentile(1)),
         ("perc99", Percentile(99)),
         ("perc99.5", Percentile(99.5)),
+        ("perc99:expressing", Percentile(99, over="expressing")),
+        ("perc1:others", Percentile(1, "others")),
         ("decile+5", Decile(5)),
         ("decile-5", Decile(-5)),
         ("decile+1.5", Decile(1.5)),
@@ -309,7 +336,20 @@ def test_strings_there_and_back(text: str, modification: Modification) -> None:
 
 
 def test_every_documented_string_means_itself() -> None:
-    assert [str(parse(text)) for text in SHORT_STRINGS] == list(SHORT_STRINGS)
+    assert [str(parse(text)) for text in examples()] == list(examples())
+
+
+def test_every_modification_is_explained():
+    texts = {name: parse(name).meaning for name in examples()}
+    assert len(set(texts.values())) == len(texts)
+    assert texts["perc99"].endswith("the gene is switched on.")
+    assert "percentile 50" in parse("perc50").meaning
+    assert "switched" not in parse("perc50").meaning
+    assert "by 5 tenths of all cells up" in texts["decile+5"]
+    assert "by 3 tenths of all cells down" in parse("decile-3").meaning
+    assert "minus 100,000 times the largest value of the data set" in texts["negative_aberrant"]
+    assert ": 10,000 times the largest value of the gene" in parse("positive_aberrant:reference").meaning
+    assert "own" in Custom(abs).meaning
 
 
 def test_numpy_numbers_are_written_as_plain_ones() -> None:
@@ -319,7 +359,8 @@ def test_numpy_numbers_are_written_as_plain_ones() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "perc", "perc99x", "perc99:reference", "decile", "decile+", "decile+5:gene", "fixed", "fixed:", "fixed:nan",
+    ["", "perc", "perc99x", "perc99:reference", "perc99:", "perc99:all",
+     "decile", "decile+", "decile+5:gene", "fixed", "fixed:", "fixed:nan",
      "fixed:inf", "dropout", "dropout:half", "thinning", "thinning:all", "random:7",
      "positive_aberrant:5", "positive_aberrant:5:cell", "PERC99"],
 )  # fmt: skip
@@ -341,6 +382,7 @@ def test_a_misspelt_string_gets_a_suggestion() -> None:
         (lambda: parse("perc101"), "q must be a number from 0 to 100, got 101"),
         (lambda: Percentile(-1), "q must be a number from 0 to 100, got -1"),
         (lambda: Percentile(float("nan")), "got nan"),
+        (lambda: Percentile(99, "some"), "over must be 'all', 'expressing' or 'others', got 'some'"),  # type: ignore[arg-type]
         (lambda: Percentile("99"), "got '99'"),  # type: ignore[arg-type]
         (lambda: parse("decile+11"), "n must be a number from -10 to 10, got 11"),
         (lambda: parse("dropout:1.5"), "rate must be a number from 0 to 1, got 1.5"),
@@ -353,6 +395,6 @@ def test_a_misspelt_string_gets_a_suggestion() -> None:
         (lambda: Custom(np.abs, scope="row"), "scope must be .* got 'row'"),  # type: ignore[arg-type]
     ],
 )
-def test_impossible_settings(make: Callable[[], Modification], message: str) -> None:
+def test_impossible_settings_are_refused(make: Callable[[], Modification], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         make()

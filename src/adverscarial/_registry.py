@@ -1,0 +1,90 @@
+"""Things that register themselves where they are defined, by name; those of other packages come in by entry points."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import entry_points, packages_distributions
+from typing import Generic, TypeVar
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named things of one kind.
+
+    Parameters
+    ----------
+    group
+        Entry point group under which other packages name theirs, such as ``adverscarial.attacks``. An entry point
+        names a module, or a class in one; loading it is enough, since things register themselves.
+
+    Examples
+    --------
+    >>> colours = Registry[str]("example.colours")
+    >>> colours.add("red", "#f00")
+    >>> colours.find("red"), colours.find("blue")
+    ('#f00', None)
+    """
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self._things: dict[str, T] = {}
+        self._complete = False
+
+    def add(self, name: str, thing: T) -> None:
+        """Register a thing; a later one of the same name replaces it, as when a notebook cell runs again."""
+        self._things[name] = thing
+
+    def known(self) -> list[str]:
+        """Return the names of what is loaded already, without looking for other packages."""
+        return list(self._things)
+
+    def find(self, name: str) -> T | None:
+        """Return the thing of this name, or None; other packages are only loaded when it is not one of ours."""
+        if name not in self._things:
+            self._load_others()
+        return self._things.get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over all names, those of other packages included."""
+        self._load_others()
+        return iter(list(self._things))
+
+    def all(self) -> dict[str, T]:
+        """Return all things by name, those of other packages included."""
+        self._load_others()
+        return dict(self._things)
+
+    def _load_others(self) -> None:
+        if self._complete:
+            return
+        self._complete = True
+        for entry in entry_points(group=self.group):
+            try:
+                entry.load()
+            except Exception:  # another package's fault must not break this one
+                logger.warning("The entry point '%s' of %s could not be loaded.", entry.name, self.group, exc_info=True)
+
+
+def distribution_of(thing: type) -> str:
+    """Return the name under which the package that defines a class can be installed.
+
+    >>> distribution_of(Registry)
+    'adverscarial'
+    """
+    module = thing.__module__.split(".")[0]
+    if module == __name__.split(".")[0]:
+        return module
+    if module not in distributions() and module != "__main__":
+        distributions.cache_clear()  # it may have been installed since
+    return next(iter(distributions().get(module, ())), module)
+
+
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """Return which packages bring each module, by its name; found once, because all that is installed is read."""
+    return packages_distributions()

@@ -1,0 +1,167 @@
+"""Genes as sorted distinct values, each with the number of cells at or below it.
+
+This is all that extremes, quantiles and ranks in the sorted order need, and it is exact. Counts, and logarithms of
+counts, take few distinct values, so it stays small however many cells there are.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from adverscarial._compiled import compiled
+from adverscarial._types import Floats, Ints
+
+
+class DistinctValues(NamedTuple):
+    """The distinct values of some genes, one gene after the other.
+
+    Attributes
+    ----------
+    starts
+        Where each gene starts, and where the last one ends, shape (genes + 1,).
+    values
+        Distinct values of each gene, ascending; zeros that a sparse matrix leaves out are among them.
+    counts
+        How many cells have this value or a smaller one, int64.
+
+    Examples
+    --------
+    >>> distinct_values(np.array([0, 3]), np.array([2.0, -1.0, 2.0]), n_cells=7)
+    DistinctValues(starts=array([0, 3]), values=array([-1.,  0.,  2.]), counts=array([1, 5, 7]))
+    """
+
+    starts: np.ndarray
+    values: np.ndarray
+    counts: np.ndarray
+
+    def pick(self, genes: np.ndarray) -> DistinctValues:
+        """Return the distinct values of the genes at these positions, in this order."""
+        lengths = self.starts[genes + 1] - self.starts[genes]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        picked = np.repeat(self.starts[genes] - starts[:-1], lengths) + np.arange(starts[-1])
+        return DistinctValues(starts, self.values[picked], self.counts[picked])
+
+    def at(self, rank: int | Ints) -> Floats:
+        """Return the value at a rank (from 0) among each gene's sorted cells, shape (genes,).
+
+        One rank for all genes, or one for each.
+        """
+        return _at(self.starts, self.values, self.counts, np.full(len(self.starts) - 1, rank, dtype=np.int64))
+
+    def up_to(self, values: np.ndarray) -> Ints:
+        """Return how many cells have the value given for their gene, or a smaller one, shape (genes,)."""
+        return _up_to(self.starts, self.values, self.counts, values)
+
+    def without(self, values: np.ndarray) -> DistinctValues:
+        """Return the same without some of the cells, whose values are given, shape (these cells, genes).
+
+        A value that no cell has any more stays among the values, with as many cells at or below it as before it.
+        """
+        return DistinctValues(self.starts, self.values, _without(self.starts, self.values, self.counts, values))
+
+    def shifted(self, values: np.ndarray, steps: int) -> Floats:
+        """Return each value moved `steps` ranks along its gene's sorted cells, clamped to the first and the last.
+
+        A value's rank is the number of cells strictly below it; `values` has the shape (any, genes).
+        """
+        return _shifted(self.starts, self.values, self.counts, values, steps)
+
+
+def distinct_values(starts: np.ndarray, values: np.ndarray, n_cells: int) -> DistinctValues:
+    """Return the distinct values of genes from all their values, one gene after the other.
+
+    Within a gene the values come in any order; they are sorted in place. Where a gene has fewer than `n_cells` values,
+    the missing ones count as zeros.
+    """
+    for first, last in pairwise(starts.tolist()):
+        values[first:last].sort()
+    firsts = _count(starts, values, n_cells)
+    found = DistinctValues(firsts, np.empty(firsts[-1], dtype=values.dtype), np.empty(firsts[-1], dtype=np.int64))
+    _fill(starts, values, n_cells, *found)
+    return found
+
+
+@compiled
+def _count(starts: np.ndarray, ordered: np.ndarray, n_cells: int) -> Ints:
+    """Return where the distinct values of each gene will start."""
+    firsts = np.zeros(len(starts), dtype=np.int64)
+    for j in range(len(starts) - 1):
+        distinct = 0
+        zero = starts[j + 1] - starts[j] < n_cells
+        for i in range(starts[j], starts[j + 1]):
+            if ordered[i] == 0.0:
+                zero = True
+            elif i == starts[j] or ordered[i] != ordered[i - 1]:
+                distinct += 1
+        firsts[j + 1] = firsts[j] + distinct + zero
+    return firsts
+
+
+@compiled
+def _fill(
+    starts: np.ndarray, ordered: np.ndarray, n_cells: int, firsts: np.ndarray, values: np.ndarray, counts: np.ndarray
+) -> None:
+    for j in range(len(starts) - 1):
+        at = firsts[j] - 1
+        below = 0
+        zeros = n_cells - (starts[j + 1] - starts[j])  # those not written down
+        for i in range(starts[j], starts[j + 1] + 1):
+            last = i == starts[j + 1]
+            if zeros and (last or ordered[i] >= 0.0):
+                at += 1
+                below += zeros
+                values[at], counts[at], zeros = 0.0, below, 0
+            if last:
+                break
+            if at < firsts[j] or ordered[i] != values[at]:
+                at += 1
+                values[at] = ordered[i]
+            below += 1
+            counts[at] = below
+
+
+@compiled
+def _at(starts: np.ndarray, values: np.ndarray, counts: np.ndarray, ranks: Ints) -> Floats:
+    out = np.empty(len(starts) - 1)
+    for j in range(len(out)):
+        found = np.searchsorted(counts[starts[j] : starts[j + 1]], ranks[j], side="right")
+        out[j] = values[starts[j] + found]
+    return out
+
+
+@compiled
+def _up_to(starts: np.ndarray, values: np.ndarray, counts: np.ndarray, limits: np.ndarray) -> Ints:
+    out = np.zeros(len(starts) - 1, dtype=np.int64)
+    for j in range(len(out)):
+        found = np.searchsorted(values[starts[j] : starts[j + 1]], limits[j], side="right")
+        if found:
+            out[j] = counts[starts[j] + found - 1]
+    return out
+
+
+@compiled
+def _without(starts: np.ndarray, values: np.ndarray, counts: np.ndarray, leaving: np.ndarray) -> np.ndarray:
+    out = counts.copy()
+    for j in range(leaving.shape[1]):
+        own = values[starts[j] : starts[j + 1]]
+        left = np.zeros(len(own), dtype=np.int64)
+        for c in range(len(leaving)):
+            left[np.searchsorted(own, leaving[c, j])] += 1
+        out[starts[j] : starts[j + 1]] -= np.cumsum(left)
+    return out
+
+
+@compiled
+def _shifted(starts: np.ndarray, values: np.ndarray, counts: np.ndarray, moving: np.ndarray, steps: int) -> Floats:
+    out = np.empty(moving.shape)
+    for j in range(moving.shape[1]):
+        own, upto = values[starts[j] : starts[j + 1]], counts[starts[j] : starts[j + 1]]
+        for c in range(len(moving)):
+            found = np.searchsorted(own, moving[c, j])
+            below = upto[found - 1] if found else 0
+            rank = min(max(below + steps, 0), upto[-1] - 1)
+            out[c, j] = own[np.searchsorted(upto, rank, side="right")]
+    return out

@@ -1,0 +1,214 @@
+"""Per-gene statistics of a whole data set: extremes, quantiles, ranks in the sorted order.
+
+Computed when first asked for, only for the genes asked for, block by block. Zeros of a sparse matrix are
+counted, never stored: a gene is its sorted distinct values and how often they occur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from adverscarial._types import Floats, Ints, Matrix
+from adverscarial.cells.distinct import DistinctValues, distinct_values
+from adverscarial.cells.extremes import at_an_end
+from adverscarial.cells.matrix import CellMatrix
+from adverscarial.cells.streams import SortedFile
+from adverscarial.errors import DataError
+
+_BLOCK = 512  # genes made dense at a time
+_NAN = "A gene holds NaN; attacks need numbers."
+
+
+class GeneStatistics:
+    """Statistics of each gene over all cells of a data set.
+
+    Parameters
+    ----------
+    X
+        Cells x genes, in any form that :class:`~adverscarial.cells.matrix.CellMatrix` reads.
+
+    Examples
+    --------
+    >>> statistics = GeneStatistics(np.array([[0.0, 1.0], [4.0, 1.0]]))
+    >>> statistics.quantile(np.array([0, 1]), 0.25)
+    array([1., 1.])
+    """
+
+    def __init__(self, X: Matrix) -> None:
+        self.matrix = X if isinstance(X, CellMatrix) else CellMatrix(X)
+        self.n_cells, self.n_genes = self.matrix.shape
+        if self.n_cells == 0:
+            raise DataError("The data set has no cells.")
+        self._known: dict[tuple[str, float], Floats] = {}
+        self._values: DistinctValues | None = None
+        self._file = SortedFile(self.matrix) if self.matrix.large_file else None
+
+    def minimum(self, genes: np.ndarray) -> Floats:
+        """Return the smallest value of each gene, shape (len(genes),)."""
+        return self.quantile(genes, 0.0)
+
+    def maximum(self, genes: np.ndarray) -> Floats:
+        """Return the largest value of each gene, shape (len(genes),)."""
+        return self.quantile(genes, 1.0)
+
+    def maximum_of_all(self) -> float:
+        """Return the largest value of the data set."""
+        X = self.matrix.X
+        if isinstance(X, np.ndarray):
+            return float(X.max())
+        return float(self.maximum(np.arange(self.n_genes)).max())
+
+    def quantile(self, genes: np.ndarray, q: float) -> Floats:
+        """Return the quantile `q` (0 to 1) of each gene, linear interpolation, zeros included.
+
+        Equal to ``numpy.quantile(column, q)`` (R's type 7), shape (len(genes),), float64.
+        """
+        low, high, share = _between(self.n_cells, q)
+
+        def of(missing: np.ndarray, out: np.ndarray) -> None:
+            for part, (a, b) in self._at(missing, int(low), int(high)):
+                out[part] = _mixed(a, b, share)
+
+        return self._kept("all", genes, q, of)
+
+    def quantile_expressing(self, genes: np.ndarray, q: float) -> Floats:
+        """Return the quantile `q` (0 to 1) of each gene over the cells that express it, shape (len(genes),), float64.
+
+        A cell expresses a gene when its value is above 0; in data with negative values, such as z-scores, when it is
+        above the gene's smallest value. A gene that no cell expresses has one value only, which is returned.
+        """
+
+        def of(missing: np.ndarray, out: np.ndarray) -> None:
+            for part, values in self._blocks(missing):
+                silent = values.up_to(np.minimum(values.at(0), 0.0))
+                silent[silent == self.n_cells] = 0  # of one value only: any cell will do
+                low, high, share = _between(self.n_cells - silent, q)
+                out[part] = _mixed(values.at(silent + low), values.at(silent + high), share)
+
+        return self._kept("expressing", genes, q, of)
+
+    def quantile_without(self, genes: np.ndarray, q: float, values: np.ndarray) -> Floats:
+        """Return the quantile `q` (0 to 1) of each gene over all cells but some, shape (len(genes),), float64.
+
+        Parameters
+        ----------
+        genes
+            Positions, length k.
+        q
+            From 0 to 1; linear interpolation, zeros included.
+        values
+            Values of the cells that are left out, as they are in the data, shape (n, k).
+        """
+        genes = np.asarray(genes, dtype=np.int64)
+        out = np.empty(len(genes))
+        low, high, share = _between(self.n_cells - len(values), q)
+        for part, found in self._blocks(genes):
+            rest = found.without(values[:, part])
+            out[part] = _mixed(rest.at(low), rest.at(high), share)
+        return out
+
+    def _kept(
+        self, over: str, genes: np.ndarray, q: float, compute: Callable[[np.ndarray, np.ndarray], None]
+    ) -> Floats:
+        """Return a quantile of each gene; those that are not known yet are computed, and kept."""
+        genes = np.asarray(genes, dtype=np.int64)
+        known = self._known.setdefault((over, q), np.full(self.n_genes, np.nan))
+        missing = np.unique(genes[np.isnan(known[genes])])
+        new = np.empty(len(missing))
+        compute(missing, new)
+        known[missing] = new
+        if np.isnan(known[genes]).any():
+            raise DataError(_NAN)
+        found: Floats = known[genes]
+        return found
+
+    def shifted(self, genes: np.ndarray, values: np.ndarray, steps: int, *, reference: bool = False) -> Floats:
+        """Return each value moved `steps` ranks along its gene's sorted values.
+
+        A value's rank is the number of data-set values strictly below it, plus one; the answer is clamped to the
+        gene's own minimum and maximum.
+
+        Parameters
+        ----------
+        genes
+            Positions, length k.
+        values
+            Values to move, shape (n, k).
+        steps
+            Number of ranks, positive towards the maximum.
+        reference
+            Move one rank less, as the R code does (its decile+0 goes down one).
+        """
+        genes = np.asarray(genes, dtype=np.int64)
+        out = np.empty(values.shape, dtype=np.float64)
+        moved = steps - 1 if reference else steps
+        for part, found in self._blocks(genes):
+            out[:, part] = found.shifted(values[:, part].astype(np.float64), moved)
+        return out
+
+    def columns(self, genes: np.ndarray) -> np.ndarray:
+        """Return whole genes, dense, shape (cells, len(genes))."""
+        return self.matrix.columns(genes)
+
+    def _at(self, genes: np.ndarray, *ranks: int) -> Iterator[tuple[slice, list[Floats]]]:
+        """Yield the values at some ranks of the sorted cells, for some of `genes` at a time."""
+        if self.matrix.sparse or self._file:
+            for part, values in self._blocks(genes):
+                yield part, [values.at(rank) for rank in ranks]
+            return
+        if isinstance(self.matrix.X, np.ndarray) and (ends := at_an_end(self.matrix.X, genes, ranks)):
+            yield slice(None), ends
+            return
+        for part in _parts(len(genes)):
+            last = self.n_cells - 1  # where NaN goes
+            ordered = np.partition(self._genes_as_rows(genes[part]), (*ranks, last), axis=1)
+            bad = np.where(np.isnan(ordered[:, last]), np.nan, 0.0)
+            yield part, [ordered[:, rank] + bad for rank in ranks]
+
+    def _blocks(self, genes: np.ndarray) -> Iterator[tuple[slice, DistinctValues]]:
+        """Yield the distinct values of some of `genes` at a time, and which of `genes` they are of."""
+        for part, found in self._read(genes):
+            if np.isnan(found.values[found.starts[1:] - 1]).any():  # sorted behind all numbers
+                raise DataError(_NAN)
+            yield part, found
+
+    def _read(self, genes: np.ndarray) -> Iterator[tuple[slice, DistinctValues]]:
+        if self._file:
+            yield from self._file.blocks(genes)
+            return
+        if self.matrix.sparse and self._values is None:
+            csc = self.matrix.csc()
+            self._values = distinct_values(csc.indptr.astype(np.int64), csc.data.copy(), self.n_cells)
+        for part in _parts(len(genes)):
+            if self._values is not None:
+                yield part, self._values.pick(genes[part])
+            else:
+                rows = self._genes_as_rows(genes[part])
+                starts = np.arange(len(rows) + 1, dtype=np.int64) * self.n_cells
+                yield part, distinct_values(starts, rows.ravel(), self.n_cells)
+
+    def _genes_as_rows(self, genes: np.ndarray) -> np.ndarray:
+        return np.array(self.matrix.columns(genes).T, order="C")  # a copy: it will be sorted
+
+
+def _parts(n_genes: int) -> Iterator[slice]:
+    for start in range(0, n_genes, _BLOCK):
+        yield slice(start, min(start + _BLOCK, n_genes))
+
+
+def _between(n_cells: int | Ints, q: float) -> tuple[Ints, Ints, Floats]:
+    """Return the two ranks of sorted cells that a quantile lies between, and where between them (0 to 1).
+
+    Of one number of cells, or of one for each gene.
+    """
+    last = np.asarray(n_cells, dtype=np.int64) - 1
+    rank = np.asarray(q * last)
+    low: Ints = np.floor(rank).astype(np.int64)
+    return low, np.asarray(np.minimum(low + 1, last)), np.asarray(rank - low)
+
+
+def _mixed(a: Floats, b: Floats, share: Floats) -> Floats:
+    """Return what lies between `a` and `b`, in the two forms that numpy uses, so that both ends come out exact."""
+    return np.where(share >= 0.5, b - (b - a) * (1.0 - share), a + (b - a) * share)
