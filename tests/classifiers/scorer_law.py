@@ -9,10 +9,12 @@ from __future__ import annotations
 import numpy as np
 from anndata import AnnData
 
-from adverscarial.classifiers.base import Answer, Classifier, Scorer, vote
-from adverscarial.cluster import Cluster
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.answers import Answer, vote
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.errors import InputRejected
-from adverscarial.modifications import with_values
+from adverscarial.modifications.base import with_values
 
 HUGE = (1e9, -1e9)
 MODERATE = (0.0, 1.0, -1.0, 0.5, -2.5, 3.0, 20.0)

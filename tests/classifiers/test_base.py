@@ -10,20 +10,11 @@ from anndata import AnnData
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adverscarial.classifiers.base import (
-    Answer,
-    Answers,
-    Ballot,
-    Classifier,
-    Decision,
-    Scorer,
-    argmax_labels,
-    is_named,
-    mismatch_message,
-    vote,
-)
-from adverscarial.classifiers.general import GeneralScorer
-from adverscarial.cluster import Cluster
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision, argmax_labels, is_named, vote
+from adverscarial.classifiers.base import Classifier, mismatch_message
+from adverscarial.classifiers.scorers.base import Scorer
+from adverscarial.classifiers.scorers.general import GeneralScorer
 from adverscarial.errors import ClassifierError, DataError, GeneMismatchError
 
 LABELS = st.lists(st.sampled_from(["B", "NK", "T", "b", "Naive", "Ä"]), min_size=1, max_size=30)
@@ -80,7 +71,7 @@ def test_ballot_counts_as_vote_does(labels: list[str], order: list[str]) -> None
     assert dict(zip(order, ballot.count(codes), strict=True)) == {name: votes.get(name, 0) for name in order}
 
 
-def test_ballot_judges_many_questions_at_once() -> None:
+def test_ballot_judges_many_queries_at_once() -> None:
     labels, shares = Ballot(["T", "B"]).winners(np.array([[2, 2], [3, 1], [0, 4]]))
     assert labels.tolist() == ["B", "T", "B"]
     assert shares.tolist() == [0.5, 0.75, 1.0]
@@ -221,7 +212,7 @@ class Counting(Scorer):
         return Answer(str(values.sum()), 1.0, rejected=bool((values < 0).any()))
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:
-        raise AssertionError("questions change nothing")
+        raise AssertionError("queries change nothing")
 
     def fork(self) -> Counting:
         return self

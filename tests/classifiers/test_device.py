@@ -11,9 +11,9 @@ import pytest
 from anndata import AnnData
 
 import adverscarial as adv
-from adverscarial.classifiers import MLP, _device
-from adverscarial.classifiers.torch_module import TorchModule
-from adverscarial.cluster import Cluster
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers import MLP, device
+from adverscarial.classifiers.adapters.torch_module import TorchModule
 from adverscarial.errors import ClassifierError, ParameterError
 
 torch = pytest.importorskip("torch")
@@ -65,7 +65,9 @@ class Small(torch.nn.Module):
 
 
 @pytest.mark.parametrize(
-    "make", [lambda device: MLP(device=device), lambda device: module(device=device)], ids=["MLP", "TorchModule"]
+    "make",
+    [lambda device: MLP(device=device)._check_settings(), lambda device: module(device=device)],
+    ids=["MLP", "TorchModule"],
 )
 @pytest.mark.parametrize(
     ("device", "gpus", "message"),
@@ -114,12 +116,12 @@ def test_the_batch_follows_from_the_free_memory(monkeypatch):
     free = 8_000_000
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10**12))
     gpu = torch.device("cuda")
-    assert _device.cells_at_a_time(gpu, 1000) == 4000  # half of it
+    assert device.cells_at_a_time(gpu, 1000) == 4000  # half of it
     free = 100
-    assert _device.cells_at_a_time(gpu, 1000) == 1
+    assert device.cells_at_a_time(gpu, 1000) == 1
     free = 10**12
-    assert _device.cells_at_a_time(gpu, 1000) == 2**20
-    assert _device.cells_at_a_time(torch.device("cpu"), 1000) == 4096
+    assert device.cells_at_a_time(gpu, 1000) == 2**20
+    assert device.cells_at_a_time(torch.device("cpu"), 1000) == 4096
 
 
 def test_a_wrapped_network_asks_how_much_fits(monkeypatch):
@@ -129,7 +131,7 @@ def test_a_wrapped_network_asks_how_much_fits(monkeypatch):
         asked.append((device.type, bytes_per_cell))
         return 3000
 
-    monkeypatch.setattr("adverscarial.classifiers.torch_module.cells_at_a_time", answer)
+    monkeypatch.setattr("adverscarial.classifiers.adapters.torch_module.cells_at_a_time", answer)
     inside = Small(10**6)
     model = TorchModule(inside, classes=CLASSES)
     model.decide(cells(5000))
@@ -138,7 +140,7 @@ def test_a_wrapped_network_asks_how_much_fits(monkeypatch):
     model.gradient(cells(5000), np.ones((5000, 3)))
     assert asked[1][1] == 2 * asked[0][1]
     model.decide(cells(100))
-    assert len(asked) == 2  # a small question needs no look at the memory
+    assert len(asked) == 2  # a small query needs no look at the memory
     TorchModule(inside, classes=CLASSES, batch_size=4500).decide(cells(5000))
     assert inside.asked[-2:] == [4500, 500]
     assert len(asked) == 2
@@ -176,7 +178,9 @@ def in_torch(monkeypatch) -> MLP:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [0, 1, 700])
 def test_torch_computes_the_dense_layers_as_numpy_does(in_torch, monkeypatch, n, dtype):
-    monkeypatch.setattr("adverscarial.classifiers._dense.cells_at_a_time", lambda device, bytes_per_cell: 300)
+    monkeypatch.setattr(
+        "adverscarial.classifiers.scorers.dense_layers.cells_at_a_time", lambda device, bytes_per_cell: 300
+    )
     X, weights = cells(n, dtype), np.random.default_rng(1).normal(size=(n, 3))
     there = (in_torch.logits(X), in_torch.decide(X).scores, in_torch.gradient(X, weights))
     labels = in_torch.decide(X).labels
@@ -217,8 +221,8 @@ def test_a_wrapped_network_answers_the_same_on_a_gpu():
     here, there = module(device="cpu"), module(device="cuda")
     np.testing.assert_allclose(there.decide(X).scores, here.decide(X).scores, rtol=1e-4, atol=1e-6)
     pd.testing.assert_frame_equal(scan(there), scan(here))
-    question = np.arange(6), np.full((1, 6), 2.0)
-    one, other = (model.scorer(Cluster(clusters(), "type", "a")).together(*question) for model in (here, there))
+    query = np.arange(6), np.full((1, 6), 2.0)
+    one, other = (model.scorer(Cluster(clusters(), "type", "a")).together(*query) for model in (here, there))
     assert (one.label, one.share) == (other.label, other.share)
 
 

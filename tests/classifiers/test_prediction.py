@@ -46,7 +46,7 @@ def test_the_cluster_may_be_alone_in_needing_other_cells(pbmc_small: AnnData) ->
     assert whole.votes != other.votes
 
 
-def test_layer() -> None:
+def test_the_named_layer_is_what_is_classified() -> None:
     found = predict(cells(), MODEL, groupby="cluster", target="q", layer="swapped")
     assert found == ClusterPrediction("x", 0.5, {"x": 1, "y": 1})
     assert predict(cells(), MODEL, groupby="cluster", target="q").votes == {"x": 1, "y": 1}
@@ -76,7 +76,7 @@ def test_cells_without_a_cluster_belong_to_none() -> None:
         ({"classifier": lambda X: 1 / 0}, ClassifierError, "ZeroDivisionError"),
     ],
 )
-def test_impossible_questions(change: dict, error: type[Exception], says: str) -> None:
+def test_impossible_queries_are_refused(change: dict, error: type[Exception], says: str) -> None:
     asked = {"adata": cells(), "classifier": MODEL, "groupby": "cluster", "target": "p"} | change
     with pytest.raises(error, match=says):
         predict(**asked)

@@ -11,6 +11,7 @@ from anndata import AnnData
 import adverscarial as adv
 from adverscarial.classifiers import check, wrap
 
+pytestmark = pytest.mark.slow
 N_CELLS, N_GENES = 60, 300
 
 
@@ -65,12 +66,12 @@ SCIKIT += ["neighbours", "rbf svm"]
 
 
 @pytest.mark.parametrize("kind", SCIKIT)
-def test_scikit_learn(kind, cells):
+def test_scikit_learn_passes_the_conformance_suite(kind, cells):
     assert check(scikit(kind, cells), cells, groupby="cell_type"), check(scikit(kind, cells), cells).failed
 
 
 @pytest.mark.parametrize("package", ["xgboost", "lightgbm"])
-def test_boosted_trees(package, cells):
+def test_boosted_trees_pass_the_conformance_suite(package, cells):
     codes = cells.obs["cell_type"].astype("category")
     if package == "xgboost":
         from xgboost import XGBClassifier
@@ -86,7 +87,7 @@ def test_boosted_trees(package, cells):
     assert report, report.failed
 
 
-def test_celltypist(cells):
+def test_celltypist_passes_the_conformance_suite(cells):
     import celltypist
 
     whole = cells.copy()
@@ -97,12 +98,12 @@ def test_celltypist(cells):
     assert report, report.failed
 
 
-def test_singler(cells):
+def test_singler_passes_the_conformance_suite(cells):
     report = check(adv.classifiers.SingleR().fit(cells, "cell_type"), cells, groupby="cell_type")
     assert report, report.failed
 
 
-def test_scanvi(counts):
+def test_scanvi_passes_the_conformance_suite(counts):
     import scvi
 
     data = counts.copy()
@@ -115,7 +116,7 @@ def test_scanvi(counts):
     assert report, report.failed
 
 
-def test_torch_module(cells):
+def test_a_torch_module_passes_the_conformance_suite(cells):
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -129,7 +130,7 @@ def test_torch_module(cells):
 
 
 @pytest.mark.parametrize("form", ["labels", "scores"])
-def test_functions(form, cells):
+def test_functions_pass_the_conformance_suite(form, cells):
     markers = [cells.var_names.get_loc(gene) for gene in ("CD79A", "NKG7", "CD3D")]
     names = np.array(["B cell", "NK cell", "T cell"])
 

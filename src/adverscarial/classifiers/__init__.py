@@ -1,19 +1,25 @@
 """Classifiers: those of the paper, and adapters for the ones people use."""
 
-from adverscarial.classifiers.base import Answer, Answers, Classifier, Decision, Scorer
-from adverscarial.classifiers.boosting import Boosted
-from adverscarial.classifiers.celltypist import CellTypist, load_celltypist
+from adverscarial.classifiers.adapters.boosting import Boosted
+from adverscarial.classifiers.adapters.celltypist import CellTypist, load_celltypist
+from adverscarial.classifiers.adapters.r.classifier import RClassifier
+from adverscarial.classifiers.adapters.scanvi import Scanvi
+from adverscarial.classifiers.adapters.torch_module import TorchModule
+from adverscarial.classifiers.answers import Answer, Answers, Decision
+from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.check import CheckReport, check
-from adverscarial.classifiers.chetah import Chetah
-from adverscarial.classifiers.loading import load
-from adverscarial.classifiers.markers import Markers
-from adverscarial.classifiers.mlp import MLP
-from adverscarial.classifiers.random_forest import RandomForest
-from adverscarial.classifiers.scannotatr import ScAnnotatR
-from adverscarial.classifiers.scanvi import Scanvi
-from adverscarial.classifiers.sctype import ScType
-from adverscarial.classifiers.singler import SingleR
-from adverscarial.classifiers.torch_module import TorchModule
+from adverscarial.classifiers.families.chetah import Chetah
+from adverscarial.classifiers.families.markers import Markers
+from adverscarial.classifiers.families.mlp import MLP
+from adverscarial.classifiers.families.random_forest import RandomForest
+from adverscarial.classifiers.families.scannotatr import ScAnnotatR
+from adverscarial.classifiers.families.sctype import ScType
+from adverscarial.classifiers.families.singler import SingleR
+from adverscarial.classifiers.files.loading import load
+from adverscarial.classifiers.guard.guard import Guard
+from adverscarial.classifiers.matching import match_genes
+from adverscarial.classifiers.registry import Choice, CommandLine
+from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.wrap import wrap
 
 __all__ = [
@@ -24,9 +30,13 @@ __all__ = [
     "CellTypist",
     "CheckReport",
     "Chetah",
+    "Choice",
     "Classifier",
+    "CommandLine",
     "Decision",
+    "Guard",
     "Markers",
+    "RClassifier",
     "RandomForest",
     "ScAnnotatR",
     "ScType",
@@ -37,5 +47,6 @@ __all__ = [
     "check",
     "load",
     "load_celltypist",
+    "match_genes",
     "wrap",
 ]

@@ -1,157 +1,73 @@
-"""What a classifier and its scorer must do. Attacks know these two, and nothing of any classifier's inside.
-
-A :class:`Classifier` labels cells. A :class:`Scorer` is one classifier's state for one cluster: it answers what the
-classifier would say if some genes of that cluster were changed, at the cost of what has changed.
-"""
+"""The contract of a classifier. Attacks know it and its scorers, and nothing of any classifier's inside."""
 
 from __future__ import annotations
 
-import copy
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from os import PathLike
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from adverscarial import _store
-from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._docs import documented
+from adverscarial._html import card
 from adverscarial._progress import track
-from adverscarial.cluster import Cluster, check_genes
-from adverscarial.errors import ClassifierError, GeneMismatchError, some
-
-#: labels that mean "I do not know"; matched in lower case, ``node`` with any number behind it
-UNKNOWN_LABELS = ("unassigned", "unknown", "undetermined", "nan", "na", "none", "")
-
-#: what to do where the data's genes are named by other ids than symbols
-USE_SYMBOLS = "use datasets.gene_symbols() (command line: adverscarial convert IN OUT --symbols auto)"
+from adverscarial._registry import distribution_of
+from adverscarial.cells.cluster import Cluster, check_genes
+from adverscarial.cells.matrix import CellMatrix, layer_of
+from adverscarial.classifiers.answers import Answer, Decision, vote
+from adverscarial.classifiers.gene_names import mismatch_message
+from adverscarial.classifiers.registry import ADAPTERS, FAMILIES, Choice, CommandLine
+from adverscarial.classifiers.scorers.all_cells import AllCellsScorer, company_test
+from adverscarial.classifiers.scorers.base import Scorer
+from adverscarial.classifiers.scorers.general import GeneralScorer
+from adverscarial.errors import (
+    AdverscarialError,
+    ClassifierError,
+    GeneMismatchError,
+    ParameterError,
+    did_you_mean,
+    some,
+)
 
 _CELLS = 4096  # cells made dense at a time
 
 
-def is_named(label: str) -> bool:
-    """Return whether `label` is a real cell type, not a way to say "I do not know".
-
-    >>> [is_named(label) for label in ("B", "Node3", "Unassigned")]
-    [True, False, False]
-    """
-    low = label.strip().lower()
-    return low not in UNKNOWN_LABELS and not (low.startswith("node") and low[4:].isdigit())
-
-
-class Decision(NamedTuple):
-    """Labels of some cells, and their scores where the classifier gives any."""
-
-    labels: np.ndarray  # text, shape (cells,)
-    scores: np.ndarray | None  # shape (cells, classes)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the classifier says of the cluster after one question."""
-
-    label: str
-    share: float
-    labels: np.ndarray | None = None  # per cell
-    scores: np.ndarray | None = None  # cells x classes
-    rejected: bool = False
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the classifier says of the cluster after each of several questions, arrays of one length."""
-
-    label: np.ndarray  # text
-    share: np.ndarray  # float64
-    rejected: np.ndarray  # bool
-
-
-def vote(labels: np.ndarray) -> tuple[str, float, dict[str, int]]:
-    """Return the most frequent label, its share, and all votes; a tie goes to the alphabetically first.
-
-    >>> vote(np.array(["T", "B", "B", "T"]))
-    ('B', 0.5, {'B': 2, 'T': 2})
-    """
-    names, counts = np.unique(np.asarray(labels, dtype=str), return_counts=True)
-    best = int(np.argmax(counts))
-    votes = {str(names[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")}
-    return str(names[best]), float(counts[best] / counts.sum()), votes
-
-
-class Ballot:
-    """Counts votes given as codes into a fixed list of labels; the fast form of :func:`vote`."""
-
-    def __init__(self, labels: Sequence[str]) -> None:
-        self.labels = np.array([str(label) for label in labels])
-        self._alphabetical = np.argsort(self.labels, kind="stable")
-
-    def count(self, codes: np.ndarray) -> np.ndarray:
-        """Return how often each label was given, shape (labels,)."""
-        return np.bincount(codes, minlength=len(self.labels))
-
-    def winners(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the winning label and its share for each row of `counts`, shape (questions, labels)."""
-        counts = np.atleast_2d(counts)
-        best = self._alphabetical[np.argmax(counts[:, self._alphabetical], axis=1)]
-        return self.labels[best], counts[np.arange(len(counts)), best] / counts.sum(axis=1)
-
-    def answer(self, codes: np.ndarray, scores: np.ndarray | None = None) -> Answer:
-        """Return the answer that these per-cell codes make."""
-        counts = self.count(codes)
-        best = self._alphabetical[counts[self._alphabetical].argmax()]
-        return Answer(str(self.labels[best]), float(counts[best] / len(codes)), self.labels[codes], scores)
-
-
-class Scorer(ABC):
-    """A classifier's state for the rows of one cluster.
-
-    `genes` are positions in the *data set*; `values` has the shape (cells, genes), or (1, genes) where every cell
-    gets the same value. Questions never change the state; :meth:`accept` does.
-    """
-
-    #: whether a question about one gene costs less than classifying the cluster again
-    incremental: bool = True
-
-    @property
-    @abstractmethod
-    def baseline(self) -> Answer:
-        """The answer for the cluster as it stands now."""
-
-    def reads(self, genes: np.ndarray) -> np.ndarray:
-        """Return for which genes a change can make any difference: False is a proof that it cannot."""
-        return np.ones(len(genes), dtype=bool)
-
-    @abstractmethod
-    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:
-        """Return the answer with all `genes` changed at once."""
-
-    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:
-        """Return one answer per gene, each changed alone."""
-        answers = [self.together(genes[[k]], values[:, [k]]) for k in range(len(genes))]
-        return Answers(
-            np.array([a.label for a in answers], dtype=str),
-            np.array([a.share for a in answers], dtype=float),
-            np.array([a.rejected for a in answers], dtype=bool),
-        )
-
-    @abstractmethod
-    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:
-        """Make a change permanent; a refused one raises InputRejected and leaves the state as it was."""
-
-    def fork(self) -> Self:
-        """Return a copy whose later :meth:`accept` calls leave this one alone.
-
-        The copy shares its arrays with this one: `accept` must replace arrays, never write into them.
-        """
-        return copy.copy(self)
-
-
 class Classifier(ABC):
-    """Labels cells. Subclasses give `classes`, `genes` and :meth:`decide`; most also :meth:`scorer` and storage."""
+    """Labels cells: the contract that attacks build on.
+
+    A subclass gives `classes`, `genes` and :meth:`decide`. It registers itself with the keywords of its class
+    statement; only `family` is needed to store it, together with :meth:`state` and :meth:`from_state`.
+
+    Parameters
+    ----------
+    family
+        Keyword of the class statement: the name that stored files carry. A class without a family of its own cannot
+        be stored.
+    command_line
+        Keyword of the class statement: how the command line offers it, see
+        :class:`~adverscarial.classifiers.CommandLine`. A classifier that is trained needs :meth:`fit` too.
+    wraps
+        Keyword of the class statement, for adapters: a number that says when :func:`adverscarial.classifiers.wrap` asks
+        :meth:`recognises`; adapters with smaller numbers are asked first. The adapters of this package use 10 to 90.
+
+    Examples
+    --------
+    >>> class Threshold(Classifier, family="example-threshold"):
+    ...     classes, genes = ("high", "low"), None
+    ...
+    ...     def __init__(self, limit=1.0):
+    ...         self.limit = limit
+    ...
+    ...     def decide(self, X):
+    ...         return Decision(np.where(X[:, 0] > self.limit, "high", "low").astype(object), None)
+    >>> Threshold(limit=2.0).get_params()
+    {'limit': 2.0}
+    """
 
     #: whether :meth:`scores` works
     gives_scores: bool = True
@@ -159,10 +75,93 @@ class Classifier(ABC):
     labels_are_argmax: bool = True
     #: whether a cell's answer depends on the other cells of the data set
     needs_all_cells: bool = False
+    #: whether it labels whole clusters, not cells
+    of_clusters: bool = False
+    #: number type in which it computes, for the estimate of memory; None for the data's own
+    number_type: ClassVar[np.dtype[np.generic] | None] = None
+    #: kind of values that it was trained on, such as ``"z-scores"``, where that is known; stored with it
+    trained_on: str = ""
+    #: whether labels of all cells may be asked in parts all the same; None: unless it needs all cells
+    _in_parts: ClassVar[bool | None] = None
+
+    #: name of the family in stored files; None where a classifier cannot be stored
+    family: ClassVar[str | None] = None
+    #: how the command line offers the family; None where it does not
+    command_line: ClassVar[CommandLine | None] = None
+    #: when :func:`adverscarial.classifiers.wrap` asks :meth:`recognises`; None for classes that are no adapters
+    wraps: ClassVar[int | None] = None
 
     classes: tuple[str, ...]
     #: genes read, in the classifier's own order; None means all genes of the data, in the data's order
     genes: pd.Index | None
+
+    def __init_subclass__(
+        cls,
+        *,
+        family: str | None = None,
+        command_line: CommandLine | None = None,
+        wraps: int | None = None,
+        **others: object,
+    ) -> None:
+        super().__init_subclass__(**others)
+        # not inherited: what a subclass answers may differ, and a file of its parent's name would forget that
+        cls.family, cls.command_line, cls.wraps = family or cls.__dict__.get("family"), command_line, wraps
+        if cls.family is not None:
+            FAMILIES.add(cls.family, cls)
+        if wraps is not None:
+            ADAPTERS.add(cls.__qualname__, cls)
+
+    @classmethod
+    def recognises(cls, obj: object) -> bool:
+        """Return whether an adapter can wrap an object; `wrap` then calls its class with it and the settings."""
+        return False
+
+    @classmethod
+    def from_command_line(cls, choice: Choice) -> Self:
+        """Return a new classifier for the command line; from the seed, where the constructor takes one."""
+        settings: dict[str, Any] = {"seed": choice.seed} if "seed" in _parameters(cls) else {}
+        return cls(**settings)
+
+    def get_params(self, deep: bool = True) -> dict[str, object]:
+        """Return the settings by name, as scikit-learn's estimators do: ``sklearn.base.clone(model)`` works.
+
+        Parameters
+        ----------
+        deep
+            Without effect here; scikit-learn passes it.
+        """
+        return {name: getattr(self, name) for name in _parameters(type(self))}
+
+    def set_params(self, **settings: object) -> Self:
+        """Change settings, and return the classifier itself. They are checked when it is trained.
+
+        Raises
+        ------
+        ParameterError
+            If a setting has another name.
+        """
+        known = _parameters(type(self))
+        for name, value in settings.items():
+            if name not in known:
+                raise ParameterError(
+                    f"{type(self).__name__} has no setting '{name}'.{did_you_mean(name, known)} "
+                    f"It has: {some(known, 20)}."
+                )
+            setattr(self, name, value)
+        return self
+
+    def _repr_html_(self) -> str:
+        """Return it as a notebook shows it."""
+        try:
+            classes, genes = some(self.labels, 12), self.genes
+        except (AdverscarialError, AttributeError):
+            return card(self.name, f"{self!r}\nnot trained yet")
+        read = "all genes of the data, or those of them that it knows" if genes is None else f"{len(genes):,} genes"
+        lines = [repr(self), f"classes     {classes or 'none known yet'}", f"reads       {read}"]
+        lines += [f"trained on  {self.trained_on}"] if self.trained_on else []
+        lines += [] if self.gives_scores else ["gives labels, no scores"]
+        lines += ["looks at all cells of the data at once"] if self.needs_all_cells else []
+        return card(self.name, "\n".join(lines))
 
     @property
     def name(self) -> str:
@@ -192,15 +191,20 @@ class Classifier(ABC):
         """
         if self.genes is None:
             return np.arange(len(genes))
-        positions = genes.get_indexer(self.genes)
+        positions: np.ndarray = genes.get_indexer(self.genes)
         if (positions < 0).any():
             raise GeneMismatchError(mismatch_message(self.name, self.genes, genes))
         return positions
+
+    def gene_means(self) -> np.ndarray | None:
+        """Return the mean of each of its genes in the training data; None where it keeps none."""
+        return None
 
     def bind(self, genes: pd.Index) -> Classifier:
         """Return the classifier as it works on data with these genes; most are the same on all data."""
         return self
 
+    @documented
     def predict(self, adata: AnnData, *, layer: str | None = None, progress: bool | None = None) -> pd.Series:
         """Return the label of each cell, a Series with index ``obs_names``.
 
@@ -208,8 +212,7 @@ class Classifier(ABC):
         ----------
         adata, layer
             Cells x genes, and the layer to read; ``X`` when left out.
-        progress
-            Progress bar; left out, on a terminal only.
+        %(progress)s
         """
         labels = self._decide_all(adata, layer, progress).labels
         return pd.Series(labels, index=adata.obs_names, name=self.name, dtype=object)
@@ -236,15 +239,30 @@ class Classifier(ABC):
         model = self.bind(genes)
         columns = model.align(genes)
         parts = []
-        starts = range(0, matrix.shape[0], _CELLS)
+        in_parts = not model.needs_all_cells if model._in_parts is None else model._in_parts
+        size = _CELLS if in_parts else max(matrix.shape[0], 1)
+        starts = range(0, matrix.shape[0], size)
         for start in track(starts, self.name, len(starts), progress):
-            rows = matrix.rows(np.arange(start, min(start + _CELLS, matrix.shape[0])))
+            rows = matrix.rows(np.arange(start, min(start + size, matrix.shape[0])))
             parts.append(model.decide(rows[:, columns]))
         if not parts:
             return Decision(np.empty(0, dtype=object), np.empty((0, len(model.classes))))
         labels = np.concatenate([np.asarray(part.labels, dtype=object) for part in parts])
         scores = [part.scores for part in parts if part.scores is not None]
         return Decision(labels, np.concatenate(scores) if scores else None)
+
+    def own_answer(self, adata: AnnData, *, layer: str | None = None) -> Decision | None:
+        """Return what a wrapped estimator's own ``predict`` says of the cells as the data hold them.
+
+        :func:`adverscarial.classifiers.check` compares it with this classifier's answer; None where nothing is wrapped.
+        """
+        return None
+
+    def check_cluster(self, cluster: Cluster) -> None:  # noqa: B027
+        """Raise a ClassifierError where it cannot be told how these cells are to be read.
+
+        A survey asks before its first attack; by default nothing is unclear.
+        """
 
     def predict_cluster(
         self, adata: AnnData, rows: np.ndarray, cluster: str, labels: np.ndarray, layer: str | None
@@ -261,14 +279,13 @@ class Classifier(ABC):
 
     def scorer(self, cluster: Cluster) -> Scorer:
         """Return the scorer of this classifier for one cluster; the general one unless a family has its own."""
-        from adverscarial.classifiers.general import GeneralScorer
+        if self.needs_all_cells:
+            return AllCellsScorer(self, cluster)
+        scorer = GeneralScorer(self, cluster)
+        scorer.company = company_test(self, cluster, scorer.baseline)
+        return scorer
 
-        return GeneralScorer(self, cluster)
-
-    #: name of the family in stored files; None where a classifier cannot be stored
-    family: ClassVar[str | None] = None
-
-    def state(self) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
+    def state(self) -> tuple[Mapping[str, object], Mapping[str, np.ndarray]]:
         """Return what must be stored: JSON values, and arrays without objects."""
         raise ClassifierError(f"{self.name} cannot be stored; keep the object that it was made from.")
 
@@ -280,7 +297,14 @@ class Classifier(ABC):
     def save(self, path: str | PathLike[str]) -> None:
         """Store the classifier in one file of plain arrays; read it with :func:`adverscarial.classifiers.load`."""
         meta, arrays = self.state()
-        _store.save(path, "classifier", {"family": self.family, **meta}, arrays)
+        if self.family is None:
+            raise ClassifierError(
+                f"{self.name} cannot be stored: its class has no family of its own. Name it in the class statement: "
+                f"class {type(self).__name__}(..., family='...')."
+            )
+        about = {"family": self.family, "distribution": distribution_of(type(self))}
+        about |= {"trained_on": self.trained_on} if self.trained_on else {}
+        _store.save(path, "classifier", {**about, **meta}, arrays)
 
     def summary(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> pd.DataFrame:
         """Return accuracy per cell type on labelled cells: ``cells, correct, accuracy, most_confused_with``."""
@@ -296,26 +320,8 @@ class Classifier(ABC):
         return pd.DataFrame(rows, columns=["cell_type", "cells", "correct", "accuracy", "most_confused_with"])
 
 
-def argmax_labels(classes: Sequence[str], scores: np.ndarray) -> np.ndarray:
-    """Return each cell's best class; a tie goes to the first."""
-    return np.array(classes, dtype=object)[np.argmax(scores, axis=1)]
-
-
-def mismatch_message(name: str, needed: pd.Index, have: pd.Index) -> str:
-    """Say how many genes matched, show some that did not, and guess why."""
-    missing = needed[~needed.isin(have)]
-    matched = len(needed) - len(missing)
-    text = f"{name} needs {len(needed):,} genes, {matched:,} of them are in the data. First missing: {some(missing)}."
-    have_lower = {gene.lower() for gene in have}
-    if len(missing) and all(gene.lower() in have_lower for gene in missing):
-        return f"{text} They differ in upper and lower case only: human and mouse symbols are written differently."
-    if (
-        len(missing)
-        and sum(gene.replace(".", "-") in have or gene.replace("-", ".") in have for gene in missing) > len(missing) / 2
-    ):
-        return f"{text} They differ in '-' and '.' only, as R's table reader writes them: rename var_names."
-    ensembl = [sum(str(gene).upper().startswith("ENS") for gene in genes) > len(genes) / 2 for genes in (needed, have)]
-    if ensembl[0] != ensembl[1]:
-        which = "the data's" if ensembl[1] else "the classifier's"
-        return f"{text} {which.capitalize()} names look like Ensembl ids: {USE_SYMBOLS}."
-    return f"{text} Was the classifier trained on other genes? Train it on these, or bring the missing genes back."
+def _parameters(cls: type) -> list[str]:
+    """Return the names of a constructor's arguments."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]
+    return [parameter.name for parameter in parameters if parameter.kind in kinds]

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from adverscarial import _store
-from adverscarial._matrix import CellMatrix, layer_of
-from adverscarial.classifiers._trial import Trial, difference, disagreement, rows_of, same_matrix
-from adverscarial.classifiers.base import Answer, Answers
+from adverscarial.cells.cluster import check_genes
+from adverscarial.cells.matrix import CellMatrix, layer_of
+from adverscarial.classifiers.adapters.containers import cells_apart
+from adverscarial.classifiers.answers import Answer, Answers
+from adverscarial.classifiers.check_subject import Subject, difference, disagreement, rows_of, same_matrix
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.cluster import check_genes
 from adverscarial.errors import some
 
 #: None for "does not apply", and what was found
@@ -58,7 +58,7 @@ class CheckReport:
 
 
 def check(
-    classifier: Any, adata: AnnData, *, groupby: str | None = None, layer: str | None = None, seed: int = 0
+    classifier: object, adata: AnnData, *, groupby: str | None = None, layer: str | None = None, seed: int = 0
 ) -> CheckReport:
     """Try out every promise that a classifier makes to attacks, on some cells of `adata`.
 
@@ -105,7 +105,7 @@ def check(
     layer_of(adata, layer)
     genes = pd.Index(adata.var_names.astype(str))
     model.bind(genes).align(genes)
-    subject = Trial(model, adata, groupby, layer, seed)
+    subject = Subject(model, adata, groupby, layer, seed)
     rows = []
     for name, function in _CHECKS.items():
         try:
@@ -117,7 +117,7 @@ def check(
     return CheckReport(model.name, table)
 
 
-def _one_label_per_cell(s: Trial) -> Outcome:
+def _one_label_per_cell(s: Subject) -> Outcome:
     if s.of_clusters:
         return None, "labels whole clusters"
     shape, n = np.shape(s.first.labels), s.adata.n_obs
@@ -129,7 +129,7 @@ def _one_label_per_cell(s: Trial) -> Outcome:
     return True, ""
 
 
-def _labels_are_text(s: Trial) -> Outcome:
+def _labels_are_text(s: Subject) -> Outcome:
     if s.of_clusters:
         return None, "labels whole clusters"
     strange = [label for label in s.first.labels if not isinstance(label, str)]
@@ -137,7 +137,7 @@ def _labels_are_text(s: Trial) -> Outcome:
     return not strange, f"{len(strange)} labels are no text but {', '.join(kinds)}" if strange else ""
 
 
-def _scores_fit(s: Trial) -> Outcome:
+def _scores_fit(s: Subject) -> Outcome:
     if s.of_clusters or not s.model.gives_scores:
         return None, "gives labels only"
     scores, classes = s.first.scores, s.model.bind(s.cluster.genes).classes
@@ -155,7 +155,7 @@ def _scores_fit(s: Trial) -> Outcome:
     return True, ""
 
 
-def _labels_follow_scores(s: Trial) -> Outcome:
+def _labels_follow_scores(s: Subject) -> Outcome:
     if s.of_clusters or not s.model.gives_scores:
         return None, "gives labels only"
     if not getattr(s.model, "labels_are_argmax", True):
@@ -177,7 +177,7 @@ def _labels_follow_scores(s: Trial) -> Outcome:
     )
 
 
-def _same_answer_twice(s: Trial) -> Outcome:
+def _same_answer_twice(s: Subject) -> Outcome:
     if s.of_clusters:
         found = "" if s.scratch(s.adata) == s.scratch(s.adata) else "the cluster's answer differs when asked again"
     else:
@@ -185,7 +185,7 @@ def _same_answer_twice(s: Trial) -> Outcome:
     return not found, found
 
 
-def _order_of_cells(s: Trial) -> Outcome:
+def _order_of_cells(s: Subject) -> Outcome:
     if s.of_clusters:
         return None, "labels whole clusters"
     order = np.random.default_rng([s.seed, 2]).permutation(s.adata.n_obs)
@@ -193,17 +193,31 @@ def _order_of_cells(s: Trial) -> Outcome:
     return not found, found and f"with the cells in another order, {found}"
 
 
-def _cells_on_their_own(s: Trial) -> Outcome:
+def _cells_on_their_own(s: Subject) -> Outcome:
     if s.model.needs_all_cells:
         return None, "declares needs_all_cells = True"
     order = np.random.default_rng([s.seed, 3]).permutation(s.adata.n_obs)
     for rows in (np.sort(order[: len(order) // 2]), order[:1], order[1:2]):
         if found := difference(s.ask(s.adata[rows].copy()), rows_of(s.first, rows)):
-            return False, f"asked about {len(rows)} of the cells only, {found}. If that is meant, set needs_all_cells"
+            return False, (
+                f"asked about {len(rows)} of the cells only, {found}. If labels are meant to depend on all cells: "
+                "wrap(function, needs_all_cells=True), or needs_all_cells = True in a class of your own"
+            )
     return True, ""
 
 
-def _genes_by_name(s: Trial) -> Outcome:
+def _as_the_library_says(s: Subject) -> Outcome:
+    own = s.model.own_answer(s.adata, layer=s.layer)
+    if own is None:
+        return None, "is not compared: it wraps no estimator of another package"
+    apart = cells_apart(s.first, own)
+    found = (
+        f"{int(apart.sum())} of {len(apart)} cells get other labels or scores than the estimator's own predict gives"
+    )
+    return not apart.any(), found if apart.any() else ""
+
+
+def _genes_by_name(s: Subject) -> Outcome:
     if s.of_clusters or s.model.bind(s.cluster.genes).genes is None:
         return None, "has no gene names: it reads the data's columns as they stand"
     order = np.random.default_rng([s.seed, 4]).permutation(s.adata.n_vars)
@@ -211,10 +225,10 @@ def _genes_by_name(s: Trial) -> Outcome:
     return not found, found and f"with the genes in another order, {found}"
 
 
-def _input_untouched(s: Trial) -> Outcome:
+def _input_untouched(s: Subject) -> Outcome:
     before, rows = s.adata.copy(), s.cluster.X.copy()
     scorer = s.scorer()
-    genes = s.questions(scorer, 3)[0][0]
+    genes = s.queries(scorer, 3)[0][0]
     values = rows[:, genes]  # no change at all, so that no classifier refuses it
     given = values.copy()
     scorer.each(genes, values)
@@ -222,7 +236,7 @@ def _input_untouched(s: Trial) -> Outcome:
     scorer.fork().accept(genes, values)
     s.scratch(s.adata)
     touched = [] if np.array_equal(rows, s.cluster.X) else ["the cluster's values"]
-    touched += [] if np.array_equal(given, values) else ["the question's values"]
+    touched += [] if np.array_equal(given, values) else ["the query's values"]
     if not s.of_clusters:
         model = s.model.bind(s.cluster.genes)
         X = CellMatrix(layer_of(before, s.layer)).rows(np.arange(before.n_obs))[:, model.align(s.cluster.genes)]
@@ -238,23 +252,23 @@ def _input_untouched(s: Trial) -> Outcome:
     return not touched, f"{', '.join(touched)} changed" if touched else ""
 
 
-def _scorer_baseline(s: Trial) -> Outcome:
+def _scorer_baseline(s: Subject) -> Outcome:
     found = disagreement(s.scorer().baseline, s.scratch(s.adata))
     return not found, found
 
 
-def _scorer_together(s: Trial) -> Outcome:
+def _scorer_together(s: Subject) -> Outcome:
     scorer = s.scorer()
-    for genes, values in s.questions(scorer, 6):
+    for genes, values in s.queries(scorer, 6):
         if found := disagreement(scorer.together(genes, values), s.scratch(s.changed(s.adata, genes, values))):
             return False, f"{_genes(s, genes)}: {found}"
     found = disagreement(scorer.baseline, s.scratch(s.adata))
-    return not found, found and f"a question changed the state: {found}"
+    return not found, found and f"a query changed the state: {found}"
 
 
-def _scorer_each(s: Trial) -> Outcome:
+def _scorer_each(s: Subject) -> Outcome:
     scorer = s.scorer()
-    for genes, values in s.questions(scorer, 6):
+    for genes, values in s.queries(scorer, 6):
         answers = scorer.each(genes, values)
         lengths = {len(answers.label), len(answers.share), len(answers.rejected)}
         if lengths != {len(genes)}:
@@ -264,13 +278,13 @@ def _scorer_each(s: Trial) -> Outcome:
             if found := disagreement(_one(answers, k), s.scratch(alone)):
                 return False, f"{_genes(s, genes[[k]])}, asked beside {len(genes) - 1} others: {found}"
     found = disagreement(scorer.baseline, s.scratch(s.adata))
-    return not found, found and f"a question changed the state: {found}"
+    return not found, found and f"a query changed the state: {found}"
 
 
-def _scorer_accept(s: Trial) -> Outcome:
+def _scorer_accept(s: Subject) -> Outcome:
     scorer, now = s.scorer(), s.adata
-    questions = s.questions(scorer, 6)
-    for (genes, values), (others, other_values) in pairwise(questions):
+    queries = s.queries(scorer, 6)
+    for (genes, values), (others, other_values) in pairwise(queries):
         changed = s.changed(now, genes, values)
         if (truth := s.scratch(changed)) is None:
             continue  # a refused change cannot be made; "together" looks at refusals
@@ -287,9 +301,9 @@ def _scorer_accept(s: Trial) -> Outcome:
     return not found, found and f"after every gene was set back: {found}"
 
 
-def _scorer_fork(s: Trial) -> Outcome:
+def _scorer_fork(s: Subject) -> Outcome:
     scorer = s.scorer()
-    (genes, values), (others, other_values) = [q for k, q in enumerate(s.questions(scorer, 6)) if k in (1, 5)]
+    (genes, values), (others, other_values) = [q for k, q in enumerate(s.queries(scorer, 6)) if k in (1, 5)]
     changed, base = s.changed(s.adata, genes, values), s.scratch(s.adata)
     fork = scorer.fork()
     fork.accept(genes, values)
@@ -307,7 +321,7 @@ def _scorer_fork(s: Trial) -> Outcome:
     return not found, found and f"what the original accepted changed the fork: {found}"
 
 
-def _scorer_reads(s: Trial) -> Outcome:
+def _scorer_reads(s: Subject) -> Outcome:
     everything = np.arange(len(s.cluster.genes))
     claims = np.asarray(s.scorer().reads(everything))
     if claims.shape != everything.shape or claims.dtype != bool:
@@ -324,7 +338,7 @@ def _scorer_reads(s: Trial) -> Outcome:
     return True, ""
 
 
-def _storage(s: Trial) -> Outcome:
+def _storage(s: Subject) -> Outcome:
     if s.model.family is None:
         return None, "cannot be stored"
     with tempfile.TemporaryDirectory() as folder:
@@ -337,7 +351,7 @@ def _storage(s: Trial) -> Outcome:
     return not found, found and f"read again, {found}"
 
 
-_CHECKS: dict[str, Callable[[Trial], Outcome]] = {
+_CHECKS: dict[str, Callable[[Subject], Outcome]] = {
     "one label per cell": _one_label_per_cell,
     "labels are text": _labels_are_text,
     "scores fit": _scores_fit,
@@ -346,6 +360,7 @@ _CHECKS: dict[str, Callable[[Trial], Outcome]] = {
     "order of cells": _order_of_cells,
     "cells on their own": _cells_on_their_own,
     "genes by name": _genes_by_name,
+    "as the library says": _as_the_library_says,
     "input untouched": _input_untouched,
     "scorer: baseline": _scorer_baseline,
     "scorer: each": _scorer_each,
@@ -361,5 +376,5 @@ def _one(answers: Answers, k: int) -> Answer:
     return Answer(str(answers.label[k]), float(answers.share[k]), rejected=bool(answers.rejected[k]))
 
 
-def _genes(s: Trial, genes: np.ndarray) -> str:
+def _genes(s: Subject, genes: np.ndarray) -> str:
     return f"genes {some(s.cluster.genes[genes], 3)}"

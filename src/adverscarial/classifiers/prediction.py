@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from anndata import AnnData
 
-from adverscarial.classifiers.base import vote
+from adverscarial._docs import documented
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.answers import Answer, vote
+from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.cluster import Cluster
+from adverscarial.errors import InputRejected
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,9 @@ class ClusterPrediction:
     votes: dict[str, int] = field(default_factory=dict)
 
 
+@documented
 def predict(
-    adata: AnnData, classifier: Any, *, groupby: str, target: str, layer: str | None = None
+    adata: AnnData, classifier: object, *, groupby: str, target: str, layer: str | None = None
 ) -> ClusterPrediction:
     """Return what `classifier` calls one cluster (R: ``predictWithNewValue``, without the new value).
 
@@ -33,12 +36,9 @@ def predict(
     ----------
     adata
         Cells x genes.
-    classifier
-        A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands.
-    groupby, target
-        Column of ``adata.obs``, and the cluster in it.
-    layer
-        Layer to read; ``X`` when left out.
+    %(classifier)s
+    %(groupby)s
+    %(layer_read)s
 
     Raises
     ------
@@ -55,3 +55,23 @@ def predict(
     answer = wrap(classifier).predict_cluster(adata, cluster.rows, cluster.target, cluster.labels, layer)
     votes = {} if answer.labels is None else vote(np.asarray(answer.labels))[2]
     return ClusterPrediction(answer.label, answer.share, votes)
+
+
+def answer_after(changed: AnnData, model: Classifier, cluster: Cluster) -> Answer:
+    """Return what `model` answers for a cluster after its cells were changed, from scratch: no scorer is asked.
+
+    A refusal is an answer as well, with ``rejected`` set and the classifier's reason.
+
+    Parameters
+    ----------
+    changed
+        The changed data, with the cells of the data that `cluster` was made of, in the same order.
+    model
+        The classifier.
+    cluster
+        The attacked cluster.
+    """
+    try:
+        return model.predict_cluster(changed, cluster.rows, cluster.target, cluster.labels, cluster.layer)
+    except InputRejected as refusal:
+        return Answer("", 0.0, rejected=True, reason=str(refusal))

@@ -1,0 +1,1 @@
+"""Adapters: what other libraries and functions label cells with, as classifiers."""

@@ -1,0 +1,1 @@
+"""Classifiers that are written in R, asked in an R process of their own."""

@@ -1,0 +1,1 @@
+"""Classifiers that are trained here: one file for each family, with its scorer."""

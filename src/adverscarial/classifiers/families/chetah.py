@@ -1,0 +1,479 @@
+"""CHETAH: a tree of cell types, walked down by rank correlation with the types' profiles.
+
+De Kanter et al. 2019, Nucleic Acids Research 47:e95. At each node a cell is compared with every type of the node over
+the genes that set this type apart from the other branch. A cell that is not sure enough of a branch stays where it is:
+``Unassigned`` at the first node, ``Node1``, ``Node2``, ... further down. Those are labels like any other in a vote.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from adverscarial._docs import documented
+from adverscarial._progress import track
+from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels
+from adverscarial.cells.columns import places_of
+from adverscarial.cells.matrix import CellMatrix, layer_of
+from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.families.chetah_tree import distances, opposites, tree_of
+from adverscarial.classifiers.registry import Choice, CommandLine
+from adverscarial.classifiers.scorers import ranks as rank_scores
+from adverscarial.classifiers.scorers.base import Scorer
+from adverscarial.classifiers.scorers.needs import Needs
+from adverscarial.classifiers.scorers.rank_bounds import SIZES, fewest_for_labels
+from adverscarial.classifiers.scorers.rank_pulls import pulls, way_to
+from adverscarial.classifiers.scorers.ranks import Model
+from adverscarial.errors import ClassifierError, DataError, ParameterError, some
+
+log = logging.getLogger(__name__)
+
+_CELLS = 512  # reference cells made dense at a time
+_WIDTH = 0.5
+_GUIDES = 48  # cells by which a search is guided
+
+
+@documented
+class Chetah(
+    Classifier,
+    family="chetah",
+    command_line=CommandLine(
+        "chetah",
+        "CHETAH: a tree of cell types, by rank correlations.",
+        unsuited=("scale", "counts", "lognorm"),
+        note="CHETAH is meant for raw counts: use data that hold counts, with --preprocess none.",
+        place=40,
+    ),
+):
+    """CHETAH, trained once instead of at every call.
+
+    Ranks make a cell's own scaling irrelevant; the profiles, means over the reference cells, do depend on it. The
+    article trains and predicts on raw counts.
+
+    Parameters
+    ----------
+    n_genes
+        Genes in the list of each type at each node.
+    threshold
+        Confidence, -2 to 2, below which a cell stays at a node. The article uses 0.01, CHETAH's own default is 0.1.
+    cap_genes
+        Use all genes when the reference has fewer than `n_genes`, instead of raising.
+    %(progress_trained)s
+
+    Attributes
+    ----------
+    classes
+        The cell types, in order of first appearance. Predictions may also be ``Unassigned`` and ``NodeK``.
+    genes
+        The genes in any list, in the reference's order. No other gene can change an answer.
+    nodes
+        One row per type at a node: ``node, label, type, branch``; `label` is what a cell stuck there is called.
+
+    Examples
+    --------
+    >>> counts = np.random.default_rng(0).poisson(np.repeat([[1, 5, 1, 5], [5, 1, 5, 1]], 10, axis=0))
+    >>> adata = AnnData(counts.astype(float), obs=pd.DataFrame({"type": list("A" * 10 + "B" * 10)}))
+    >>> model = Chetah(n_genes=4).fit(adata, "type")
+    >>> model.predict(adata).value_counts().to_dict()
+    {'A': 10, 'B': 10}
+    """
+
+    gives_scores = False
+
+    def __init__(
+        self, n_genes: int = 200, *, threshold: float = 0.01, cap_genes: bool = False, progress: bool | None = None
+    ) -> None:
+        self.n_genes, self.threshold, self.cap_genes, self.progress = n_genes, threshold, cap_genes, progress
+        self.classes = ()
+        self.genes = None
+        self._model: Model | None = None
+
+    @classmethod
+    def from_command_line(cls, choice: Choice) -> Self:
+        """Return it for data with any number of genes."""
+        return cls(cap_genes=True)
+
+    def _check_settings(self) -> None:
+        n_genes, threshold = self.n_genes, self.threshold
+        if isinstance(n_genes, bool) or not isinstance(n_genes, int | np.integer) or n_genes < 2:
+            raise ParameterError(
+                f"Chetah: n_genes must be a whole number from 2 up (a rank correlation), got {n_genes!r}."
+            )
+        number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
+        if not number or not np.isfinite(threshold):
+            raise ParameterError(f"Chetah: threshold must be a number (0.01 in the article), got {threshold!r}.")
+
+    def __repr__(self) -> str:
+        shown = [f"n_genes={self.n_genes}"] if self.n_genes != 200 else []
+        shown += [f"threshold={self.threshold!r}"] if self.threshold != 0.01 else []
+        shown += ["cap_genes=True"] if self.cap_genes else []
+        return f"Chetah({', '.join(shown)})"
+
+    @documented
+    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+        """Build the tree, the gene lists and the two correlation distributions of each type at each node.
+
+        Parameters
+        ----------
+        adata
+            Reference, cells x genes, raw counts in the article.
+        groupby
+            Column of ``adata.obs`` with the cell types. Cells without one are left out.
+        %(layer_read)s
+
+        Raises
+        ------
+        DataError
+            If there are fewer than two cell types, fewer genes than `n_genes` (without `cap_genes`), or NaN.
+        ParameterError
+            If a setting makes no sense, or a type is called like CHETAH's own labels.
+        """
+        self._check_settings()
+        check_genes(adata)
+        labels = cluster_labels(adata, groupby)
+        classes = list(dict.fromkeys(label for label in labels if label is not None))
+        _check_types(classes, groupby)
+        matrix = CellMatrix(layer_of(adata, layer))
+        matrix.check_finite(adata)
+        n = self._list_length(matrix.shape[1])
+
+        kinds = np.array([classes.index(label) if label is not None else -1 for label in labels])
+        profiles = np.stack([_mean_like_r(matrix, np.flatnonzero(kinds == k)) for k in range(len(classes))])
+        nodes, child = tree_of(distances(profiles))
+        pairs = [pair for branches in nodes for pair in opposites(branches)]
+        pair_type = np.array([t for t, _ in pairs])
+        differences = [profiles[t] - _mean_like_r(CellMatrix(profiles), np.array(opposite)) for t, opposite in pairs]
+        lists = np.stack([np.argsort(-np.abs(difference), kind="stable")[:n] for difference in differences])
+        read = np.unique(lists)
+        ranks = rank_scores.centred_ranks(profiles[pair_type[:, None], lists])
+        node_start = np.cumsum([0, *(len(first) + len(second) for first, second in nodes)])
+        model = Model(
+            lists=np.searchsorted(read, lists),
+            ranks=ranks,
+            power=(ranks**2).sum(axis=1),
+            pair_type=pair_type,
+            node_start=node_start,
+            node_split=node_start[:-1] + np.array([len(first) for first, _ in nodes]),
+            child=child,
+            **_joined("own", [np.empty(0)]),  # filled below: the same routine must correlate reference and input
+            **_joined("other", [np.empty(0)]),
+        )
+        rho = np.full((len(kinds), len(pairs)), np.nan)
+        reference = np.flatnonzero(kinds >= 0)
+        starts = range(0, len(reference), _CELLS)
+        for start in track(starts, "Training Chetah", len(starts), self.progress):
+            part = reference[start : start + _CELLS]
+            rho[part] = rank_scores.correlate(matrix.rows(part)[:, read], np.arange(len(pairs)), model)[0]
+        own = [np.sort(rho[kinds == t, i]) for i, (t, _) in enumerate(pairs)]
+        other = [np.sort(rho[np.isin(kinds, opposite), i]) for i, (_, opposite) in enumerate(pairs)]
+
+        self._model = model._replace(**_joined("own", own), **_joined("other", other))
+        self.classes = tuple(classes)
+        self.genes = pd.Index(adata.var_names.astype(str))[read]
+        log.info(
+            "Chetah: %d types, %d nodes, %d of %d genes read", len(classes), len(nodes), len(read), matrix.shape[1]
+        )
+        return self
+
+    def _list_length(self, available: int) -> int:
+        if available >= self.n_genes:
+            return self.n_genes
+        if self.cap_genes and available >= 2:
+            return available
+        raise DataError(
+            f"Chetah takes {self.n_genes:,} genes for each type at each node; the reference has {available:,}. "
+            "Bring more genes, lower n_genes, or use cap_genes=True to take all there are (two at least)."
+        )
+
+    def _fitted(self) -> Model:
+        if self._model is None:
+            raise ClassifierError("This Chetah is not trained: call fit(adata, groupby) first.")
+        return self._model
+
+    @property
+    def nodes(self) -> pd.DataFrame:
+        """The tree: ``node, label, type, branch``, one row per type at a node."""
+        model = self._fitted()
+        node, types = self._columns(model)
+        branch = np.where(np.arange(len(node)) < model.node_split[node - 1], 1, 2)
+        stuck = np.array(self.labels[len(self.classes) :], dtype=object)
+        return pd.DataFrame({"node": node, "label": stuck[node - 1], "type": types, "branch": branch})
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that a prediction may give: the classes, ``Unassigned``, ``Node1``, ``Node2``, ..."""
+        stuck = ["Unassigned", *(f"Node{k}" for k in range(1, len(self._fitted().node_split)))]
+        return (*self.classes, *stuck)
+
+    def gene_lists(self) -> pd.DataFrame:
+        """Return the genes of each type at each node, largest difference first: ``node, type, rank, gene``."""
+        model = self._fitted()
+        node, types = self._columns(model)
+        n = model.lists.shape[1]
+        assert self.genes is not None
+        return pd.DataFrame(
+            {
+                "node": np.repeat(node, n),
+                "type": np.repeat(types, n),
+                "rank": np.tile(np.arange(1, n + 1), len(node)),
+                "gene": self.genes[model.lists.ravel()],
+            }
+        )
+
+    def _columns(self, model: Model) -> tuple[np.ndarray, np.ndarray]:
+        """Return the node (from 1) and the type of each pair."""
+        node = np.repeat(np.arange(1, len(model.node_split) + 1), np.diff(model.node_start))
+        return node, np.array(self.classes, dtype=object)[model.pair_type]
+
+    def _scores(self, X: np.ndarray) -> np.ndarray:
+        model = self._fitted()
+        assert self.genes is not None
+        if X.ndim != 2 or X.shape[1] != len(self.genes):
+            raise DataError(f"Chetah got shape {X.shape}, expected (cells, {len(self.genes):,}): its genes, in order.")
+        _check_numbers(X)
+        pairs = np.arange(len(model.power))
+        return rank_scores.profile_scores(rank_scores.correlate(X, pairs, model)[0], pairs, model)
+
+    def decide(self, X: np.ndarray) -> Decision:
+        """Label cells given dense, shape (cells, genes of the classifier).
+
+        Raises
+        ------
+        DataError
+            If the shape is another, or a value is NaN.
+        ClassifierError
+            Before :meth:`fit`.
+        """
+        codes = rank_scores.walk(self._scores(X), self._fitted(), float(self.threshold), len(self.classes))
+        return Decision(np.array(self.labels, dtype=object)[codes], None)
+
+    @documented
+    def scores(self, adata: AnnData, *, layer: str | None = None, progress: bool | None = None) -> pd.DataFrame:
+        """Return the profile score of each cell for each type at each node, columns (node, type).
+
+        CHETAH has no score per class, which is what :attr:`gives_scores` and attacks that follow scores speak of: a
+        type is scored at every node above it, against the opposite branch. See :meth:`profile_scores`.
+
+        Parameters
+        ----------
+        %(adata)s
+        %(layer_read)s
+        %(progress)s
+        """
+        check_genes(adata)
+        matrix = CellMatrix(layer_of(adata, layer))
+        matrix.check_finite(adata)
+        columns, header = self.align(pd.Index(adata.var_names.astype(str))), self._header()
+        starts = range(0, matrix.shape[0], _CELLS)
+        found = np.empty((matrix.shape[0], len(header)))
+        for start in track(starts, self.name, len(starts), progress):
+            rows = np.arange(start, min(start + _CELLS, matrix.shape[0]))
+            found[rows] = self._scores(matrix.rows(rows)[:, columns])
+        return pd.DataFrame(found, index=adata.obs_names, columns=header)
+
+    def profile_scores(self, X: np.ndarray) -> pd.DataFrame:
+        """Return F_A(rho) + F_B(rho) - 1, from -1 to 1, for each cell of `X` and each (node, type).
+
+        rho is the Spearman correlation with the type's profile; F_A and F_B say which share of the type's own reference
+        cells, and of those in the opposite branch, correlate at most as well.
+        """
+        return pd.DataFrame(self._scores(X), columns=self._header())
+
+    def confidences(self, X: np.ndarray) -> pd.DataFrame:
+        """Return each profile score minus the mean score of the opposite branch's types, per (node, type)."""
+        return pd.DataFrame(rank_scores.confidences(self._scores(X), self._fitted()), columns=self._header())
+
+    def _header(self) -> pd.MultiIndex:
+        return pd.MultiIndex.from_arrays(self._columns(self._fitted()), names=["node", "type"])
+
+    def with_threshold(self, threshold: float) -> Self:
+        """Return the same trained classifier with another threshold."""
+        changed = copy.copy(self)
+        changed.threshold = threshold
+        changed._check_settings()
+        return changed
+
+    def scorer(self, cluster: Cluster) -> ChetahScorer:
+        """Return the incremental scorer of one cluster."""
+        return ChetahScorer(self, cluster)
+
+    def state(self) -> tuple[Mapping[str, object], Mapping[str, np.ndarray]]:
+        """Return settings and classes, and the trained arrays."""
+        arrays = {"genes": np.array(self.genes, dtype=str), **self._fitted()._asdict()}
+        meta = {"n_genes": int(self.n_genes), "threshold": float(self.threshold), "cap_genes": bool(self.cap_genes)}
+        return {**meta, "classes": list(self.classes)}, arrays
+
+    @classmethod
+    def from_state(cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild from what :meth:`state` returned."""
+        made = cls(meta["n_genes"], threshold=meta["threshold"], cap_genes=meta["cap_genes"])
+        made._check_settings()
+        made.classes = tuple(meta["classes"])
+        made.genes = pd.Index(arrays["genes"].astype(object))
+        made._model = Model(*(arrays[field] for field in Model._fields))
+        return made
+
+
+class ChetahScorer(Scorer):
+    """CHETAH's state for one cluster: a query costs the lists that hold the changed genes.
+
+    It keeps the sorted order of every list in every cell, 1 byte per entry for lists of up to 256 genes. A gene that is
+    changed alone moves one value within those orders; several together are sorted and merged into the others' order.
+    """
+
+    leads = False
+
+    def __init__(self, classifier: Chetah, cluster: Cluster) -> None:
+        self._model, self._threshold = classifier._fitted(), float(classifier.threshold)
+        self._n_classes = len(classifier.classes)
+        columns = classifier.align(cluster.genes)
+        self._column = places_of(columns, len(cluster.genes))
+        self._dtype = cluster.dtype
+        self._X = np.ascontiguousarray(cluster.values(columns), dtype=np.float64)
+        self._entries = rank_scores.entries(self._model.lists, len(columns))
+        self._ballot = Ballot(classifier.labels)
+        pairs = np.arange(len(self._model.power))
+        rho, self._order = rank_scores.correlate(self._X, pairs, self._model)
+        self._scores = rank_scores.profile_scores(rho, pairs, self._model)
+        self._codes = self._walk(self._scores)
+        self._tried: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
+
+    @property
+    def baseline(self) -> Answer:  # noqa: D102
+        return self._ballot.answer(self._codes)
+
+    def reads(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        reads: np.ndarray = self._column[genes] >= 0
+        return reads
+
+    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
+        votes = np.tile(self._ballot.count(self._codes), (len(genes), 1))
+        read, columns, new = self._read(genes, values)
+        if len(columns):
+            votes[read] = rank_scores.votes_each(
+                rank_scores.Cells(self._X, self._order, self._scores, self._codes),
+                self._model,
+                self._entries,
+                columns,
+                new,
+                self._threshold,
+                self._n_classes,
+            )
+        label, share = self._ballot.winners(votes)
+        return Answers(label, share, np.zeros(len(genes), dtype=bool))
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        _, columns, new = self._read(genes, values)
+        X = self._X.copy()
+        X[:, columns] = new
+        self._tried = columns, new, self._again(X, columns, same=len(new) == 1)
+        pairs, scores, _ = self._tried[2]
+        changed = self._scores.copy()
+        changed[:, pairs] = scores
+        return self._ballot.answer(self._walk(changed))
+
+    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
+        _, columns, new = self._read(genes, values)
+        self._X[:, columns] = new
+        tried, self._tried = self._tried, None
+        if tried is not None and np.array_equal(tried[0], columns) and np.array_equal(tried[1], new):
+            pairs, scores, order = tried[2]  # a search accepts what it has just asked about
+        else:
+            pairs, scores, order = self._again(self._X, columns, same=len(new) == 1)
+        self._scores[:, pairs], self._order[:, pairs] = scores, order
+        self._codes = self._walk(self._scores)
+
+    def needs(self, genes: np.ndarray, values: np.ndarray) -> Needs:
+        """See :meth:`Scorer.needs`, and :mod:`adverscarial.classifiers.scorers.rank_bounds` for the proof."""
+        _, columns, new = self._read(genes, values)
+        changed = self._X.copy()
+        changed[:, columns] = new
+        sizes = np.array(SIZES)
+        fewest = fewest_for_labels(self._X, changed, self._model, self._threshold, self._n_classes, sizes)
+        return Needs(self._ballot.labels, self._codes, fewest)
+
+    def pulls(self, genes: np.ndarray, values: np.ndarray, label: str) -> np.ndarray | None:
+        """See :meth:`Scorer.pulls`; by some of the cells where there are many."""
+        code = np.flatnonzero(self._ballot.labels == label)
+        if not len(code):  # it is what somebody else calls the cells
+            return None
+        read, columns, new = self._read(genes, values)
+        some = np.linspace(0, len(self._X) - 1, min(len(self._X), _GUIDES)).astype(np.int64)
+        state = rank_scores.Cells(self._X[some], self._order[some], self._scores[some], self._codes[some])
+        way = way_to(self._model, int(code[0]), self._n_classes)
+        found = np.zeros(len(genes))
+        new = new if len(new) == 1 else new[some]
+        found[read] = pulls(state, self._model, self._entries, columns, new, way, self._threshold, _WIDTH)
+        return found
+
+    def fork(self) -> Self:  # noqa: D102
+        other = copy.copy(self)
+        other._X, other._order, other._scores = self._X.copy(), self._order.copy(), self._scores.copy()
+        other._tried = None
+        return other
+
+    def _read(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which of `genes` are read, their columns, and their values as the data set would hold them."""
+        read = self.reads(genes)
+        # A value that equals another one only after rounding to float32 is a tie in the modified data: round here too.
+        new = np.ascontiguousarray(np.asarray(values)[:, read].astype(self._dtype), dtype=np.float64)
+        _check_numbers(new)
+        return read, self._column[genes[read]], new
+
+    def _again(self, X: np.ndarray, columns: np.ndarray, *, same: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the pairs that read a changed column, with their scores and orders now."""
+        changed = np.zeros(X.shape[1], dtype=bool)
+        changed[columns] = True
+        pairs = np.flatnonzero(changed[self._model.lists].any(axis=1))
+        rho, order = rank_scores.correlate_moved(X, pairs, self._model, self._order, columns, same=same)
+        return pairs, rank_scores.profile_scores(rho, pairs, self._model), order
+
+    def _walk(self, scores: np.ndarray) -> np.ndarray:
+        return rank_scores.walk(scores, self._model, self._threshold, self._n_classes)
+
+
+def _check_numbers(values: np.ndarray) -> None:
+    if np.isnan(values).any():
+        raise DataError(
+            f"Chetah got {int(np.isnan(values).sum()):,} NaN values, which have no rank. Fill or drop them."
+        )
+
+
+def _check_types(classes: Sequence[str], groupby: str) -> None:
+    if len(classes) < 2:
+        raise DataError(
+            f"Chetah needs at least two cell types in obs['{groupby}'], found {len(classes)}: {some(classes)}."
+        )
+    bad = [name for name in classes if not name.strip() or "Node" in name or "Unassigned" in name]
+    if bad:
+        raise ParameterError(
+            f"Cell types in obs['{groupby}'] are called {some(bad)}. CHETAH itself answers 'Unassigned' and 'Node1', "
+            "'Node2', ..., so a type's name may not hold 'Node' or 'Unassigned', nor be empty: rename it."
+        )
+
+
+def _mean_like_r(matrix: CellMatrix, rows: np.ndarray) -> np.ndarray:
+    """Return the mean over some rows with R's rounding: extended precision, and a second pass over the residuals.
+
+    Genes whose differences tie in R then tie here, so that the lists come out the same. Where the platform has no
+    extended precision, genes that tie up to rounding may swap places.
+    """
+
+    def total(shift: np.ndarray) -> np.ndarray:
+        parts = (matrix.rows(rows[start : start + _CELLS]) for start in range(0, len(rows), _CELLS))
+        return sum(((part - shift).sum(axis=0) for part in parts), start=np.zeros_like(shift))
+
+    mean = total(np.zeros(matrix.shape[1], dtype=np.longdouble)) / len(rows)
+    return (mean + total(mean) / len(rows)).astype(np.float64)
+
+
+def _joined(name: str, samples: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return samples of different lengths end to end, and where each starts."""
+    return {name: np.concatenate(samples), f"{name}_start": np.cumsum([0, *(len(sample) for sample in samples)])}

@@ -1,0 +1,1 @@
+"""Reading classifiers from files."""

@@ -1,0 +1,144 @@
+"""Data for a classifier that knows other genes: the absent ones are added, and how many were there is said first."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from adverscarial._docs import documented
+from adverscarial._types import Matrix
+from adverscarial.cells.cluster import check_genes
+from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, layers_of
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.gene_names import difference, mismatch_message
+from adverscarial.classifiers.wrap import wrap
+from adverscarial.errors import GeneMismatchError, ParameterError, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+
+@documented
+def match_genes(
+    adata: AnnData,
+    classifier: object,
+    *,
+    missing: Literal["error", "zero", "mean"] = "error",
+    reference: AnnData | None = None,
+    layer: str | None = None,
+) -> AnnData:
+    """Return the data with every gene that a classifier needs.
+
+    Parameters
+    ----------
+    %(adata)s
+    %(classifier)s
+    missing
+        What a gene gets that the data do not have. ``"error"``: nothing, it is an error. ``"zero"``: 0, which means
+        "not expressed" for counts and log-normalised values, and "as the mean" for z-scores. ``"mean"``: its mean in
+        `reference`, or the mean that the classifier keeps from its training (CellTypist, scikit-learn's
+        ``StandardScaler``).
+    reference
+        Cells with these genes, prepared alike: those that the classifier was trained on.
+    layer
+        Layer that the classifier reads; ``X`` when left out. With ``"mean"``, only this one gets means, the others 0.
+
+    Returns
+    -------
+    A new AnnData: the genes of `adata` first, then the absent ones. ``var["matched"]`` is False for these; an attack on
+    them changes nothing. ``uns["matched_genes"]`` has the numbers, which are logged too.
+
+    Raises
+    ------
+    GeneMismatchError
+        If genes are missing and `missing` is "error"; if none is there, or they are only written otherwise.
+    ParameterError
+        If no mean is known.
+
+    Notes
+    -----
+    Some families do as their library does, and need nothing: CellTypist leaves absent genes out, marker scores use the
+    markers that are there, SingleR's and CHETAH's say what is missing. Nobody knows what a forest says of genes that it
+    never saw absent: look at how many matched, and at the labels of known cells.
+
+    Examples
+    --------
+    >>> import adverscarial as adv
+    >>> cells = adv.datasets.embedded()
+    >>> model = adv.classifiers.RandomForest(n_estimators=5, seed=0).fit(cells, "cell_type")
+    >>> fewer = cells[:, 100:]
+    >>> found = match_genes(fewer, model, missing="zero")
+    >>> found.uns["matched_genes"]["matched"], found.n_vars
+    (665, 765)
+    """
+    if missing not in ("error", "zero", "mean"):
+        hint = did_you_mean(missing, ["error", "zero", "mean"])
+        raise ParameterError(f"missing must be 'error', 'zero' or 'mean', got {missing!r}.{hint}")
+    check_genes(adata)
+    have = pd.Index(adata.var_names.astype(str))
+    model = wrap(classifier).bind(have)
+    needed = have if model.genes is None else pd.Index(model.genes)
+    absent = needed[~needed.isin(have)]
+    matched = len(needed) - len(absent)
+    level = logging.WARNING if len(absent) else logging.INFO
+    logger.log(level, "%s: %d of %d genes matched (missing='%s').", model.name, matched, len(needed), missing)
+    if len(absent) and (missing == "error" or not matched or difference(needed, have)):
+        advice = " Or pass missing='zero' or 'mean'." if missing == "error" and matched else ""
+        raise GeneMismatchError(mismatch_message(model.name, needed, have) + advice)
+    values = np.zeros(len(absent)) if missing != "mean" else _means(absent, model, reference, layer)
+    found = _widened(adata, absent, values, layer)
+    found.uns["matched_genes"] = {
+        "classifier": model.name, "matched": matched, "needed": len(needed), "missing": missing,
+    }  # fmt: skip
+    return found
+
+
+def _means(absent: pd.Index, model: Classifier, reference: AnnData | None, layer: str | None) -> np.ndarray:
+    """Return the means of genes: of the reference, else those that the classifier keeps."""
+    if not len(absent):
+        return np.zeros(0)
+    if reference is not None:
+        known = pd.Index(reference.var_names.astype(str))
+        places = known.get_indexer(absent)
+        if (places < 0).any():
+            raise GeneMismatchError(mismatch_message("The reference", absent, known))
+        return np.asarray(CellMatrix(layer_of(reference, layer)).columns(places).mean(axis=0, dtype=np.float64))
+    kept = model.gene_means()
+    if kept is None or model.genes is None:
+        raise ParameterError(
+            f"{model.name} keeps no means of what it was trained on. Pass those cells as reference=, or use "
+            "missing='zero'."
+        )
+    means: np.ndarray = kept[model.genes.get_indexer(absent)]
+    return means
+
+
+def _widened(adata: AnnData, absent: pd.Index, values: np.ndarray, layer: str | None) -> AnnData:
+    """Return a copy with genes added, which have one value in all cells of the layer, and 0 in the others."""
+    zeros = np.zeros(len(absent))
+    X = None if adata.X is None else _beside(adata.X, values if layer is None else zeros)
+    layers = {name: _beside(held, values if name == layer else zeros) for name, held in layers_of(adata).items()}
+    var = adata.var.copy()
+    var.index = var.index.astype(str)
+    wide = var.reindex([*var.index, *absent])
+    for name in var:
+        if var[name].dtype in (bool, object):  # no file format has a missing yes or no, or text
+            rest = [False if var[name].dtype == bool else ""] * len(absent)
+            wide[name] = np.concatenate([var[name].to_numpy(), np.array(rest, dtype=var[name].dtype)])
+    wide["matched"] = np.arange(len(wide)) < len(var)
+    return AnnData(X, obs=adata.obs.copy(), var=wide, layers=layers, obsm=dict(adata.obsm), uns=dict(adata.uns))
+
+
+def _beside(X: Matrix, values: np.ndarray) -> Matrix:
+    """Return a matrix in memory with columns of one value each behind its own."""
+    held = CellMatrix(X).part(np.arange(X.shape[0]))
+    block = np.broadcast_to(values, (X.shape[0], len(values)))
+    if is_sparse(held):
+        dtype = np.promote_types(held.dtype, np.float32)
+        return sp.hstack([held.tocsr(), sp.csr_matrix(block.astype(dtype))], format="csr")
+    dense = np.asarray(held.compute() if hasattr(held, "compute") else held)
+    return np.hstack([dense, block.astype(np.promote_types(dense.dtype, np.float32))])

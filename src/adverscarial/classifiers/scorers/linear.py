@@ -1,0 +1,298 @@
+"""Exact incremental scoring for every classifier whose scores are a weighted sum of genes.
+
+Marker scores, logistic regression, linear SVMs and CellTypist's models are all of the form
+``score_k = b_k + sum_j W_kj * f_j(x_j)``: changing gene j adds ``W_kj * (f_j(new) - f_j(old))`` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from adverscarial._compiled import compiled
+from adverscarial._docs import documented
+from adverscarial.cells.columns import places_of
+from adverscarial.classifiers.answers import Answer, Answers, Ballot
+from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
+from adverscarial.classifiers.scorers.lead import lead_of
+from adverscarial.classifiers.scorers.linear_moves import LinearMoves
+from adverscarial.errors import InputRejected
+
+#: a query whose outcome hangs on less than this share of what was added up is summed anew
+_DOUBT = 1e-12
+#: and so is one whose answer is this much smaller than what was added up: too few digits are left
+_LOST = 1e-5
+#: changes accepted one upon the other before everything is summed anew, so that no rounding piles up
+_ANEW = 64
+
+#: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
+Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def logits_of(sums: np.ndarray) -> np.ndarray:
+    """Return one logit per class, whose softmax is the probability: a single sum s becomes (-s/2, s/2)."""
+    return np.hstack([-sums / 2, sums / 2]) if sums.shape[1] == 1 else sums
+
+
+def gradient_of(weights: np.ndarray, model_weights: np.ndarray) -> np.ndarray:
+    """Return the gradient of ``sum_k weights[c, k] * logit_k`` with respect to what `model_weights` multiply.
+
+    Parameters
+    ----------
+    weights
+        Shape (cells, classes).
+    model_weights
+        Shape (genes, classes), or (genes, 1) for two classes.
+    """
+    if model_weights.shape[1] == 1:
+        weights = (weights[:, [1]] - weights[:, [0]]) / 2
+    slopes: np.ndarray = weights @ model_weights.T
+    return slopes
+
+
+@documented
+class LinearScorer(StatefulScorer):
+    """State: the scores of the cluster's cells, and the transformed values they were summed from.
+
+    Adding a difference to a sum rounds otherwise than summing anew. Where that could show (two scores tie, or a huge
+    value is taken back) the cells are summed anew, so that labels are those of a full prediction also at exact ties.
+
+    Parameters
+    ----------
+    X
+        The cluster's values of the model's genes, shape (cells, genes).
+    columns
+        Where each of the model's genes stands in the data set; -1 for genes that the data set lacks.
+    n_genes
+        Genes in the data set.
+    weights
+        Shape (genes, classes).
+    bias
+        Shape (classes,).
+    labels
+        Names that the codes stand for; the first ones are the classes, in the order of `weights`.
+    transform
+        Called with positions in the model and new values; None when values enter as they are. Where its answer is NaN
+        or infinite the classifier refuses the input.
+    checked
+        Genes of the model that can be refused that way, and so are read even where their weight is 0.
+    %(link)s
+    binary
+        The scores are one column, and a positive one means the second label.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        X: np.ndarray,
+        columns: np.ndarray,
+        n_genes: int,
+        weights: np.ndarray,
+        bias: np.ndarray,
+        labels: Sequence[str],
+        *,
+        transform: Transform | None = None,
+        checked: np.ndarray | None = None,
+        link: Callable[[np.ndarray], np.ndarray] | None = None,
+        binary: bool = False,
+    ) -> None:
+        self._weights = np.ascontiguousarray(weights, dtype=np.float64)
+        self._bias = np.asarray(bias, dtype=np.float64)
+        self._place = places_of(columns, n_genes)
+        self._matters = np.any(self._weights != 0, axis=1)
+        if checked is not None:
+            self._matters |= checked
+        self._transform = transform
+        self._link = link
+        self._binary = binary
+        self._ballot = Ballot(labels)
+        self._set_state(self._transformed(np.arange(len(weights)), np.asarray(X, dtype=np.float64)))
+
+    def _transformed(self, places: np.ndarray, values: np.ndarray) -> np.ndarray:
+        values = np.asarray(values, dtype=np.float64)
+        return values if self._transform is None else self._transform(places, values)
+
+    def _set_state(self, Z: np.ndarray) -> None:
+        self._Z = Z
+        self._sums = Z @ self._weights + self._bias
+        # how much was added up for each cell, whatever cancelled
+        self._size = (np.abs(Z) @ np.abs(self._weights) + np.abs(self._bias)).max(axis=1)
+        self._accepted = 0
+        self._note_sums()
+
+    def _note_sums(self) -> None:
+        self._codes = self._decide(self._sums)
+        self._counts = self._ballot.count(self._codes)
+        self._baseline = self._ballot.answer(self._codes, self._report(self._sums))
+
+    def _decide(self, sums: np.ndarray) -> np.ndarray:
+        return (sums[:, 0] > 0).astype(np.int64) if self._binary else np.argmax(sums, axis=1)
+
+    def _report(self, sums: np.ndarray) -> np.ndarray:
+        return sums if self._link is None else self._link(sums)
+
+    def reads(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        places = self._place[genes]
+        reads: np.ndarray = (places >= 0) & self._matters[places]
+        return reads
+
+    def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which genes matter, where they stand in the model, and their transformed values."""
+        known = np.flatnonzero(self.reads(genes))
+        places = self._place[genes[known]]
+        return known, places, self._transformed(places, values[:, known])
+
+    def _changed(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
+        Z = self._Z.copy(order="K")  # the order that the full prediction multiplies in, so that it rounds alike
+        Z[:, places] = new
+        return Z
+
+    def _summed(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Return the sums with some genes changed, as exact as a full prediction."""
+        weights = self._weights[places]
+        if 2 * len(places) < len(self._weights):
+            sums: np.ndarray = self._sums + (new - self._Z[:, places]) @ weights
+            size = self._size + self._added(places, new)
+            if not _in_doubt(sums, size).any():
+                return sums
+        return self._changed(places, new) @ self._weights + self._bias
+
+    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
+        known, places, new = self._known(genes, values)
+        refused = ~np.isfinite(new).all(axis=0)
+        new = np.where(refused, 0.0, new)
+        counts = np.tile(self._counts, (len(genes), 1))
+        delta = np.ascontiguousarray((new - self._Z[:, places]).T)
+        counts[known], unclear = _count_each(
+            self._sums, self._size, delta, self._weights[places], len(self._ballot.labels), self._binary
+        )
+        for k in np.flatnonzero(unclear & ~refused):
+            sums = self._changed(places[[k]], new[:, [k]]) @ self._weights + self._bias
+            counts[known[k]] = self._ballot.count(self._decide(sums))
+        label, share = self._ballot.winners(counts)
+        rejected = np.zeros(len(genes), dtype=bool)
+        rejected[known] = refused
+        label[rejected], share[rejected] = self._baseline.label, 0.0
+        return Answers(label, share, rejected, self._lead_taken(len(genes), known, places, delta))
+
+    def _lead_taken(self, n_genes: int, known: np.ndarray, places: np.ndarray, delta: np.ndarray) -> np.ndarray | None:
+        """Return the share of the lead that each gene takes; `delta` has the shape (genes that matter, cells)."""
+        scores, weights = self._sums, self._weights[places]
+        if self._binary:  # one sum: above 0 it means the second label
+            scores, weights = logits_of(scores), logits_of(weights)
+        lead = lead_of(scores, int(np.flatnonzero(self._ballot.labels == self._baseline.label)[0]))
+        if lead is None:
+            return None
+        taken = np.zeros(n_genes)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a lead next to nothing
+            taken[known] = (
+                -delta.mean(axis=1) * (weights @ lead.weights(weights.shape[1])) / lead.gap + 0.0
+            )  # no minus 0
+        return taken
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        _, places, new = self._known(genes, values)
+        if not np.isfinite(new).all():
+            return Answer(self._baseline.label, 0.0, rejected=True, reason=_refusal(new))
+        sums = self._summed(places, new)
+        return self._ballot.answer(self._decide(sums), self._report(sums))
+
+    def pairs(self, cells: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Changed:  # noqa: D102
+        places = self._place[genes]
+        new = self._transformed(places, values[None])[0]
+        steps, weights = new - self._Z[cells, places], self._weights[places]
+        sums = self._sums[cells] + steps[:, None] * weights
+        size = self._size[cells] + np.abs(steps) * np.abs(weights).max(axis=1)
+        for k in np.flatnonzero(_in_doubt(sums, size)):
+            Z = self._Z[[cells[k]]]
+            Z[0, places[k]] = new[k]
+            sums[k] = (Z @ self._weights + self._bias)[0]
+        return Changed(self._ballot.labels, self._decide(sums), self._report(sums))
+
+    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
+        _, places, new = self._known(genes, values)
+        if not np.isfinite(new).all():
+            raise InputRejected(_refusal(new))
+        self._accepted += 1
+        if self._accepted == _ANEW:
+            self._set_state(self._changed(places, new))
+            return
+        sums = self._summed(places, new)
+        self._size = self._size + self._added(places, new)
+        self._sums, self._Z = sums, self._changed(places, new)
+        self._note_sums()
+
+    def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:  # noqa: D102
+        known, _, new = self._known(genes, values)
+        refused = np.zeros(len(genes), dtype=bool)
+        refused[known] = ~np.isfinite(new).all(axis=0)
+        return refused
+
+    def moves(self, genes: np.ndarray, values: np.ndarray) -> LinearMoves:  # noqa: D102
+        known, places, new = self._known(genes, values)
+        steps, weights = np.zeros((len(self._Z), len(genes))), np.zeros((len(genes), self._weights.shape[1]))
+        steps[:, known], weights[known] = new - self._Z[:, places], self._weights[places]
+        size = self._size + (np.abs(steps) @ np.abs(weights)).max(axis=1)
+        found = LinearMoves(self._sums, steps, weights, size, self._codes)
+        found.labels = self._ballot.labels[: found.scores.shape[1]]
+        return found
+
+    def weighed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Return genes of the data set, their weights, and the bias; None where more than that makes the sums.
+
+        Sums are the values times the weights, plus the bias, unless values are transformed first or genes are missing.
+        """
+        genes = np.flatnonzero(self._place >= 0)
+        if self._transform is not None or len(genes) < len(self._weights):
+            return None
+        return genes, self._weights[self._place[genes]], self._bias
+
+    def _added(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Return a bound on what changing some genes adds up to, for each cell."""
+        bound: np.ndarray = (np.abs(new - self._Z[:, places]) @ np.abs(self._weights[places])).max(axis=1)
+        return bound
+
+
+def _in_doubt(sums: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return in which rows rounding may decide; `size` is how much was added up there, whatever cancelled."""
+    best = np.partition(sums, -2, axis=1)[:, -2:] if sums.shape[1] > 1 else np.hstack([np.zeros_like(sums), sums])
+    unclear: np.ndarray = np.abs(best[:, 1] - best[:, 0]) <= _DOUBT * size
+    unclear |= np.abs(sums).max(axis=1) < _LOST * size
+    return unclear
+
+
+def _refusal(transformed: np.ndarray) -> str:
+    bad = int((~np.isfinite(transformed)).any(axis=0).sum())
+    return f"the values of {bad:,} genes become NaN or infinite before they reach the model"
+
+
+@compiled
+def _count_each(
+    sums: np.ndarray, size: np.ndarray, delta: np.ndarray, weights: np.ndarray, n_labels: int, binary: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the labels of all cells for each gene changed alone, (genes, labels); and say where rounding decides."""
+    n_cells, n_classes = sums.shape
+    counts = np.zeros((len(delta), n_labels), dtype=np.int64)
+    unclear = np.zeros(len(delta), dtype=np.bool_)
+    for g in range(len(delta)):
+        steepest = np.abs(weights[g]).max()
+        for c in range(n_cells):
+            step = delta[g, c]
+            best = 0
+            top = sums[c, 0] + step * weights[g, 0]
+            second = -np.inf
+            if binary:
+                best = 1 if top > 0 else 0
+                top, second = abs(top), 0.0
+            for k in range(1, n_classes):
+                score = sums[c, k] + step * weights[g, k]
+                if score > top:
+                    second = top
+                    top = score
+                    best = k
+                elif score > second:
+                    second = score
+            counts[g, best] += 1
+            if top - second <= _DOUBT * (size[c] + abs(step) * steepest):
+                unclear[g] = True
+    return counts, unclear

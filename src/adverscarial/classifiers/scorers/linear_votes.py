@@ -1,0 +1,103 @@
+"""Votes of a cluster while genes are changed one after the other, for weighted sums."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adverscarial._compiled import compiled
+
+
+@compiled
+def winner(scores: np.ndarray, rank: np.ndarray) -> int:
+    """Return the label with the most votes: cells vote for their first largest score, `rank` decides ties of votes."""
+    counts = np.zeros(scores.shape[1], dtype=np.int64)
+    for i in range(len(scores)):
+        best = 0
+        for k in range(1, scores.shape[1]):
+            if scores[i, k] > scores[i, best]:
+                best = k
+        counts[best] += 1
+    first = 0
+    for k in range(1, len(counts)):
+        if counts[k] > counts[first] or (counts[k] == counts[first] and rank[k] < rank[first]):
+            first = k
+    return first
+
+
+@compiled
+def _add(scores: np.ndarray, step: np.ndarray, weights: np.ndarray, sign: float) -> None:
+    for i in range(len(scores)):
+        moved = sign * step[i]
+        if moved != 0:
+            for k in range(len(weights)):
+                scores[i, k] += moved * weights[k]
+
+
+@compiled
+def first_reaching(
+    scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, rank: np.ndarray, goals: np.ndarray
+) -> int:
+    """Return how many genes, changed in their order, first let a goal win; -1 if none does.
+
+    `steps` has the shape (genes, cells), `weights` (genes, labels), `goals` is one bool per label.
+    """
+    now = scores.copy()
+    for j in range(len(steps)):
+        _add(now, steps[j], weights[j], 1.0)
+        if goals[winner(now, rank)]:
+            return j + 1
+    return -1
+
+
+@compiled
+def thinned(
+    scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, rank: np.ndarray, goals: np.ndarray
+) -> np.ndarray:
+    """Return which genes must stay: each is left out in turn, for good if a goal still wins; until none can be.
+
+    `scores` are those with all these genes changed; the other parameters are as for :func:`first_reaching`.
+    """
+    now = scores.copy()
+    kept = np.ones(len(steps), dtype=np.bool_)
+    dropped = True
+    while dropped:
+        dropped = False
+        for j in range(len(steps)):
+            if not kept[j]:
+                continue
+            _add(now, steps[j], weights[j], -1.0)
+            if goals[winner(now, rank)]:
+                kept[j] = False
+                dropped = True
+            else:
+                _add(now, steps[j], weights[j], 1.0)
+    return kept
+
+
+@compiled
+def smooth(scores: np.ndarray, tilt: np.ndarray, temperature: float) -> float:
+    """Return the sum over cells of ``tilt . softmax(scores / temperature)``."""
+    total = 0.0
+    for i in range(len(scores)):
+        top = scores[i].max()
+        weight, value = 0.0, 0.0
+        for k in range(scores.shape[1]):
+            e = np.exp((scores[i, k] - top) / temperature)
+            weight += e
+            value += tilt[k] * e
+        total += value / weight
+    return total
+
+
+@compiled
+def best_added(scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, tilt: np.ndarray, temperature: float) -> int:
+    """Return which of some genes, added alone, makes :func:`smooth` largest."""
+    best, place = -np.inf, 0
+    trial = np.empty_like(scores)
+    for j in range(len(steps)):
+        trial[:] = scores
+        _add(trial, steps[j], weights[j], 1.0)
+        value = smooth(trial, tilt, temperature)
+        if value > best:
+            best, place = value, j
+    return place

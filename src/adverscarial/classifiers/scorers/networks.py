@@ -1,0 +1,233 @@
+"""The scorer of networks that start with a linear layer.
+
+It keeps the first layer's sums for the cluster's cells. A changed gene adds one multiple of its own row of weights to
+them, and only the layers above run again.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.linalg.blas import dger
+
+from adverscarial.cells.cluster import Cluster
+from adverscarial.cells.columns import places_of
+from adverscarial.classifiers.answers import Answer, Answers, Ballot
+from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
+from adverscarial.classifiers.scorers.dense_layers import Layers, moved
+from adverscarial.classifiers.scorers.lead import lead_of
+from adverscarial.classifiers.scorers.relu_moves import ReluMoves
+from adverscarial.errors import ParameterError
+
+_GENES = 256  # genes whose changes are written out at a time
+_BATCH = 4 * 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
+_HEAVY = 1e4  # taking a value above this out of a sum would leave rounding residue, so the sum is made anew
+
+
+def check_weights(weights: np.ndarray, shape: tuple[int, int]) -> None:
+    """Raise a ParameterError unless there is one weight per cell and class."""
+    if np.shape(weights) != shape:
+        raise ParameterError(f"gradient: weights have shape {np.shape(weights)}, expected (cells, classes) = {shape}.")
+
+
+class FirstLayerScorer(StatefulScorer):
+    """State: the first layer's input sums of the cluster's cells, float64, and the genes changed so far.
+
+    New values are first rounded to the number type of the data, as they would be in a changed data set.
+
+    Parameters
+    ----------
+    cluster
+        The cluster under attack.
+    columns
+        Where each of the classifier's genes stands in the data set.
+    W, b
+        First layer, shapes (classifier's genes, units) and (units,).
+    classes
+        Names of the classes.
+    """
+
+    def __init__(
+        self, cluster: Cluster, columns: np.ndarray, W: np.ndarray, b: np.ndarray, classes: Sequence[str]
+    ) -> None:
+        self._X, self._columns, self._W, self._b = cluster.X, columns, W, b
+        self._row = places_of(np.where(W.any(axis=1), columns, -1), len(cluster.genes))
+        self._size = np.linalg.norm(W, axis=1)
+        self._ballot = Ballot(classes)
+        self._changed: dict[int, np.ndarray] = {}  # gene -> its accepted values
+        sums = self._sums(np.empty(0, dtype=np.int64))
+        self._settle(sums, self._scores(sums))
+
+    @abstractmethod
+    def _scores(self, sums: np.ndarray) -> np.ndarray:
+        """Return the classifier's scores from the first layer's input sums; the best, first one is the label."""
+
+    def _settle(self, sums: np.ndarray, scores: np.ndarray) -> None:
+        """Make `sums` the state. Arrays of the state are replaced, never written into, so forks may share them."""
+        self._A, self._now_scores = sums, scores
+        self._asked: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # last query: genes, values, scores
+        self._codes = np.argmax(scores, axis=1)
+        self._baseline = self._ballot.answer(self._codes, scores)
+
+    def reads(self, genes: np.ndarray) -> np.ndarray:
+        """Genes that the network was not trained on, or with weights of zero only, change nothing."""
+        reads: np.ndarray = self._row[genes] >= 0
+        return reads
+
+    def _now(self, genes: np.ndarray) -> np.ndarray:
+        """Return the values of `genes` as they stand, float64, shape (cells, len(genes))."""
+        now = self._X[:, genes].astype(np.float64)
+        for k in np.flatnonzero([int(gene) in self._changed for gene in genes] if self._changed else []):
+            now[:, k] = self._changed[int(genes[k])]
+        return now
+
+    def _rounded(self, values: np.ndarray) -> np.ndarray:
+        return values.astype(self._X.dtype).astype(np.float64)
+
+    def _sums(self, without: np.ndarray) -> np.ndarray:
+        """Return the first layer's input sums from all genes but `without`, from scratch."""
+        sums = np.tile(self._b, (len(self._X), 1))
+        left = self._columns[self._row[self._columns] >= 0]
+        left = left[~np.isin(left, without)]
+        for start in range(0, len(left), _GENES):
+            block = left[start : start + _GENES]
+            sums += self._now(block) @ self._W[self._row[block]]
+        return sums
+
+    def _moved(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sums with all `genes` (each read) at `values`, and which cells that changes."""
+        sums, heavy, moving = self._A, False, np.zeros(len(self._A), dtype=bool)
+        for start in range(0, len(genes), _GENES):
+            block = genes[start : start + _GENES]
+            old = self._now(block)
+            heavy = heavy or bool(np.abs(old).max() > _HEAVY)
+            changes = values[:, start : start + _GENES] - old
+            moving |= changes.any(axis=1)
+            if len(block) == 1:  # one outer product, added in place of a copy
+                sums = dger(1.0, self._W[self._row[block[0]]], changes[:, 0], a=sums.T).T
+            else:
+                sums = sums + changes @ self._W[self._row[block]]
+        if heavy:
+            sums = self._sums(genes)
+            for start in range(0, len(genes), _GENES):
+                sums += values[:, start : start + _GENES] @ self._W[self._row[genes[start : start + _GENES]]]
+        return sums, moving
+
+    def _outcome(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return sums and scores with all `genes` (each read) at `values`.
+
+        Only cells that stand neither as they do now nor as they did in the last query go through the upper layers.
+        """
+        sums, todo = self._moved(genes, values)
+        scores = self._now_scores
+        if self._asked is not None and np.array_equal(genes, self._asked[0]):
+            same = (values == self._asked[1]).all(axis=1)
+            scores = np.where(same[:, None], self._asked[2], scores)
+            todo &= ~same
+        if todo.all():
+            return sums, self._scores(sums)
+        scores = scores.copy()
+        if todo.any():
+            scores[todo] = self._scores(sums[todo])
+        return sums, scores
+
+    def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the genes that are read, and their values as the data can hold them."""
+        read = self.reads(genes)
+        if not read.all():
+            genes, values = genes[read], values[:, read]
+        return genes, self._rounded(values)
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        genes, values = self._known(genes, values)
+        scores = self._outcome(genes, values)[1]
+        self._asked = genes, values, scores
+        return self._ballot.answer(np.argmax(scores, axis=1), scores)
+
+    def pairs(self, cells: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Changed:  # noqa: D102
+        old, values = self._X[cells, genes].astype(np.float64), self._rounded(values)
+        for gene, accepted in self._changed.items():
+            old = np.where(genes == gene, np.broadcast_to(accepted, len(self._X))[cells], old)
+        rows, size = self._row[genes], max(1, _BATCH // (8 * self._W.shape[1]))
+        parts = []
+        for start in range(0, len(cells), size):
+            part = slice(start, start + size)
+            sums = moved(self._A, cells[part], self._W, rows[part], values[part] - old[part])
+            for k in np.flatnonzero(np.abs(old[part]) > _HEAVY) + start:
+                rest = self._sums(genes[[k]])[cells[k]]
+                sums[k - start] = rest + values[k] * self._W[rows[k]]
+            parts.append(self._scores(sums))
+        scores = np.concatenate(parts) if parts else np.empty((0, len(self._ballot.labels)))
+        return Changed(self._ballot.labels, np.argmax(scores, axis=1), scores)
+
+    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
+        genes, values = self._known(genes, values)
+        sums, scores = self._outcome(genes, values)
+        self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
+        self._settle(sums, scores)
+
+    def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Nothing is refused."""
+        return np.zeros(len(genes), dtype=bool)
+
+    def _upper_layers(self) -> tuple[Layers, float, float] | None:
+        """Return the layers above the first one, where these are dense with ReLU between, and how they round.
+
+        The numbers are the tolerance and the margin of :class:`Moves`.
+        """
+        return None
+
+    def moves(self, genes: np.ndarray, values: np.ndarray) -> ReluMoves | None:  # noqa: D102
+        upper = self._upper_layers()
+        if upper is None:
+            return None
+        layers, tolerance, margin = upper
+        genes, values = self._known(genes, values)
+        steps, first = values - self._now(genes), self._W[self._row[genes]]
+        found = ReluMoves(self._A, steps, first, layers, self._codes, tolerance=tolerance, margin=margin)
+        found.labels = self._ballot.labels
+        return found
+
+    def _unmoved(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return which changes, shape (cells, genes), are proven to leave the cell's label alone."""
+        unmoved: np.ndarray = changes == 0
+        return unmoved
+
+    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:
+        """Return one answer per gene; only cells whose label may change go through the upper layers."""
+        votes = np.tile(self._ballot.count(self._codes), (len(genes), 1))
+        todo = np.flatnonzero(self.reads(genes))
+        pairs = max(1, _BATCH // (8 * self._W.shape[1]))
+        for start in range(0, len(todo), _GENES):
+            block = todo[start : start + _GENES]
+            rows, old = self._row[genes[block]], self._now(genes[block])
+            changes = self._rounded(values[:, block]) - old
+            heavy = (np.abs(old) > _HEAVY).any(axis=0)
+            for k in block[heavy]:
+                votes[k] = self._ballot.count(
+                    np.argmax(self._scores(self._moved(genes[[k]], self._rounded(values[:, [k]]))[0]), axis=1)
+                )
+            which, cells = np.nonzero(~self._unmoved(changes, rows).T & ~heavy[:, None])
+            for first in range(0, len(which), pairs):
+                g, c = which[first : first + pairs], cells[first : first + pairs]
+                sums = moved(self._A, c, self._W, rows[g], changes[c, g])
+                codes = np.argmax(self._scores(sums), axis=1)
+                flips = codes != self._codes[c]
+                np.add.at(votes, (block[g[flips]], codes[flips]), 1)
+                np.subtract.at(votes, (block[g[flips]], self._codes[c[flips]]), 1)
+        label, share = self._ballot.winners(votes) if len(genes) else (np.empty(0, dtype=str), np.empty(0))
+        return Answers(label, share, np.zeros(len(genes), dtype=bool), self._lead_taken(genes, values))
+
+    def _lead_taken(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray | None:
+        """Return the share of the lead that each gene takes, by the gradient: to first order."""
+        read, taken = self.reads(genes), np.zeros(len(genes))
+        own = int(np.argmax(self._ballot.labels == self.baseline.label))
+        moves = self.moves(genes[read], values[:, read]) if read.any() else None
+        lead = None if moves is None else lead_of(moves.scores, own)
+        if moves is None or lead is None:
+            return None
+        weights = np.tile(lead.weights(moves.scores.shape[1]) / len(moves.scores), (len(moves.scores), 1))
+        taken[read] = -moves.effects(weights) / lead.gap
+        return taken

@@ -1,0 +1,95 @@
+"""How many of the largest gains are needed to reach a sum? No set of fewer genes can reach it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adverscarial._compiled import compiled
+
+#: more genes than any data set has: no number of genes is enough
+NEVER = np.iinfo(np.int64).max // 4
+_SMALL = 16  # below this many numbers, sorting costs less than dividing on
+
+
+@compiled
+def fewest(gains: np.ndarray, n: int, need: float, strict: bool) -> int:
+    """Return how many of ``gains[:n]`` at least must be added up to reach `need`, or to exceed it if `strict`.
+
+    The largest gains reach any sum with the fewest terms. They are found as a quicksort finds them, but only the side
+    on which the sum is reached is divided further, so the cost grows with `n` and not with ``n * log(n)``. The array
+    is reordered.
+    """
+    if need < 0 or (need == 0 and not strict):
+        return 0
+    low, high, taken, count = 0, n, 0.0, 0
+    while high - low > _SMALL:
+        first, middle, last = gains[low], gains[(low + high) // 2], gains[high - 1]
+        pivot = max(min(first, middle), min(max(first, middle), last))
+        above, at, below, sum_above = low, low, high, 0.0
+        while at < below:
+            value = gains[at]
+            if value > pivot:
+                gains[at], gains[above] = gains[above], value
+                sum_above += value
+                above += 1
+                at += 1
+            elif value < pivot:
+                below -= 1
+                gains[at], gains[below] = gains[below], value
+            else:
+                at += 1
+        total = taken + sum_above
+        if total > need or (total == need and not strict):
+            high = above
+            continue
+        taken, count = total, count + above - low
+        for _ in range(below - above):
+            taken += pivot
+            count += 1
+            if taken > need or (taken == need and not strict):
+                return count
+        low = below
+    rest = np.sort(gains[low:high])
+    for i in range(len(rest) - 1, -1, -1):
+        if rest[i] <= 0:
+            break
+        taken += rest[i]
+        count += 1
+        if taken > need or (taken == need and not strict):
+            return count
+    return NEVER
+
+
+@compiled
+def fewest_of_rows(gains: np.ndarray, need: np.ndarray, strict: bool) -> np.ndarray:
+    """Return :func:`fewest` for each row of `gains` (not changed), shape (cells, genes), and its own `need`."""
+    out = np.empty(len(gains), dtype=np.int64)
+    buffer = np.empty(gains.shape[1])
+    for i in range(len(gains)):
+        n = 0
+        for j in range(gains.shape[1]):
+            if gains[i, j] > 0:
+                buffer[n] = gains[i, j]
+                n += 1
+        out[i] = fewest(buffer, n, need[i], strict)
+    return out
+
+
+@compiled
+def fewest_of_products(
+    steps: np.ndarray, cells: np.ndarray, weights: np.ndarray, need: np.ndarray, strict: bool
+) -> np.ndarray:
+    """Return :func:`fewest` for the gains ``max(0, steps[cell] * weights)`` of each cell, without storing them."""
+    out = np.empty(len(cells), dtype=np.int64)
+    buffer = np.empty(steps.shape[1])
+    for i in range(len(cells)):
+        if need[i] < 0 or (need[i] == 0 and not strict):
+            out[i] = 0
+            continue
+        row, n = steps[cells[i]], 0
+        for j in range(steps.shape[1]):
+            gain = row[j] * weights[j]
+            buffer[n] = gain
+            n += gain > 0
+        out[i] = fewest(buffer, n, need[i], strict)
+    return out

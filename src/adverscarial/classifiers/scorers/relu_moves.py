@@ -1,0 +1,188 @@
+"""What changed genes can do to the outputs of dense layers with ReLU: bounds by straight lines around each ReLU.
+
+The sums of layer 1 are ``A + (sum over changed genes j of step_j * W1[j])``. If at most m genes change, each sum
+stays in a box. There, a ReLU lies between two straight lines. Put in place of the ReLUs, the lines turn any weighted
+sum of outputs into one weighted sum of the first layer's sums that is never smaller; there, genes simply add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from adverscarial.classifiers.scorers.moves import Moves
+from adverscarial.classifiers.scorers.prefixes import fewest
+
+_MOST = 512  # no bound is asked for more genes than this at a time
+
+
+class _Lines(NamedTuple):
+    """Two lines for each ReLU of a layer: it is at most ``upper * z + offset``, and at least ``lower * z``."""
+
+    upper: np.ndarray
+    offset: np.ndarray
+    lower: np.ndarray
+
+
+def _lines(low: np.ndarray, high: np.ndarray) -> _Lines:
+    """Return the lines for ReLUs whose inputs lie between `low` and `high`."""
+    low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    width = high - low
+    upper = np.divide(high, width, out=np.zeros_like(high), where=width > 0)
+    return _Lines(upper, -upper * low, (high > -low).astype(np.float64))
+
+
+class ReluMoves(Moves):
+    """Moves of a dense network.
+
+    Parameters
+    ----------
+    sums
+        Input sums of the first layer, shape (cells, units).
+    steps
+        New value minus old value, shape (cells, genes).
+    first
+        The first layer's weights of these genes, shape (genes, units).
+    layers
+        ``(kernel, bias)`` of the layers above, at least one.
+    codes
+        Labels as the classifier gives them.
+    tolerance, margin
+        See :class:`Moves`.
+    """
+
+    cheap: ClassVar[bool] = False
+
+    def __init__(
+        self, sums: np.ndarray, steps: np.ndarray, first: np.ndarray,
+        layers: Sequence[tuple[np.ndarray, np.ndarray]], codes: np.ndarray | None, *, tolerance: float, margin: float,
+    ) -> None:  # fmt: skip
+        self._A, self._steps, self._first, self._layers = sums, steps, first, list(layers)
+        self.scores, self.n_genes = self._above(sums), steps.shape[1]
+        self.codes = np.argmax(self.scores, axis=1) if codes is None else codes
+        self.tolerance, self.margin = tolerance, margin
+        size = np.abs(sums)
+        for W, b in self._layers:
+            size = size @ np.abs(W) + np.abs(b)
+        self.size = 10 * size.max(axis=1)
+        self._kept: dict[tuple[int, int], list[_Lines]] = {}
+
+    def _above(self, sums: np.ndarray) -> np.ndarray:
+        for W, b in self._layers:
+            sums = np.maximum(sums, 0.0) @ W + b
+        return sums
+
+    def bound(self, c: np.ndarray, cells: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`Moves.bound`; the lines hold for at most `m` changed genes."""
+        t, G = np.empty(len(cells)), np.empty((len(cells), self.n_genes))
+        for i, cell in enumerate(cells):
+            W, b = self._layers[-1]
+            weights, constant = self._back(self._boxes(int(cell), m), (W @ c)[:, None], np.array([b @ c]))
+            t[i] = constant[0] + weights[:, 0] @ self._A[cell]
+            G[i] = np.maximum(0.0, self._steps[cell] * (self._first @ weights[:, 0]))
+        return t, G
+
+    def _back(self, lines: list[_Lines], weights: np.ndarray, constant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights of the first layer's sums, and constants, that bound weighted sums of ReLUs from above.
+
+        Parameters
+        ----------
+        lines
+            Of each layer from the first to the one whose ReLUs are weighted.
+        weights, constant
+            Shapes (units, sums) and (sums,).
+        """
+        for layer in range(len(lines) - 1, -1, -1):
+            plus, minus = np.maximum(weights, 0.0), np.minimum(weights, 0.0)
+            constant = constant + lines[layer].offset @ plus
+            weights = lines[layer].upper[:, None] * plus + lines[layer].lower[:, None] * minus
+            if layer > 0:
+                W, b = self._layers[layer - 1]
+                constant, weights = constant + b @ weights, W @ weights
+        return weights, constant
+
+    def _boxes(self, cell: int, m: int) -> list[_Lines]:
+        """Return the lines of all ReLU layers for one cell with at most `m` changed genes."""
+        if (cell, m) in self._kept:
+            return self._kept[cell, m]
+        units = np.eye(self._first.shape[1])
+        rise, fall = self._reach(cell, units, m), self._reach(cell, -units, m)
+        lines = [_lines(self._A[cell] - fall, self._A[cell] + rise)]
+        for W, b in self._layers[:-1]:
+            ends = []
+            for sign in (1.0, -1.0):
+                weights, constant = self._back(lines, sign * W, sign * b)
+                ends.append(sign * (constant + self._A[cell] @ weights + self._reach(cell, weights, m)))
+            lines.append(_lines(ends[1], ends[0]))
+        self._kept[cell, m] = lines
+        return lines
+
+    def _reach(self, cell: int, weights: np.ndarray, m: int) -> np.ndarray:
+        """Return how far `m` genes can raise each weighted sum of the first layer's sums, shape (sums,)."""
+        moving = np.flatnonzero(self._steps[cell])
+        gains: np.ndarray = (self._first[moving] @ weights) * self._steps[cell, moving][:, None]
+        np.maximum(gains, 0.0, out=gains)
+        if m < len(gains):
+            gains = np.partition(gains, len(gains) - m, axis=0)[len(gains) - m :]
+        reach: np.ndarray = gains.sum(axis=0)
+        return reach
+
+    def fewest(self, c: np.ndarray, cells: np.ndarray, *, strict: bool) -> np.ndarray:
+        """See :meth:`Moves.fewest`; m is doubled while no set of m genes is enough, then halved in."""
+        return np.array([self._fewest(c, int(cell)) for cell in cells], dtype=np.int64)
+
+    def _fewest(self, c: np.ndarray, cell: int) -> int:
+        """Return the bound for one cell; sets of at most `low` genes are refuted."""
+        low, m, proven = 0, 1, 0
+        high = 0  # the smallest m that could not be refuted; 0 before there is one
+        while True:
+            needed = self._prefix(c, cell, m)
+            proven = max(proven, needed if m >= self.n_genes else min(needed, m + 1))
+            if needed > m:
+                low = m
+                if m >= min(self.n_genes, _MOST):
+                    return proven
+            else:
+                high, low = m, max(low, needed - 1)
+            if high and high - low <= 1:
+                return proven
+            m = (low + high) // 2 if high else min(2 * m, self.n_genes)
+
+    def _prefix(self, c: np.ndarray, cell: int, m: int) -> int:
+        cells = np.array([cell])
+        t, G = self.bound(c, cells, m)
+        gains = G[0][G[0] > 0]
+        return int(fewest(gains, len(gains), float(self._need(t, cells, self.tolerance, sure=False)[0]), False))
+
+    def scores_with(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        return self._above(self._A + self._steps[:, genes] @ self._first[genes])
+
+    def effects(self, omega: np.ndarray) -> np.ndarray:
+        """See :meth:`Moves.effects`; by the gradient."""
+        cells = np.flatnonzero(omega.any(axis=1))
+        sums = [self._A[cells]]
+        for W, b in self._layers[:-1]:
+            sums.append(np.maximum(sums[-1], 0.0) @ W + b)
+        back = omega[cells]
+        for (W, _), z in zip(self._layers[::-1], sums[::-1], strict=True):
+            back = (back @ W.T) * (z > 0)
+        effects: np.ndarray = ((self._steps[cells].T @ back) * self._first).sum(axis=1)
+        return effects
+
+    def changed(self, genes: np.ndarray) -> ReluMoves:  # noqa: D102
+        steps = self._steps.copy()
+        steps[:, genes] = 0.0
+        sums = self._A + self._steps[:, genes] @ self._first[genes]
+        other = ReluMoves(sums, steps, self._first, self._layers, None, tolerance=self.tolerance, margin=self.margin)
+        other.labels = self.labels
+        return other
+
+    def part(self, cells: np.ndarray) -> ReluMoves:  # noqa: D102
+        other = ReluMoves(
+            self._A[cells], self._steps[cells], self._first, self._layers, self.codes[cells], tolerance=self.tolerance,
+            margin=self.margin,
+        )  # fmt: skip
+        other.labels = self.labels
+        return other

@@ -1,0 +1,140 @@
+"""What changed genes do to the votes of trees: bounds from the leaves that can be reached."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from adverscarial.classifiers.scorers.moves import Moves
+from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
+from adverscarial.classifiers.scorers.tree_paths import Paths, credits, first_order, reachable
+
+_PASSES = 3
+_ROUNDING = 1e-11  # of sums in float64
+_SINGLE = 4e-6  # of the sums of a package that adds up in float32
+_AT_ONCE = 64  # cells whose reachable leaves are held at a time
+
+
+class _State(Protocol):
+    """What is asked of the scorer: its state, and the state after more changes."""
+
+    _X: np.ndarray
+    _leaf: np.ndarray
+    _sums: np.ndarray
+    _codes: np.ndarray
+    _cut: float
+
+    def sums_with(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray: ...
+
+    def after(self, genes: np.ndarray, values: np.ndarray) -> _State: ...
+
+    def part(self, cells: np.ndarray) -> _State: ...
+
+
+class TreeMoves(Moves):
+    """Moves of sums of leaf values.
+
+    Parameters
+    ----------
+    trees
+        The ensemble.
+    state
+        The scorer.
+    genes, values
+        What can be changed, as for :meth:`Scorer.moves`.
+    column
+        Where each gene of the ensemble stands among `genes`, -1 for the others.
+    new
+        The new values as the trees compare them, shape (cells, genes).
+    """
+
+    def __init__(
+        self, trees: TreeEnsemble, state: _State, genes: np.ndarray, values: np.ndarray, column: np.ndarray,
+        new: np.ndarray,
+    ) -> None:  # fmt: skip
+        self._trees, self._state, self._genes, self._values = trees, state, genes, values
+        self._column, self._new = column, new
+        self._binary = trees.value.shape[1] == 1
+        self._whole = trees.rounding < 0 and not self._binary
+        self.scores, self.codes, self.n_genes = self._both(state._sums), state._codes, len(genes)
+        self.size = np.full(len(self.codes), trees.largest + abs(state._cut))
+        self.tolerance = _SINGLE if trees.single and not self._whole else _ROUNDING
+
+    def _both(self, sums: np.ndarray) -> np.ndarray:
+        return np.hstack([np.full_like(sums, self._state._cut), sums]) if self._binary else sums
+
+    @cached_property
+    def _kept_paths(self) -> dict[int, Paths]:
+        return {}
+
+    def _paths(self, block: int) -> Paths:
+        """Return the reachable leaves of a block of cells."""
+        if block not in self._kept_paths:
+            cells = slice(block * _AT_ONCE, (block + 1) * _AT_ONCE)
+            found = reachable(
+                self._trees.nodes,
+                self._trees.roots,
+                self._state._X[cells],
+                self._new[cells],
+                self._column,
+                self._trees.depth,
+            )
+            if sum(len(paths.gene) for paths in self._kept_paths.values()) > 5e7:
+                self._kept_paths.clear()
+            self._kept_paths[block] = found
+        return self._kept_paths[block]
+
+    def bound(self, c: np.ndarray, cells: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`Moves.bound`, and :func:`~adverscarial.classifiers.scorers.tree_paths.credits` for the proof."""
+        t = self.scores[cells] @ c
+        return t, self._credits(c, cells, -t, m)[0]
+
+    def fewest(self, c: np.ndarray, cells: np.ndarray, *, strict: bool) -> np.ndarray:  # noqa: D102
+        need = -(self.scores[cells] @ c)
+        if strict and self._whole and np.array_equal(c, np.rint(c)):
+            need = need + 1.0  # votes are whole: to be ahead is to be ahead by one
+        hidden = self.tolerance * self.size[cells]
+        return self._credits(c, cells, need - hidden, self.n_genes)[1]
+
+    def _credits(self, c: np.ndarray, cells: np.ndarray, need: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
+        worth = self._trees.value @ (c[1:] if self._binary else c)
+        unit = float(np.ptp(worth)) / 2 or 1.0
+        total, proven = np.empty((len(cells), self.n_genes)), np.empty(len(cells), dtype=np.int64)
+        for block in np.unique(cells // _AT_ONCE):
+            inside = np.flatnonzero(cells // _AT_ONCE == block)
+            paths = self._paths(int(block))
+            within = cells[inside] - block * _AT_ONCE
+            for place, at in zip(inside, within, strict=True):
+                first, last = paths.cell[at], paths.cell[at + 1]
+                now = worth[self._state._leaf[cells[[place]]]]
+                own = Paths(
+                    np.array([0, last - first]), paths.tree[first:last], paths.leaf[first:last],
+                    paths.start[first : last + 1], paths.gene,
+                )  # fmt: skip
+                found = credits(own, worth, now, need[[place]], self.n_genes, m, _PASSES, unit)
+                total[place], proven[place] = (part[0] for part in found)
+        return total, proven
+
+    def scores_with(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        return self._both(self._state.sums_with(self._genes[genes], self._values[:, genes]))
+
+    def effects(self, omega: np.ndarray) -> np.ndarray:
+        """See :meth:`Moves.effects`; each gene alone, exactly."""
+        state, trees = self._state, self._trees
+        omega = np.ascontiguousarray(omega[:, 1:] if self._binary else omega, dtype=np.float64)
+        return first_order(trees.nodes, trees.roots, trees.value, state._X, state._leaf, self._column, self._new, omega)
+
+    def changed(self, genes: np.ndarray) -> TreeMoves:  # noqa: D102
+        state = self._state.after(self._genes[genes], self._values[:, genes])
+        other = TreeMoves(self._trees, state, self._genes, self._values, self._column, self._new)
+        other.labels = self.labels
+        return other
+
+    def part(self, cells: np.ndarray) -> TreeMoves:  # noqa: D102
+        values = self._values if len(self._values) == 1 else self._values[cells]
+        state = self._state.part(cells)
+        other = TreeMoves(self._trees, state, self._genes, values, self._column, self._new[cells])
+        other.labels = self.labels
+        return other

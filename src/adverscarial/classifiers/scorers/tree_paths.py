@@ -1,0 +1,242 @@
+"""Leaves that a cell can reach in each tree when genes take their new values, and what each leaf costs in genes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from adverscarial._compiled import compiled
+from adverscarial.classifiers.scorers.prefixes import NEVER, fewest
+
+
+class Paths(NamedTuple):
+    """Reachable leaves of some cells, tree by tree, without the leaf that each cell reaches now.
+
+    Attributes
+    ----------
+    cell
+        Where the leaves of each cell begin, shape (cells + 1,).
+    tree, leaf
+        Tree of each reachable leaf, and its node.
+    start
+        Where the genes of each leaf begin in `gene`, one entry more than leaves.
+    gene
+        Genes that must be changed for the leaf, all of them.
+    """
+
+    cell: np.ndarray
+    tree: np.ndarray
+    leaf: np.ndarray
+    start: np.ndarray
+    gene: np.ndarray
+
+
+class _Walk(NamedTuple):
+    """What a walk notes: the choice for each gene, branches still to be walked, and genes chosen on the way."""
+
+    choice: np.ndarray
+    stack: np.ndarray
+    trail: np.ndarray
+
+
+@compiled
+def _descend(
+    nodes: np.ndarray, at: int, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: _Walk, top: int, length: int
+) -> tuple[int, int, int]:
+    """Walk to a leaf without changing a gene more; note the branches where changing one would turn the comparison.
+
+    Returns the leaf, and how many branches and choices are noted now.
+    """
+    choice, stack, trail = walk
+    node = nodes[at]
+    while node.feature >= 0:
+        j = column[node.feature]
+        go_left = x[node.feature] <= node.threshold
+        if j >= 0 and choice[j] != 2:
+            new_left = new[j] <= node.threshold
+            if choice[j] == 1:
+                go_left = new_left
+            elif new_left != go_left:
+                stack[top, 0] = node.left if new_left else node.right
+                stack[top, 1], stack[top, 2] = length, j
+                top += 1
+                choice[j] = 2
+                trail[length] = j
+                length += 1
+        at = node.left if go_left else node.right
+        node = nodes[at]
+    return at, top, length
+
+
+@compiled
+def _explore(
+    nodes: np.ndarray, roots: np.ndarray, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: _Walk,
+    found: Paths, at_leaf: int, at_gene: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Walk all trees of one cell, branching where the new value of a gene would turn the comparison.
+
+    A gene that is met again keeps its choice (1: changed, 2: not changed). Results are written from the given places
+    on, where there is room; the places behind the last ones are returned in any case.
+    """
+    choice, stack, trail = walk
+    for t in range(len(roots)):
+        top, length = 1, 0
+        stack[0, 0], stack[0, 1], stack[0, 2] = roots[t], 0, -1
+        while top > 0:
+            top -= 1
+            while length > stack[top, 1]:  # take back the choices made below this branch
+                length -= 1
+                choice[trail[length]] = 0
+            if stack[top, 2] >= 0:
+                choice[stack[top, 2]] = 1
+                trail[length] = stack[top, 2]
+                length += 1
+            at, top, length = _descend(nodes, stack[top, 0], x, new, column, walk, top, length)
+            before = at_gene
+            for i in range(length):
+                if choice[trail[i]] == 1:
+                    if at_leaf < len(found.leaf):
+                        found.gene[at_gene] = trail[i]
+                    at_gene += 1
+            if at_gene > before:  # else it is the leaf that the cell reaches now
+                if at_leaf < len(found.leaf):
+                    found.tree[at_leaf], found.leaf[at_leaf], found.start[at_leaf + 1] = t, at, at_gene
+                at_leaf += 1
+        while length > 0:
+            length -= 1
+            choice[trail[length]] = 0
+    return at_leaf, at_gene
+
+
+@compiled
+def reachable(
+    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.ndarray, column: np.ndarray, depth: int
+) -> Paths:
+    """Return the reachable leaves of cells of values `X`, with new values `new`; `depth`: nodes on a path."""
+    stack, trail = np.empty((depth + 2, 3), dtype=np.int64), np.empty(depth + 2, dtype=np.int64)
+    walk = _Walk(np.zeros(new.shape[1], dtype=np.int8), stack, trail)
+    none = np.empty(0, dtype=np.int32)
+    cell = np.zeros(len(X) + 1, dtype=np.int64)
+    found = Paths(cell, none, none, np.empty(0, dtype=np.int64), none)
+    n_leaves, n_entries = 0, 0
+    for c in range(len(X)):  # first only counted
+        n_leaves, n_entries = _explore(nodes, roots, X[c], new[c], column, walk, found, n_leaves, n_entries)
+        cell[c + 1] = n_leaves
+    tree, leaf = np.empty(n_leaves, dtype=np.int32), np.empty(n_leaves, dtype=np.int32)
+    start, gene = np.zeros(n_leaves + 1, dtype=np.int64), np.empty(n_entries, dtype=np.int32)
+    found = Paths(cell, tree, leaf, start, gene)
+    n_leaves, n_entries = 0, 0
+    for c in range(len(X)):
+        n_leaves, n_entries = _explore(nodes, roots, X[c], new[c], column, walk, found, n_leaves, n_entries)
+    return found
+
+
+@compiled
+def _charged(paths: Paths, c: int, worth: np.ndarray, now: np.ndarray, weight: np.ndarray, m: int) -> np.ndarray:
+    """Return the credits of the genes of cell `c` for the given weights, shape (genes,); see :func:`credits`."""
+    _, tree, leaf, start, gene = paths
+    total, best = np.zeros(len(weight)), np.zeros(len(weight))
+    touched = np.empty(len(weight), dtype=np.int64)
+    i, last = paths.cell[c], paths.cell[c + 1]
+    while i < last:
+        t, n_touched = tree[i], 0
+        while i < last and tree[i] == t:
+            gain = worth[leaf[i]] - now[t]
+            if gain > 0 and start[i + 1] - start[i] <= m:
+                whole = 0.0
+                for e in range(start[i], start[i + 1]):
+                    whole += weight[gene[e]]
+                for e in range(start[i], start[i + 1]):
+                    j = gene[e]
+                    if best[j] == 0:
+                        touched[n_touched] = j
+                        n_touched += 1
+                    best[j] = max(best[j], gain * weight[j] / whole)
+            i += 1
+        for e in range(n_touched):
+            total[touched[e]] += best[touched[e]]
+            best[touched[e]] = 0.0
+    return total
+
+
+@compiled
+def credits(
+    paths: Paths, worth: np.ndarray, now: np.ndarray, need: np.ndarray, n_genes: int, m: int, passes: int, unit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return credits of genes, shape (cells, genes), and how many genes each cell needs by them.
+
+    Under a set S the cell reaches, in each tree, one leaf x all of whose genes are in S. The gain of x is spread over
+    its genes by positive weights; per tree, each gene keeps the largest credit that any leaf gives it. So the credits
+    of S sum to the gain of x at least, whatever the weights. They are chosen anew in each pass: a leaf is charged to
+    those of its genes that are of use least often.
+
+    Parameters
+    ----------
+    paths
+        Reachable leaves of the cells.
+    worth
+        What each leaf adds to the weighted sum that is to be raised, shape (nodes,).
+    now
+        The same for the leaf that each cell reaches now in each tree, shape (cells, trees).
+    need
+        What each cell lacks.
+    n_genes, m
+        Genes; and the most that may be changed, so that leaves that need more are out of reach.
+    passes
+        Rounds of weights; the round that proves most is kept, for each cell.
+    unit
+        A usual gain of one leaf.
+    """
+    kept, proven = np.zeros((len(need), n_genes)), np.full(len(need), -1, dtype=np.int64)
+    weight, buffer = np.ones(n_genes), np.empty(n_genes)
+    for c in range(len(need)):
+        weight[:] = 1.0
+        for _ in range(passes):
+            total = _charged(paths, c, worth, now[c], weight, m)
+            n = 0
+            for j in range(n_genes):
+                if total[j] > 0:
+                    buffer[n] = total[j]
+                    n += 1
+            count = fewest(buffer, n, need[c], False)
+            if count > proven[c]:
+                proven[c] = count
+                kept[c] = total
+            if count == 0 or count >= NEVER:
+                break
+            for j in range(n_genes):
+                weight[j] = (total[j] / unit + 0.05) ** -4
+    return kept, proven
+
+
+@compiled
+def first_order(
+    nodes: np.ndarray, roots: np.ndarray, value: np.ndarray, X: np.ndarray, leaf: np.ndarray, column: np.ndarray,
+    new: np.ndarray, omega: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Return what each gene, changed alone, does to ``(omega * sums).sum()``, exactly, shape (genes,)."""
+    n_genes = new.shape[1]
+    effect = np.zeros(n_genes)
+    turned = np.full(n_genes, -1, dtype=np.int64)
+    for c in range(len(X)):
+        if not omega[c].any():
+            continue
+        for t in range(len(roots)):
+            mark = c * len(roots) + t
+            node = nodes[roots[t]]
+            while node.feature >= 0:
+                goes_left = X[c, node.feature] <= node.threshold
+                j = column[node.feature]
+                if j >= 0 and turned[j] != mark and (new[c, j] <= node.threshold) != goes_left:
+                    turned[j] = mark
+                    at = node.right if goes_left else node.left
+                    other = nodes[at]
+                    while other.feature >= 0:
+                        x = new[c, j] if other.feature == node.feature else X[c, other.feature]
+                        at = other.left if x <= other.threshold else other.right
+                        other = nodes[at]
+                    for k in range(value.shape[1]):
+                        effect[j] += omega[c, k] * (value[at, k] - value[leaf[c, t], k])
+                node = nodes[node.left if goes_left else node.right]
+    return effect

@@ -1,0 +1,460 @@
+"""The exact incremental scorer over a tree ensemble.
+
+A changed gene can matter only at the nodes, on a cell's own path through a tree, that test this gene, and there only
+if the comparison turns out differently. So a query about one gene re-walks a few subtrees of a few cells, and one
+sweep over all paths answers the query for thousands of genes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from adverscarial._compiled import compiled
+from adverscarial._docs import documented
+from adverscarial.cells.columns import places_of
+from adverscarial.classifiers.answers import Answer, Answers, Ballot
+from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
+from adverscarial.classifiers.scorers.lead import Lead, lead_of
+from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
+from adverscarial.classifiers.scorers.tree_moves import TreeMoves
+from adverscarial.classifiers.scorers.tree_pairs import Pairs, Standing, sums_of_pairs
+from adverscarial.errors import InputRejected
+
+
+@documented
+class TreeScorer(StatefulScorer):
+    """State: each cell's values, and the leaf it reaches in each tree.
+
+    Parameters
+    ----------
+    trees
+        The ensemble.
+    X
+        The cluster's values of the model's genes, shape (cells, genes).
+    columns
+        Where each of the model's genes stands in the data set.
+    n_genes
+        Genes in the data set.
+    labels
+        Classes in the order of the scores (for one score column: the label below zero, the label above).
+    %(link)s
+    cut
+        For one score column: a sum above it means the second label.
+    refuses_overflow
+        The classifier refuses values that float32 cannot hold, of any of the model's genes.
+    """
+
+    def __init__(
+        self,
+        trees: TreeEnsemble,
+        X: np.ndarray,
+        columns: np.ndarray,
+        n_genes: int,
+        labels: Sequence[str],
+        *,
+        link: Callable[[np.ndarray], np.ndarray] | None = None,
+        cut: float = 0.0,
+        refuses_overflow: bool = False,
+    ) -> None:
+        self._refuses_overflow = refuses_overflow
+        self._trees = trees
+        self._cut = cut
+        self._nodes = trees.nodes
+        self._link = link
+        self._ballot = Ballot(labels)
+        self._binary = trees.value.shape[1] == 1
+        self._place = places_of(columns, n_genes)
+        self._n_features = len(columns)
+        self._doubt = trees.rounding
+        genes, index = np.arange(self._n_features + 1), trees.index
+        self._uses = np.searchsorted(index.pairs, genes * len(trees.roots)), index.pairs % len(trees.roots)
+        self._tests = np.searchsorted(index.gene, genes), index.node, index.tree
+        self._last = trees.last_below
+        self._X = self._compared(X)
+        self._leaf = _walk_all(self._nodes, trees.roots, self._X)
+        self._shared = False
+        self._settle(_sum_leaves(trees.value, trees.bias, self._leaf))
+
+    def _compared(self, X: np.ndarray) -> np.ndarray:
+        """Return values as the trees compare them, in the smallest type that holds them."""
+        with np.errstate(over="ignore"):
+            return np.ascontiguousarray(X, dtype=np.float32 if self._trees.single else np.float64)
+
+    def _settle(self, sums: np.ndarray) -> None:
+        self._sums = sums
+        self._codes = self._decide(sums)
+        self._counts = self._ballot.count(self._codes)
+        self._baseline = self._ballot.answer(self._codes, self._report(sums))
+
+    def _decide(self, sums: np.ndarray) -> np.ndarray:
+        return (sums[:, 0] > self._cut).astype(np.int64) if self._binary else np.argmax(sums, axis=1)
+
+    def _report(self, sums: np.ndarray) -> np.ndarray:
+        return sums if self._link is None else self._link(sums)
+
+    def reads(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        # where the data can hold values that are refused, every gene of the model can lead to that
+        return self._place[genes] >= 0 if self._refuses_overflow else self._tests_any(genes)
+
+    def _tests_any(self, genes: np.ndarray) -> np.ndarray:
+        """Return which genes some node tests."""
+        places = self._place[genes]
+        starts = self._uses[0]
+        tests: np.ndarray = (places >= 0) & (starts[places + 1] > starts[places])
+        return tests
+
+    def _refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return for each gene whether the classifier refuses its new values."""
+        if not self._refuses_overflow:
+            return np.zeros(len(genes), dtype=bool)
+        refused: np.ndarray = (self._place[genes] >= 0) & ~np.isfinite(self._compared(values)).all(axis=0)
+        return refused
+
+    def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return which genes are read, where they stand in the model, and their values per cell as compared."""
+        known = np.flatnonzero(self._tests_any(genes))
+        new = np.broadcast_to(self._compared(values[:, known]), (len(self._X), len(known)))
+        return known, self._place[genes[known]], np.ascontiguousarray(new)
+
+    def _column(self, places: np.ndarray) -> np.ndarray:
+        """Return where each of the model's genes stands among the changed ones, -1 for the others."""
+        return places_of(places, self._n_features)
+
+    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
+        known, places, new = self._known(genes, values)
+        counts = np.tile(self._counts, (len(genes), 1))
+        trees = _Trees(self._nodes, self._trees.roots, self._trees.value)
+        cells = _Cells(self._X, self._leaf, self._sums, self._codes)
+        lead, worth = self._lead()
+        rule = _Rule(self._binary, self._cut, self._doubt, worth)
+        change, unclear, lost = _count_each(trees, cells, self._column(places), new, len(self._ballot.labels), rule)
+        counts[known] += change
+        for k in known[unclear]:
+            *_, sums = self._moved(genes[[k]], values[:, [k]])
+            counts[k] = self._ballot.count(self._decide(sums))
+        label, share = self._ballot.winners(counts)
+        refused = self._refused(genes, values)
+        if refused.any():
+            label = np.where(refused, self._baseline.label, label)
+            share = np.where(refused, 0.0, share)
+        taken = None
+        if lead is not None:
+            taken = np.zeros(len(genes))
+            with np.errstate(over="ignore"):  # of a lead next to nothing
+                taken[known] = lost / (len(self._X) * lead.gap)
+        return Answers(label, share, refused, taken)
+
+    def _lead(self) -> tuple[Lead | None, np.ndarray]:
+        """Return the lead of the cluster's label, and what each sum counts for it, shape (scores,)."""
+        sums = np.hstack([np.full_like(self._sums, self._cut), self._sums]) if self._binary else self._sums
+        lead = lead_of(sums, int(np.flatnonzero(self._ballot.labels == self._baseline.label)[0]))
+        if lead is None:
+            return None, np.zeros(self._sums.shape[1])
+        worth = lead.weights(sums.shape[1])
+        return lead, worth[1:] if self._binary else worth
+
+    def _moved(
+        self, genes: np.ndarray, values: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return changed genes and values, the trees that test them, the leaves reached there, and the new sums."""
+        _, places, new = self._known(genes, values)
+        starts, users = self._uses
+        again = np.unique(users[_spans(starts, places)])
+        trees = self._trees
+        first, nodes, owner = self._tests
+        tested = _spans(first, places)
+        if self._last is not None and len(tested) < _FEW * len(again):
+            tested = tested[np.argsort(nodes[tested])]  # a node comes before those below it
+            reached = _turn(
+                self._nodes, self._last, nodes[tested], np.searchsorted(again, owner[tested]), again, self._leaf,
+                self._X, self._column(places), new,
+            )  # fmt: skip
+        else:
+            reached = _walk_again(self._nodes, trees.roots[again], self._X, self._column(places), new)
+        whole = self._doubt < 0  # then leaves may be taken off and added on without any rounding
+        sums = _sum_again(trees.value, trees.bias, self._leaf, self._sums, again, reached, whole)
+        return places, new, again, reached, sums
+
+    def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
+        refused = self._refused(genes, values)
+        if refused.any():
+            return Answer(self._baseline.label, 0.0, rejected=True, reason=_refusal(refused))
+        *_, sums = self._moved(genes, values)
+        return self._ballot.answer(self._decide(sums), self._report(sums))
+
+    def pairs(self, cells: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Changed:  # noqa: D102
+        changes = Pairs(cells, self._place[genes], self._compared(values))
+        sums = sums_of_pairs(self._trees, Standing(self._X, self._leaf, self._sums), changes)
+        return Changed(self._ballot.labels, self._decide(sums), self._report(sums))
+
+    def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
+        refused = self._refused(genes, values)
+        if refused.any():
+            raise InputRejected(_refusal(refused))
+        places, new, again, reached, sums = self._moved(genes, values)
+        if self._shared:  # with a fork: from here on each has its own
+            self._X, self._leaf, self._shared = self._X.copy(), self._leaf.copy(), False
+        self._X[:, places] = new
+        self._leaf[:, again] = reached
+        self._settle(sums)
+
+    def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Nothing is refused."""
+        return np.zeros(len(genes), dtype=bool)
+
+    def sums_with(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return the sums with all `genes` changed, shape (cells, scores)."""
+        return self._moved(genes, values)[-1]
+
+    def after(self, genes: np.ndarray, values: np.ndarray) -> Self:
+        """Return a scorer whose state has `genes` changed; this one stays as it is."""
+        other = self.fork()
+        other.accept(genes, values)
+        return other
+
+    def part(self, cells: np.ndarray) -> Self:
+        """Return a scorer of some of the cells."""
+        other = self.fork()
+        other._X, other._leaf = self._X[cells], self._leaf[cells]
+        other._settle(self._sums[cells])
+        return other
+
+    def moves(self, genes: np.ndarray, values: np.ndarray) -> TreeMoves:  # noqa: D102
+        _, places, new = self._known(genes, values)
+        found = TreeMoves(self._trees, self, genes, values, self._column(places), new)
+        found.labels = self._ballot.labels[: found.scores.shape[1]]
+        return found
+
+    def fork(self) -> Self:  # noqa: D102
+        self._shared = True
+        return super().fork()
+
+
+def _refusal(refused: np.ndarray) -> str:
+    return f"the values of {int(refused.sum()):,} genes are larger than a float32 can hold, in which the trees compare"
+
+
+def _spans(starts: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the positions from ``starts[p]`` to before ``starts[p + 1]`` for each of the places p, end to end."""
+    lengths = starts[places + 1] - starts[places]
+    ends = np.cumsum(lengths)
+    spans: np.ndarray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts[places] - ends + lengths, lengths)
+    return spans
+
+
+#: nodes to look at per tree, up to which this costs less than walking the trees from their roots
+_FEW = 20
+
+
+@compiled
+def _walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return the leaf that each cell reaches in each tree, shape (cells, trees)."""
+    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
+    for c in range(len(X)):
+        for t in range(len(roots)):
+            at = roots[t]
+            node = nodes[at]
+            while node.feature >= 0:
+                at = node.left if X[c, node.feature] <= node.threshold else node.right
+                node = nodes[at]
+            leaf[c, t] = at
+    return leaf
+
+
+@compiled
+def _descend(nodes: np.ndarray, at: int, x: np.ndarray, column: np.ndarray, new: np.ndarray) -> int:
+    """Return the leaf that one cell reaches from a node, with some genes changed."""
+    node = nodes[at]
+    while node.feature >= 0:
+        j = column[node.feature]
+        value = x[node.feature] if j < 0 else new[j]
+        at = node.left if value <= node.threshold else node.right
+        node = nodes[at]
+    return at
+
+
+@compiled
+def _turn(
+    nodes: np.ndarray, last: np.ndarray, tested: np.ndarray, owner: np.ndarray, again: np.ndarray, leaf: np.ndarray,
+    X: np.ndarray, column: np.ndarray, new: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Return the leaves that cells reach in the trees `again`, looking only at nodes that test a changed gene.
+
+    Such a node is on a cell's path if the cell's leaf is among the nodes below it. The first one where the comparison
+    turns out differently sends the cell elsewhere; in that tree, the nodes after it are no longer on the path.
+    """
+    reached = np.empty((len(leaf), len(again)), dtype=np.int64)
+    for c in range(len(leaf)):
+        for i in range(len(again)):
+            reached[c, i] = leaf[c, again[i]]
+        turned = -1
+        for k in range(len(tested)):
+            i = owner[k]
+            at = tested[k]
+            if i == turned or not (at <= leaf[c, again[i]] <= last[at]):
+                continue
+            node = nodes[at]
+            value = new[c, column[node.feature]]
+            if (value <= node.threshold) == (X[c, node.feature] <= node.threshold):
+                continue
+            turned = i
+            reached[c, i] = _descend(nodes, at, X[c], column, new[c])
+    return reached
+
+
+@compiled
+def _walk_again(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, column: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Return the leaf that each cell reaches with some genes changed, as :func:`_walk_all` does."""
+    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
+    for c in range(len(X)):
+        for t in range(len(roots)):
+            leaf[c, t] = _descend(nodes, roots[t], X[c], column, new[c])
+    return leaf
+
+
+@compiled
+def _sum_again(
+    value: np.ndarray, bias: np.ndarray, leaf: np.ndarray, sums: np.ndarray, again: np.ndarray, reached: np.ndarray,
+    whole: bool,
+) -> np.ndarray:  # fmt: skip
+    """Return the sums with other leaves in some trees; a cell whose leaves are the same keeps its sum."""
+    out = sums.copy()
+    place = np.full(leaf.shape[1], -1, dtype=np.int64)
+    place[again] = np.arange(len(again))
+    for c in range(len(leaf)):
+        moved = False
+        for i in range(len(again)):
+            old = leaf[c, again[i]]
+            if reached[c, i] != old:
+                moved = True
+                if whole:
+                    for k in range(len(bias)):
+                        out[c, k] += value[reached[c, i], k] - value[old, k]
+        if moved and not whole:  # in the order of the trees, so that it rounds as a full sum does
+            out[c] = bias
+            for t in range(leaf.shape[1]):
+                at = leaf[c, t] if place[t] < 0 else reached[c, place[t]]
+                for k in range(len(bias)):
+                    out[c, k] += value[at, k]
+    return out
+
+
+@compiled
+def _sum_leaves(value: np.ndarray, bias: np.ndarray, leaf: np.ndarray) -> np.ndarray:
+    n_cells, n_trees = leaf.shape
+    sums = np.empty((n_cells, len(bias)))
+    for c in range(n_cells):
+        sums[c] = bias
+        for t in range(n_trees):
+            for k in range(len(bias)):
+                sums[c, k] += value[leaf[c, t], k]
+    return sums
+
+
+@compiled
+def _best(sums: np.ndarray, binary: bool, cut: float) -> tuple[int, float]:
+    """Return the best label, and by how much it is ahead."""
+    if binary:
+        return (1 if sums[0] > cut else 0), abs(sums[0])
+    best = 0
+    ahead = np.inf
+    for k in range(1, len(sums)):
+        if sums[k] > sums[best]:
+            ahead = sums[k] - sums[best]
+            best = k
+        else:
+            ahead = min(ahead, sums[best] - sums[k])
+    return best, ahead
+
+
+class _Trees(NamedTuple):
+    """An ensemble, as compiled code takes it."""
+
+    nodes: np.ndarray
+    roots: np.ndarray
+    value: np.ndarray
+
+
+class _Cells(NamedTuple):
+    """The cells as they stand: values, the leaf in each tree, sums and labels."""
+
+    X: np.ndarray
+    leaf: np.ndarray
+    sums: np.ndarray
+    codes: np.ndarray
+
+
+class _Rule(NamedTuple):
+    """How sums become a label, and the distance of the best two at which rounding may decide."""
+
+    binary: bool
+    cut: float
+    doubt: float
+    worth: np.ndarray  # what each sum counts for the lead of the cluster's label
+
+
+@compiled
+def _count_each(
+    trees: _Trees, cells: _Cells, column: np.ndarray, new: np.ndarray, n_labels: int, rule: _Rule
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how the votes change when each gene is changed alone, shape (genes, labels), and where rounding decides.
+
+    The third array, shape (genes,), is how much of the sums, weighted by the rule's `worth`, all cells lose.
+
+    `column` gives a gene's place in `new`, or -1. Every path is walked once; where a tested gene would send the cell
+    the other way, the walk goes on from there with the gene's new value, and the difference of the two leaves is
+    noted for that gene.
+    """
+    nodes, roots, value = trees
+    X, leaf, sums, codes = cells
+    n_genes = new.shape[1]
+    unclear = np.zeros(n_genes, dtype=np.bool_)
+    n_scores = value.shape[1]
+    lost = np.zeros(n_genes)
+    change = np.zeros((n_genes, n_labels), dtype=np.int64)
+    delta = np.zeros((n_genes, n_scores))
+    touched = np.empty(n_genes, dtype=np.int64)
+    is_touched = np.zeros(n_genes, dtype=np.bool_)
+    turned = np.full(n_genes, -1, dtype=np.int64)  # tree in which the gene has turned this cell's path already
+    row = np.empty(n_scores)
+    for c in range(len(X)):
+        n_touched = 0
+        for t in range(len(roots)):
+            node = nodes[roots[t]]
+            mark = c * len(roots) + t
+            while node.feature >= 0:
+                gene = node.feature
+                goes_left = X[c, gene] <= node.threshold
+                j = column[gene]
+                if j >= 0 and turned[j] != mark and (new[c, j] <= node.threshold) != goes_left:
+                    turned[j] = mark
+                    at = node.right if goes_left else node.left
+                    other = nodes[at]
+                    while other.feature >= 0:
+                        x = new[c, j] if other.feature == gene else X[c, other.feature]
+                        at = other.left if x <= other.threshold else other.right
+                        other = nodes[at]
+                    if not is_touched[j]:
+                        is_touched[j] = True
+                        touched[n_touched] = j
+                        n_touched += 1
+                    for k in range(n_scores):
+                        delta[j, k] += value[at, k] - value[leaf[c, t], k]
+                node = nodes[node.left if goes_left else node.right]
+        for i in range(n_touched):
+            j = touched[i]
+            for k in range(n_scores):
+                row[k] = sums[c, k] + delta[j, k]
+                lost[j] -= delta[j, k] * rule.worth[k]
+                delta[j, k] = 0.0
+            is_touched[j] = False
+            best, ahead = _best(row, rule.binary, rule.cut)
+            if ahead <= rule.doubt:
+                unclear[j] = True
+            if best != codes[c]:
+                change[j, codes[c]] -= 1
+                change[j, best] += 1
+    return change, unclear, lost

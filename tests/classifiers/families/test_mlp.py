@@ -1,0 +1,513 @@
+"""MLP against Keras (goldens), against a second implementation, and its scorer against full re-prediction."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData, read_h5ad
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import needs
+from adverscarial import _store
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.families.mlp import MLP, MLPScorer
+from adverscarial.classifiers.families.mlp_trainer import Trainer
+from adverscarial.datasets import preprocess, split
+from adverscarial.errors import ClassifierError, DataError, GeneMismatchError, ParameterError
+from adverscarial.modifications.base import with_values
+
+FOLDER = Path("golden/classifiers/pbmc68k_a")
+NAMES = ["W1", "b1", "W2", "b2", "W3", "b3"]
+KERAS = 4e-7  # float32 level, as the goldens' README says
+
+
+def _forward(model: MLP, X: np.ndarray) -> np.ndarray:
+    """Second implementation, cell by cell: probabilities."""
+    out = []
+    for cell in X.astype(np.float64):
+        for W, b in model.layers[:-1]:
+            cell = np.array([max(0.0, float(np.dot(cell, W[:, i]) + b[i])) for i in range(len(b))])
+        W, b = model.layers[-1]
+        z = cell @ W + b
+        e = np.exp(z - z.max())
+        out.append(e / e.sum())
+    return np.array(out)
+
+
+def _network(seed: int, genes: int, hidden: tuple[int, ...] = (7, 5), classes: int = 3, **kwargs) -> MLP:
+    random = np.random.default_rng(seed)
+    sizes = (genes, *hidden, classes)
+    arrays = {}
+    for i, (a, b) in enumerate(itertools.pairwise(sizes), 1):
+        arrays[f"W{i}"], arrays[f"b{i}"] = random.normal(size=(a, b)) / np.sqrt(a), random.normal(size=b) / 2
+    arrays["W1"][0] = 0  # a gene that is read and does nothing
+    return MLP.from_weights(arrays, [f"type{k}" for k in range(classes)], [f"g{j}" for j in range(genes)], **kwargs)
+
+
+def _data(seed: int, cells: int, genes: int, dtype: type = np.float64) -> AnnData:
+    """`cells` cells of cluster A, three of B; two genes that the network does not know; columns shuffled."""
+    random = np.random.default_rng(seed)
+    X = np.where(random.random((cells + 3, genes + 2)) < 0.4, -0.25, random.normal(size=(cells + 3, genes + 2)))
+    order = random.permutation(genes + 2)
+    var = pd.DataFrame(index=np.array([*(f"g{j}" for j in range(genes)), "other1", "other2"])[order])
+    obs = pd.DataFrame({"cluster": ["A"] * cells + ["B"] * 3}, index=[f"c{i}" for i in range(cells + 3)])
+    return AnnData(X.astype(dtype), obs=obs, var=var)
+
+
+# --- goldens -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> dict:
+    folder = shared / FOLDER
+    meta = json.loads((folder / "scmlp/meta.json").read_text())
+    genes = (folder / "genes.txt").read_text().split()
+    labels = {
+        name: pd.read_csv(folder / f"cells_{name}.tsv", sep="\t", index_col=0)["label"] for name in ("test", "train")
+    }
+    scaled = {name: pd.read_csv(folder / f"scaled_{name}.csv.gz", index_col=0) for name in ("test", "train")}
+    weights = {name: dict(np.load(folder / f"scmlp/weights_{name}.npz")) for name in ("init", "adam3", "trained")}
+    test = AnnData(
+        scaled["test"].to_numpy(), obs=labels["test"].to_frame(), var=pd.DataFrame(index=scaled["test"].columns)
+    )
+    model = MLP.from_weights(weights["trained"], meta["classes"], genes)
+    return {
+        "folder": folder,
+        "meta": meta,
+        "labels": labels,
+        "scaled": scaled,
+        "weights": weights,
+        "test": test,
+        "model": model,
+    }
+
+
+@pytest.mark.parametrize("float32", [False, True])
+def test_probabilities_are_those_of_keras(golden: dict, float32: bool) -> None:
+    model = MLP.from_weights(
+        golden["weights"]["trained"], golden["meta"]["classes"], golden["model"].genes, float32_output=float32
+    )
+    expected = pd.read_csv(golden["folder"] / "scmlp/probabilities.csv.gz", index_col=0)
+    scores = model.scores(golden["test"])
+    assert list(scores.columns) == list(expected.columns)
+    assert scores.to_numpy().dtype == (np.float32 if float32 else np.float64)
+    np.testing.assert_allclose(scores, expected.loc[scores.index], rtol=0, atol=KERAS)
+    labels = pd.read_csv(golden["folder"] / "scmlp/cell_labels.tsv", sep="\t", index_col=0)["cell_type"]
+    assert (model.predict(golden["test"]) == labels.loc[scores.index]).all()
+
+
+@needs.torch
+def test_three_adam_steps_are_those_of_keras(golden: dict) -> None:
+    """Every weight to 4e-7, but for what float32 rounding of a gradient near 0 does to it.
+
+    The first steps divide the gradient by ``|gradient| + epsilon / sqrt(1 - 0.999)``, epsilon 1e-7: rounding noise is
+    enlarged by up to ``learning rate * sqrt(1 - 0.999) / 1e-7`` = 316. It is noticed where the gradient is below 3e-6
+    only (7 of 106,824 weights), and the bound below allows no more than that.
+    """
+    import torch
+
+    meta, weights = golden["meta"], golden["weights"]
+    rows = meta["train_row_order"][:32]
+    X = golden["scaled"]["train"].loc[rows].to_numpy(np.float32)
+    codes = np.searchsorted(meta["classes"], golden["labels"]["train"].loc[rows].to_numpy(dtype=str))
+    trainer = Trainer([weights["init"][name] for name in NAMES], 1e-3, 0.0, torch.Generator())
+
+    first = {name: torch.tensor(weights["init"][name], dtype=torch.float64, requires_grad=True) for name in NAMES}
+    inside = torch.tensor(X, dtype=torch.float64) @ first["W1"] + first["b1"]
+    inside.retain_grad()
+    upper = torch.relu(torch.relu(inside) @ first["W2"] + first["b2"]) @ first["W3"] + first["b3"]
+    torch.nn.functional.cross_entropy(upper, torch.tensor(codes)).backward()
+    noise = np.abs(X).T @ np.abs(inside.grad.numpy()) * 2.0**-24
+
+    losses = [trainer.step(X, codes)[0] for _ in range(3)]
+    np.testing.assert_allclose(losses, meta["adam3_losses"], rtol=0, atol=KERAS)
+    for name, tensor in zip(NAMES, trainer.tensors, strict=True):
+        apart = np.abs(tensor.detach().numpy() - weights["adam3"][name])
+        assert np.abs(weights["adam3"][name] - weights["init"][name]).max() > 1e-3
+        assert np.median(apart) <= 1e-9
+        if name == "W1":
+            clear = np.abs(first["W1"].grad.numpy()) > 3e-6
+            assert apart[clear].max() <= KERAS
+            assert clear.mean() > 0.98
+            assert (apart <= KERAS + 3 * 316 * noise)[~clear].all()
+        else:
+            assert apart.max() <= KERAS
+
+
+def test_modified_clusters_are_those_of_keras(golden: dict) -> None:
+    test, model = golden["test"], golden["model"]
+    expected = pd.read_csv(golden["folder"] / "modifications/expected.tsv", sep="\t").set_index(["classifier", "case"])
+    scored = 0
+    for case in json.loads((golden["folder"] / "modifications/cases.json").read_text()):
+        cluster = Cluster(test, "label", case["cluster"])
+        genes = cluster.positions(case["genes"])
+        inside, p1, p2 = cluster.X[:, genes], case["p1"], case["p2"]
+        if case["kind"] == "quantile":
+            values = np.quantile(test.X[:, genes], p1, axis=0, keepdims=True)
+        elif case["kind"] == "max_times":
+            values = p1 * test.X[:, genes].max(axis=0, keepdims=True)
+        else:
+            values = np.where(inside > 0, inside * (1 + p1), inside * (1 - p1)) + p2
+        answer = MLPScorer(model, cluster).together(genes, values)
+        row = expected.loc[("scMLP", case["case"])]
+        names, counts = np.unique(answer.labels, return_counts=True)
+        votes = dict(pair.rsplit(":", 1) for pair in row["votes"].split("|"))
+        assert answer.label == row["prediction"], case
+        assert dict(zip(names, counts.astype(str), strict=True)) == votes, case
+        file = golden["folder"] / f"modifications/{case['case']}_scmlp.csv.gz"
+        if file.exists():
+            scores = pd.read_csv(file, index_col=0)
+            np.testing.assert_allclose(answer.scores, scores.loc[cluster.cells], rtol=0, atol=KERAS, err_msg=str(case))
+            scored += 1
+        if len(genes) == 1:
+            alone = MLPScorer(model, cluster).each(genes, values)
+            assert (alone.label[0], alone.share[0]) == (answer.label, answer.share)
+    assert scored == 20
+
+
+# --- prediction --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hidden", [(4,), (7, 5), (6, 5, 4)])
+def test_a_second_implementation_agrees(hidden: tuple[int, ...]) -> None:
+    model = _network(1, 9, hidden)
+    X = np.random.default_rng(2).normal(size=(300, 9))
+    decision = model.decide(X)
+    np.testing.assert_allclose(decision.scores, _forward(model, X), rtol=1e-12)
+    assert list(decision.labels) == [f"type{k}" for k in _forward(model, X).argmax(axis=1)]
+
+
+def test_genes_are_found_by_name() -> None:
+    model, adata = _network(1, 6), _data(3, 5, 6)
+    X = adata[:, list(model.genes)].X
+    np.testing.assert_allclose(model.scores(adata), _forward(model, X), rtol=1e-12)
+    with pytest.raises(GeneMismatchError, match="5 of them"):
+        model.predict(adata[:, [name for name in adata.var_names if name != "g2"]].copy())
+
+
+def test_float32_output_ties_go_to_the_first_class() -> None:
+    arrays = {"W1": np.ones((1, 1)), "b1": np.zeros(1), "W2": np.array([[1.0, 1.0]]), "b2": np.array([0.0, 1e-9])}
+    X = np.array([[1.0]])
+    assert MLP.from_weights(arrays, ["a", "b"], ["g"]).decide(X).labels[0] == "b"
+    decision = MLP.from_weights(arrays, ["a", "b"], ["g"], float32_output=True).decide(X)
+    assert decision.labels[0] == "a"
+    assert decision.scores.tolist() == [[0.5, 0.5]]
+
+
+@needs.torch
+@pytest.mark.parametrize("hidden", [(5,), (7, 5), (6, 5, 4)])
+def test_gradient_is_exact(hidden: tuple[int, ...]) -> None:
+    import torch
+
+    model, random = _network(4, 6, hidden), np.random.default_rng(5)
+    X, weights = random.normal(size=(270, 6)), random.normal(size=(270, 3))
+    gradient = model.gradient(X, weights)
+
+    step = np.zeros_like(X)
+    step[:, 3] = 1e-6
+    difference = ((model.logits(X + step) - model.logits(X - step)) * weights).sum(axis=1) / 2e-6
+    close = np.isclose(gradient[:, 3], difference, rtol=1e-5, atol=1e-7)
+    assert close.mean() > 0.99  # a cell may stand on a kink of a ReLU
+
+    values = torch.tensor(X, requires_grad=True)
+    inside = values
+    for W, b in model.layers[:-1]:
+        inside = torch.relu(inside @ torch.tensor(W) + torch.tensor(b))
+    logits = inside @ torch.tensor(model.layers[-1][0]) + torch.tensor(model.layers[-1][1])
+    (logits * torch.tensor(weights)).sum().backward()
+    np.testing.assert_allclose(gradient, values.grad.numpy(), rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(model.logits(X), logits.detach().numpy(), rtol=1e-10, atol=1e-12)
+    with pytest.raises(ParameterError, match="expected"):
+        model.gradient(X, weights[:5])
+
+
+# --- scorer ------------------------------------------------------------------------------------------------------
+
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["each", "together", "accept", "fork"]),
+        st.integers(0, 2**32 - 1),
+        st.sampled_from([0.1, 3.0, 1e3, 1e9]),
+        st.booleans(),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    cells=st.sampled_from([1, 2, 13]),
+    hidden=st.sampled_from([(4,), (7, 5), (6, 5, 4)]),
+    dtype=st.sampled_from([np.float64, np.float32]),
+    operations=OPERATIONS,
+    skip=st.booleans(),
+)
+def test_scorer_answers_as_full_prediction_does(
+    seed: int, cells: int, hidden: tuple[int, ...], dtype: type, operations: list, skip: bool
+) -> None:
+    genes = 6
+    model, adata = _network(seed, genes, hidden), _data(seed, cells, genes, dtype)
+    scorer = MLPScorer(model, Cluster(adata, "cluster", "A"), skip=skip)
+    rows = np.arange(cells)
+
+    def agree(answer, changed: AnnData) -> None:
+        full = model.predict_cluster(changed, rows, "A", None, None)
+        reference = _forward(model, changed[rows, list(model.genes)].X)
+        assert (answer.label, answer.share, list(answer.labels)) == (full.label, full.share, list(full.labels))
+        np.testing.assert_allclose(answer.scores, reference, rtol=1e-9, atol=1e-300)
+
+    agree(scorer.baseline, adata)
+    for kind, draw, size, same in operations:
+        random = np.random.default_rng(draw)
+        chosen = random.permutation(genes + 2)[: random.integers(0, genes + 3)]
+        values = random.normal(size=(1 if same else cells, len(chosen))) * size
+        changed = with_values(adata, rows, chosen, values)
+        if kind == "each":
+            answers = scorer.each(chosen, values)
+            for k in range(len(chosen)):
+                full = model.predict_cluster(
+                    with_values(adata, rows, chosen[[k]], values[:, [k]]), rows, "A", None, None
+                )
+                assert (answers.label[k], answers.share[k], answers.rejected[k]) == (full.label, full.share, False)
+        elif kind == "together":
+            agree(scorer.together(chosen, values), changed)
+        elif kind == "fork":
+            other = scorer.fork()
+            other.accept(chosen, values)
+            agree(other.baseline, changed)
+        else:
+            scorer.accept(chosen, values)
+            adata = changed
+        agree(scorer.baseline, adata)
+
+
+def test_reads_leaves_out_what_cannot_matter() -> None:
+    model, adata = _network(1, 6), _data(3, 5, 6)
+    scorer = MLPScorer(model, Cluster(adata, "cluster", "A"))
+    read = dict(zip(adata.var_names, scorer.reads(np.arange(8)), strict=True))
+    assert {name for name, yes in read.items() if not yes} == {"g0", "other1", "other2"}
+    assert len(scorer.each(np.empty(0, dtype=int), np.empty((1, 0))).label) == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), size=st.sampled_from([0.01, 0.1, 1.0, 10.0]), float32=st.booleans())
+def test_proofs_change_no_answer(seed: int, size: float, float32: bool) -> None:
+    model, adata = _network(seed, 30, (16, 8), 4, float32_output=float32), _data(seed, 20, 30)
+    cluster = Cluster(adata, "cluster", "A")
+    genes = np.arange(adata.n_vars)
+    values = cluster.X + np.random.default_rng(seed).normal(size=cluster.X.shape) * size
+    on, off = (MLPScorer(model, cluster, skip=skip) for skip in (True, False))
+    for _ in range(2):
+        with_proofs, without = on.each(genes, values), off.each(genes, values)
+        assert (with_proofs.label == without.label).all()
+        assert (with_proofs.share == without.share).all()
+        for scorer in (on, off):
+            scorer.accept(genes[:5], values[:, :5])
+    if size == 0.01:
+        proven = on._unmoved(values[:, genes] - cluster.X, on._row)
+        assert proven.mean() > 0.5
+
+
+@pytest.mark.parametrize("last", [np.array([[1.0, 0.0]]), np.array([[0.0, -3.0]]), np.array([[2.0, -1.0]])])
+def test_proof_holds_where_the_bound_is_tight(last: np.ndarray) -> None:
+    """One unit per layer: no change is smaller than the bound says, so a hair above the radius flips the cell."""
+    arrays = {"W1": np.array([[-0.5]]), "b1": np.array([4.0]), "W2": np.array([[3.0]]), "b2": np.zeros(1)}
+    slope = last[0, 0] - last[0, 1]
+    model = MLP.from_weights(arrays | {"W3": last, "b3": np.array([0.0, slope])}, ["a", "b"], ["g"])
+    adata = AnnData(
+        np.array([[1.0], [0.0]]),
+        obs=pd.DataFrame({"cluster": ["A", "B"]}, index=["1", "2"]),
+        var=pd.DataFrame(index=["g"]),
+    )
+    scorer = MLPScorer(model, Cluster(adata, "cluster", "A"))
+    edge = (4.0 - 1 / 3) / 0.5 - 1.0  # a change of this size makes both logits equal
+    slack = 1e-5
+    for change, label, proven in ((edge * (1 - slack), "a", True), (edge * (1 + slack), "b", False)):
+        answer = scorer.each(np.array([0]), np.array([[1.0 + change]]))
+        assert answer.label[0] == label == model.decide(np.array([[1.0 + change]])).labels[0]
+        if abs(abs(slope) - np.linalg.norm(last[:, 0] - last[:, 1])) < 1e-12:
+            assert scorer._unmoved(np.array([[change]]), np.array([0]))[0, 0] == proven
+
+
+def test_overflow_is_an_error_not_an_answer() -> None:
+    arrays = {"W1": np.full((1, 2), 10.0), "b1": np.zeros(2), "W2": np.eye(2), "b2": np.zeros(2)}
+    model = MLP.from_weights(arrays, ["a", "b"], ["g0"])
+    scorer = MLPScorer(model, Cluster(_data(3, 5, 1), "cluster", "A"))
+    huge = np.full((1, 3), 1e308)
+    for ask in (scorer.together, scorer.each):
+        with np.errstate(over="ignore"), pytest.raises(ClassifierError, match="not finite"):
+            ask(np.arange(3), huge)
+    with np.errstate(over="ignore"), pytest.raises(ClassifierError, match="not finite"):
+        model.decide(huge[:, :1])
+
+
+# --- training ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def blood(pbmc_small: AnnData) -> AnnData:
+    adata = pbmc_small[:, ::4].copy()
+    X = adata.X.toarray()
+    adata.X = np.minimum((X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-6), 10).astype(np.float32)
+    adata.obs = pd.DataFrame({"cell_type": adata.obs["cell_type"].astype(str)}, index=adata.obs_names)
+    return adata
+
+
+@needs.torch
+def test_training_repeats_itself_and_leaves_global_seeds_alone(blood: AnnData) -> None:
+    import torch
+
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    first, second, other = (MLP(epochs=2, seed=seed, device="cpu").fit(blood, "cell_type") for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(3), expected)
+    for (W, b), (same_W, same_b), (other_W, _) in zip(first.layers, second.layers, other.layers, strict=True):
+        np.testing.assert_array_equal(W, same_W)
+        np.testing.assert_array_equal(b, same_b)
+        assert (other_W != W).any()
+    pd.testing.assert_frame_equal(first.history, second.history)
+
+
+@needs.torch
+def test_training_learns_and_keeps_its_history(blood: AnnData) -> None:
+    model = MLP(epochs=15, seed=0, device="cpu").fit(blood, "cell_type")
+    assert list(model.history.columns) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert list(model.history.index) == list(range(1, 16))
+    assert model.history["loss"].iloc[-1] < model.history["loss"].iloc[0] / 2
+    assert model.classes == tuple(sorted(set(blood.obs["cell_type"])))
+    assert list(model.genes) == list(blood.var_names)
+    accuracy = model.summary(blood, "cell_type")["accuracy"]
+    assert accuracy.mean() > 0.75
+
+
+@needs.torch
+def test_initial_weights_are_glorot_uniform(blood: AnnData) -> None:
+    model = MLP((16,), epochs=1, learning_rate=1e-12, seed=0, device="cpu").fit(blood, "cell_type")
+    for W, b in model.layers:
+        limit = np.sqrt(6 / sum(W.shape))
+        assert np.abs(W).max() <= limit * (1 + 1e-6)
+        assert np.abs(W).max() > 0.9 * limit
+        assert W.std() == pytest.approx(limit / np.sqrt(3), rel=0.15)
+        assert np.abs(b).max() < 1e-9
+
+
+@needs.torch
+def test_faithful_training_never_sees_the_last_class(blood: AnnData, caplog: pytest.LogCaptureFixture) -> None:
+    names = ["CD19+ B", "CD56+ NK", "CD14+ Monocyte", "Dendritic"]  # order of first appearance decides
+    adata = blood[blood.obs["cell_type"].isin(names)].copy()
+    adata = adata[np.argsort([names.index(name) for name in adata.obs["cell_type"]], kind="stable")].copy()
+    faithful = MLP(epochs=10, faithful=True, seed=0, device="cpu").fit(adata, "cell_type")
+    default = MLP(epochs=10, seed=0, device="cpu").fit(adata, "cell_type")
+    assert faithful.classes == default.classes == tuple(sorted(names))
+    last = adata[adata.obs["cell_type"] == "Dendritic"].copy()
+    # 400 stacked rows, 80 held back: all but 20 of the last 100
+    assert (default.predict(last) == "Dendritic").mean() > 0.6
+    assert faithful.history["val_accuracy"].iloc[-1] < default.history["val_accuracy"].iloc[-1]
+    unseen = MLP(epochs=10, faithful=True, validation=0.25, seed=0, device="cpu").fit(adata, "cell_type")
+    assert (unseen.predict(last) == "Dendritic").mean() < 0.1
+    assert "1 class(es) have no training row" in caplog.text
+
+
+@needs.torch
+def test_all_cells_and_layers_can_be_trained_on(blood: AnnData) -> None:
+    adata = AnnData(np.zeros(blood.shape, dtype=np.float32), obs=blood.obs, var=blood.var, layers={"scaled": blood.X})
+    settings = {"epochs": 3, "balance": None, "validation": 0, "seed": 0, "device": "cpu"}
+    layered = MLP(**settings).fit(adata, "cell_type", layer="scaled")
+    plain = MLP(**settings).fit(blood, "cell_type")
+    np.testing.assert_array_equal(layered.layers[0][0], plain.layers[0][0])
+    assert list(plain.history.columns) == ["loss", "accuracy"]
+    assert (layered.predict(adata, layer="scaled") == plain.predict(blood)).all()
+
+
+@needs.torch
+def test_cells_without_a_label_are_left_out(blood: AnnData) -> None:
+    adata = blood.copy()
+    adata.obs.loc[adata.obs["cell_type"] == "Dendritic", "cell_type"] = None
+    assert "Dendritic" not in MLP(epochs=1, device="cpu").fit(adata, "cell_type").classes
+    adata.obs["cell_type"] = "B"
+    with pytest.raises(DataError, match="at least two"):
+        MLP(epochs=1, device="cpu").fit(adata, "cell_type")
+
+
+@needs.torch
+@pytest.mark.slow
+def test_it_is_as_good_on_pbmc3k_as_in_the_article(shared: Path) -> None:
+    adata = read_h5ad(shared / "data/pbmc3k.h5ad")
+    adata = preprocess(adata[adata.obs["cell_type"] != "UNDETERMINED"].copy())
+    train, test = split(adata, "cell_type", seed=0)
+    accuracy = MLP(seed=0, device="cpu").fit(train, "cell_type").summary(test, "cell_type").set_index("cell_type")
+    assert accuracy["accuracy"].mean() > 0.8
+    assert accuracy.loc["Platelet", "accuracy"] > 0.5
+    faithful = MLP(epochs=10, seed=0, faithful=True, device="cpu").fit(train, "cell_type")
+    platelets = faithful.predict(test[test.obs["cell_type"] == "Platelet"].copy())
+    assert platelets.mode()[0] == "NK"  # the article's record
+
+
+# --- settings, storage, import -----------------------------------------------------------------------------------
+
+
+def test_repr_rebuilds_the_settings() -> None:
+    assert repr(MLP()) == "MLP()"
+    model = MLP((32,), dropout=0.1, faithful=True, balance=None, seed=7)
+    again = eval(repr(model))
+    assert repr(again) == repr(model) == "MLP(hidden=(32,), dropout=0.1, faithful=True, balance=None, seed=7)"
+
+
+WRONG = {"dropout": 1, "epochs": 0, "batch_size": 0, "learning_rate": 0, "validation": 1, "balance": 0, "hidden": ()}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_impossible_settings_are_refused(pbmc_small: AnnData, name: str) -> None:
+    with pytest.raises(ParameterError, match=name):
+        MLP(**{name: WRONG[name]}).fit(pbmc_small, "cell_type")
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    model = _network(1, 4)
+    arrays = dict(zip(NAMES, itertools.chain(*model.layers), strict=True))
+    for wrong, message in (
+        ({name: a for name, a in arrays.items() if name != "b2"}, "W2 and b2"),
+        (arrays | {"W2": arrays["W2"][:-1]}, r"expected \(7, units\)"),
+        ({"W1": arrays["W1"], "b1": arrays["b1"]}, "at least 2 layers"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            MLP.from_weights(wrong, model.classes, model.genes)
+    with pytest.raises(ParameterError, match="more than once"):
+        MLP.from_weights(arrays, model.classes, ["g", "g", "h", "i"])
+
+
+def test_an_untrained_network_says_so(tmp_path: Path) -> None:
+    adata = _data(3, 5, 6)
+    for call in (lambda: MLP().predict(adata), lambda: MLP().save(tmp_path / "x"), lambda: MLP().decide(adata.X)):
+        with pytest.raises(ClassifierError, match="not trained"):
+            call()
+    with pytest.raises(ClassifierError, match="not trained"):
+        MLP().scorer(Cluster(adata, "cluster", "A"))
+    with pytest.raises(ClassifierError, match="expected 6 genes"):
+        _network(1, 6).decide(np.zeros((2, 5)))
+
+
+@needs.torch
+def test_stored_and_read_again(tmp_path: Path, blood: AnnData) -> None:
+    model = MLP((16, 8), epochs=2, seed=5, float32_output=True, device="cpu").fit(blood, "cell_type")
+    model.save(tmp_path / "model.npz")
+    again = MLP.from_state(*_store.load(tmp_path / "model.npz", "classifier"))
+    assert repr(again) == repr(model)
+    assert (again.classes, list(again.genes)) == (model.classes, list(model.genes))
+    pd.testing.assert_frame_equal(again.history, model.history)
+    np.testing.assert_array_equal(again.scores(blood), model.scores(blood))
+    ready = _network(1, 6)
+    ready.save(tmp_path / "ready.npz")
+    assert len(MLP.from_state(*_store.load(tmp_path / "ready.npz", "classifier")).history) == 0
+
+
+@needs.torch
+def test_diverging_training_is_an_error(blood: AnnData) -> None:
+    with pytest.raises(ClassifierError, match="diverged in epoch"):
+        MLP(epochs=3, learning_rate=1e30, seed=0, device="cpu").fit(blood, "cell_type")

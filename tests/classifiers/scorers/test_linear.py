@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.classifiers.scorer_law import check_scorer_law
+
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.answers import Decision
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.families.linear_model import LinearModel
+from adverscarial.classifiers.scorers.linear import LinearScorer
+from adverscarial.errors import GeneMismatchError, InputRejected
+
+GENES = [f"g{i}" for i in range(8)]
+
+
+def cells(seed: int = 0, dtype: type = np.float64, whole: bool = False) -> AnnData:
+    rng = np.random.default_rng(seed)
+    X = rng.integers(-1, 3, size=(31, 8)) if whole else rng.gamma(0.6, 2, size=(31, 8))
+    obs = pd.DataFrame({"cluster": [f"c{i % 2}" for i in range(30)] + ["lone"]}, index=[f"cell{i}" for i in range(31)])
+    return AnnData(X.astype(dtype), obs=obs, var=pd.DataFrame(index=GENES))
+
+
+def model(seed: int = 0, classes: int = 3, whole: bool = False) -> LinearModel:
+    """Five genes in an order of their own; the fourth weighs nothing."""
+    rng = np.random.default_rng([seed, 1])
+    weights = rng.integers(-2, 3, size=(5, classes)).astype(float) if whole else rng.normal(size=(5, classes))
+    weights[3] = 0
+    bias = np.zeros(classes) if whole else rng.normal(size=classes)
+    return LinearModel("linear", pd.Index(["g6", "g1", "g0", "g3", "g4"]), list("abcdefg")[:classes], weights, bias)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000), classes=st.integers(2, 5), whole=st.booleans(), target=st.sampled_from(["c0", "lone"]),
+    dtype=st.sampled_from([np.float64, np.float32]),
+)  # fmt: skip
+def test_answers_are_those_of_full_prediction(seed: int, classes: int, whole: bool, target: str, dtype: type) -> None:
+    """Also where whole numbers tie exactly, and huge ones are taken back."""
+    adata = cells(seed, dtype, whole)
+    scorer = check_scorer_law(
+        model(seed, classes, whole), adata, groupby="cluster", target=target, seed=seed, games=2, moves=12
+    )
+    assert isinstance(scorer, LinearScorer)
+
+
+def test_law_over_many_accepted_changes() -> None:
+    check_scorer_law(model(), cells(), groupby="cluster", target="c0", games=1, moves=150, genes=2)
+
+
+def test_scores_are_weighted_sums() -> None:
+    adata, linear = cells(), model()
+    wanted = adata.to_df()[["g6", "g1", "g0", "g3", "g4"]].to_numpy() @ linear.weights + linear.bias
+    np.testing.assert_allclose(linear.scores(adata), wanted, rtol=1e-12)
+    assert linear.predict(adata).tolist() == [linear.classes[k] for k in wanted.argmax(axis=1)]
+    with pytest.raises(GeneMismatchError, match="linear needs 5 genes, 4"):
+        linear.predict(adata[:, 1:])
+
+
+def test_reads_genes_with_any_weight() -> None:
+    scorer = model().scorer(Cluster(cells(), "cluster", "c0"))
+    assert [GENES[i] for i in np.flatnonzero(scorer.reads(np.arange(8)))] == ["g0", "g1", "g4", "g6"]
+
+
+class Signed(Classifier):
+    """One sum; above 0 it is "yes". The first gene enters as its logarithm, and negative values are refused."""
+
+    classes = ("no", "yes")
+    genes = pd.Index(GENES)
+    weights = np.array([[1.0], [-2.0], [0.5], [1.0], [-1.0], [0.0], [0.0], [0.0]])
+
+    def decide(self, X: np.ndarray) -> Decision:
+        X = X.astype(np.float64)
+        if (X[:, 0] < 0).any() or (X[:, 5] < 0).any():
+            raise InputRejected("no logarithm")
+        X = np.hstack([np.log1p(X[:, :1]), X[:, 1:]])
+        sums = X @ self.weights
+        return Decision(np.where(sums[:, 0] > 0, "yes", "no").astype(object), np.hstack([-sums, sums]))
+
+    def scorer(self, cluster: Cluster) -> LinearScorer:
+        def transform(places: np.ndarray, values: np.ndarray) -> np.ndarray:
+            logarithm = np.isin(places, [0, 5])
+            with np.errstate(invalid="ignore"):
+                changed = np.where(values < 0, np.nan, np.where(places == 0, np.log1p(np.abs(values)), values))
+            return np.where(logarithm, changed, values)
+
+        return LinearScorer(
+            cluster.X, np.arange(8), 8, self.weights, np.zeros(1), self.classes, transform=transform,
+            checked=np.isin(np.arange(8), [0, 5]), link=lambda sums: np.hstack([-sums, sums]), binary=True,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["c0", "lone"])
+@pytest.mark.parametrize("seed", range(3))
+def test_law_of_one_sum_behind_a_function_that_can_fail(target: str, seed: int) -> None:
+    """A refusal concerns only the genes that can be refused, also one without weight."""
+    scorer = check_scorer_law(Signed(), cells(seed), groupby="cluster", target=target, seed=seed, games=4, moves=10)
+    assert scorer.reads(np.arange(8)).tolist() == [True] * 6 + [False] * 2
+
+
+def test_refusals_leave_everything_as_it_was() -> None:
+    scorer = Signed().scorer(Cluster(cells(), "cluster", "c0"))
+    before = scorer.baseline
+    answers = scorer.each(np.array([0, 1, 5, 7]), np.full((1, 4), -1.0))
+    assert answers.rejected.tolist() == [True, False, True, False]
+    assert answers.share[0] == answers.share[2] == 0.0
+    answer = scorer.together(np.array([1, 5]), np.full((1, 2), -1.0))
+    assert answer.rejected
+    assert "NaN or infinite" in answer.reason
+    with pytest.raises(InputRejected, match="1 genes become NaN"):
+        scorer.accept(np.array([5]), np.array([[-1.0]]))
+    assert scorer.baseline is before
+
+
+def test_a_tie_goes_to_the_first_class_in_every_query() -> None:
+    """0.1 + 0.2 is not 0.3: the difference of two sums must not decide what the sums themselves leave tied."""
+    weights = np.array([[0.1, 0.3], [0.2, 0.0], [1.0, 0.0]])
+    linear = LinearModel("linear", pd.Index(GENES[:3]), ["first", "second"], weights)
+    X = np.array([[0.0, 0.0, 7.0], [1.0, 1.0, 0.0]])
+    adata = AnnData(X, obs=pd.DataFrame({"c": ["x", "y"]}, index=["i", "j"]), var=pd.DataFrame(index=GENES[:3]))
+    scorer = linear.scorer(Cluster(adata, "c", "x"))
+    scorer.accept(np.array([0, 1]), np.array([[1.0, 1.0]]))
+    for huge in (7.0, 1e9, 1e15):
+        scorer.accept(np.array([2]), np.array([[huge]]))
+        truth = linear.decide(X[1:]).labels[0]
+        assert scorer.together(np.array([2]), np.array([[0.0]])).label == truth
+        assert scorer.each(np.array([2]), np.array([[0.0]])).label[0] == truth
