@@ -113,6 +113,6 @@ def test_bounds_that_are_no_numbers(make, bound):
 
 
 @pytest.mark.parametrize("settings", [{"genes": 5}, {"exclude_targets": 7}, {"alpha": True}])
-def test_descents_of_nonsense(settings):
+def test_descents_with_impossible_settings_are_refused(settings):
     with pytest.raises(ParameterError, match=f"{next(iter(settings))} must"):
         ClusterGradientDescent(**settings)

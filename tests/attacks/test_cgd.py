@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegression
 
 import adverscarial as adv
 from adverscarial.attacks import ClusterGradientDescent, Result
-from adverscarial.attacks.registry import describe, rebuild
+from adverscarial.attacks.ranking import rank_genes
+from adverscarial.attacks.storing import describe, rebuild
 from adverscarial.classifiers import MLP, Classifier, RandomForest, ScAnnotatR, ScType
 from adverscarial.errors import ClassifierError, DataError, InputRejected, ParameterError
-from adverscarial.modifications import with_values
-from adverscarial.ranking import rank_genes
+from adverscarial.modifications.base import with_values
 
 COMPARED = ["n_cells_changed", "original_share", "new_share", "original_score", "new_score"]
 
@@ -26,9 +26,9 @@ COMPARED = ["n_cells_changed", "original_share", "new_share", "original_score", 
 
 def plain_loop(
     adata: AnnData, model: Classifier, groupby: str, target: str, genes: list[str], alpha: float, epsilon: float,
-    *, stop: bool = True, any_label: bool = False, targets: list[str] | None = None,
+    *, stop: bool = True, runner: str = "second", targets: list[str] | None = None,
 ) -> tuple[pd.DataFrame, AnnData]:  # fmt: skip
-    """Descend by equations (3) and (4); every question copies the data and classifies from scratch."""
+    """Descend by equations (3) and (4); every query copies the data and classifies from scratch."""
     clusters = adata.obs[groupby].astype(str).to_numpy()
     rows = np.flatnonzero(clusters == target)
     if not model.needs_all_cells:
@@ -54,13 +54,15 @@ def plain_loop(
         column = np.array([adata.var_names.get_loc(gene)])
         x = np.asarray(adata[rows, gene].X.toarray() if hasattr(adata.X, "toarray") else adata[rows, gene].X)[:, 0]
         x64 = x.astype(np.float64)
-        moving = ~np.isin(labels, allowed) if any_label else labels != new
+        moving = {"any": ~np.isin(labels, allowed), "own": labels == original}.get(runner, labels != new)
         probe = np.where(moving, (1 + alpha * np.sign(x64)) * x64 + epsilon, x64).astype(x.dtype)
         gradient = ask(with_values(adata, rows, column, probe[:, None]))[2] - scores
         gradient[np.abs(gradient) <= (1e-6 if scores.dtype == np.float32 else 1e-12) * np.abs(scores)] = 0
         own = gradient[:, classes.index(original)] if original in classes else np.zeros(len(x))
         gain = gradient[:, classes.index(new)]
-        if any_label:
+        if runner == "own":
+            gain = np.zeros(len(x))
+        elif runner == "any":
             gain = gradient[:, [k for k, name in enumerate(classes) if name in allowed]].max(axis=1)
         slope = np.where(np.isclose(gain, own, rtol=1e-7, atol=0), 0, gain - own)
         s = np.sign(slope) * moving
@@ -106,7 +108,7 @@ def trained(name: str, cells: AnnData) -> Classifier:
 FAMILIES = ["ScType", "ScAnnotatR", "RandomForest", "MLP", "LogisticRegression", "CellFunction"]
 
 
-@pytest.mark.parametrize("runner_up", ["second", "any"])
+@pytest.mark.parametrize("runner_up", ["second", "any", "own"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_steps_are_those_of_full_reprediction(scaled, order, name, runner_up):
     model = trained(name, scaled)
@@ -114,7 +116,7 @@ def test_steps_are_those_of_full_reprediction(scaled, order, name, runner_up):
         attack = ClusterGradientDescent(alpha, epsilon, genes=order, stop_at_switch=stop, runner_up=runner_up)
         result = attack(scaled, model, groupby="cell_type", target=target)
         steps, final = plain_loop(
-            scaled, model, "cell_type", target, order, alpha, epsilon, stop=stop, any_label=runner_up == "any"
+            scaled, model, "cell_type", target, order, alpha, epsilon, stop=stop, runner=runner_up
         )
         for column in ("gene", "n_cells_changed", "original_share", "new_share", "new_label", "label"):
             assert result.steps[column].tolist() == steps[column].tolist()
@@ -296,7 +298,7 @@ def test_a_refused_step_after_a_good_trial_is_noted_too():
     result = ClusterGradientDescent(1, 1, genes=["g0"])(adata, model, groupby="k", target="a")
     assert result.steps["outcome"].tolist() == ["rejected"]
     assert len(result.moved) == 0
-    assert result.queries == 2
+    assert result.queries == 2 + 3  # and the unmodified cluster, at the start and the end, and once beside other cells
 
 
 def test_the_label_unknown_has_no_score_and_can_be_left(scaled, order):
@@ -386,9 +388,14 @@ def test_label_only_classifiers_are_told_what_would_work(pbmc_small):
         ({"slope_threshold": -1}, "slope_threshold"),
         ({"reference": "scanpy"}, "reference must be"),
         ({"reference": True, "runner_up": "any"}, "no runner_up='any'"),
+        ({"reference": True, "runner_up": "own"}, "no runner_up='own'"),
+        ({"runner_up": "own", "new_target": "B"}, "looks at no other label"),
+        ({"relative_threshold": -1}, "relative_threshold must not be negative"),
+        ({"order": "phenotype"}, "belong together"),
+        ({"phenotype": ["CD79A"]}, "belong together"),
     ],
 )
-def test_impossible_settings(settings, message):
+def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ParameterError, match=message):
         ClusterGradientDescent(**settings)
 

@@ -225,7 +225,7 @@ def test_r_loses_the_means_of_unnamed_clusters_and_we_have_them(sim, linear):
 
 
 @pytest.mark.parametrize("reference", [True, "seurat", False])
-def test_an_unknown_gene_is_an_error_before_any_question(sim, linear, reference):
+def test_an_unknown_gene_is_an_error_before_any_query(sim, linear, reference):
     """R: "subscript out of bounds" on tables; on Seurat objects no gene after it is ever tried, without a word."""
     assert CASES["unknown_gene"]["error"] == "subscript out of bounds"
     assert CASES["unknown_gene_seurat_branch"]["modGenes"] == []
@@ -296,7 +296,9 @@ def test_rules_with_a_score_of_one_for_their_label_are_as_in_r(shared, target):
         label = adv.predict(cells, rules, groupby="k", target="x").label
         return np.tile(np.array(classes) == label, (len(X), 1)).astype(float)
 
-    model = adv.classifiers.wrap(scores, classes=classes)
+    model = adv.classifiers.wrap(
+        scores, classes=classes, needs_all_cells=False
+    )  # the rules judge all asked cells as one
     attack = ClusterGradientDescent(genes=RULE_GENES, reference=True)
     result = attack(adata, model, groupby="cluster", target=target)
     assert_as_in_r(result, case)

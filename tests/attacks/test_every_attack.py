@@ -14,15 +14,19 @@ import adverscarial as adv
 from adverscarial.attacks import (
     Attack,
     ClusterGradientDescent,
+    ClusterGradientDescentResult,
     FastGradientSign,
     Grid,
     MaxChange,
+    MinChange,
     ProjectedGradientDescent,
     RandomWalk,
     Result,
     SingleGene,
+    SingleGeneResult,
 )
-from adverscarial.attacks.registry import ATTACKS as BY_NAME
+from adverscarial.attacks.registered import attacks as by_name
+from adverscarial.errors import ParameterError
 
 TARGETS = ["CD56+ NK", "CD4+/CD25 T Reg"]
 GENES = ["CD79A", "CD79B", "CD74", "GNLY", "NKG7", "GZMB"]
@@ -32,6 +36,8 @@ ATTACKS: list[Attack] = [
     SingleGene("positive_aberrant", search="bisect", bins=4),
     MaxChange("positive_aberrant", restarts=2),
     MaxChange("random", restarts=2),
+    MinChange("positive_aberrant"),
+    MinChange("perc1"),
     ClusterGradientDescent(1, 5, max_genes=15),
     ClusterGradientDescent(1, 5, order="random", max_genes=15),
     Grid(GENES, ["negative_aberrant", "random"]),
@@ -67,7 +73,7 @@ def run(scaled: AnnData, model: adv.classifiers.Classifier, seed: int = 3, **opt
 
 def same(one: Result, other: Result) -> bool:
     """Return whether two results agree in everything but the time they took."""
-    arrays, others = one._arrays(), other._arrays()
+    arrays, others = one.arrays(), other.arrays()
     rest = [f.name for f in dataclasses.fields(one) if f.name not in arrays and f.name != "seconds"]
     return (
         all(np.array_equal(arrays[name], others[name], equal_nan=arrays[name].dtype.kind == "f") for name in arrays)
@@ -77,7 +83,7 @@ def same(one: Result, other: Result) -> bool:
 
 
 def test_every_attack_is_here():
-    assert {type(attack) for attack in ATTACKS} == set(BY_NAME.values())
+    assert {type(attack) for attack in ATTACKS} == set(by_name().values())
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=repr)
@@ -96,6 +102,58 @@ def test_success_is_what_a_full_prediction_says(scaled, model, serial, attack):
         assert (result.label == result.baseline) == isinstance(attack, MaxChange)
         assert not result.verify(scaled, lambda X: np.repeat("something else", len(X)))
     assert changed > 0
+
+
+def test_results_say_what_single_genes_do_or_that_they_do_not_know(scaled, model, serial):
+    for result in serial.results:
+        flips = result.flips()
+        assert (flips is not None) == isinstance(result, SingleGeneResult)
+        if flips is None:
+            with pytest.raises(ParameterError, match="changes its genes together"):
+                result.answer_to(str(scaled.var_names[0]))
+            with pytest.raises(ParameterError, match=r"changes its genes together|No combination flips"):
+                result.apply(scaled, str(scaled.var_names[0]))
+            continue
+        assert sorted(flips.genes) == sorted(result.genes)
+        table = result.to_frame().set_index("gene")
+        for gene in table.index:
+            answer, row = result.answer_to(gene), table.loc[gene]
+            if not row["alone"]:
+                assert answer is None or answer.rejected
+            elif row["outcome"] == "rejected":
+                assert answer is not None
+                assert answer.rejected
+            else:
+                assert answer is not None
+                assert (answer.label, answer.share) == (row["label"], row["share"])
+        with pytest.raises(ParameterError, match="did not test 'unheard of'"):
+            result.answer_to("unheard of")
+
+
+def test_only_descents_go_from_gene_to_gene(serial):
+    for result in serial.results:
+        path = result.trajectory()
+        assert (path is not None) == isinstance(result, ClusterGradientDescentResult)
+        if path is not None:
+            assert path["gene"].tolist() == ["", *result.tested_genes]
+            assert path["label"].iloc[-1] == result.label
+            assert {name: path[name].iloc[0] for name in result.start} == pytest.approx(result.start, nan_ok=True)
+
+
+def test_whole_numbers_are_those_of_the_row(serial):
+    for result in serial.results:
+        for column in result.columns:
+            if column.kind == "whole":
+                assert result.number_in(column.name) == result.row().get(column.name)
+        assert result.number_in("unheard of") is None
+
+
+def test_a_survey_gives_the_results_of_one_type(serial):
+    found = serial.of(ClusterGradientDescentResult)
+    assert len(found) == 2 * len(TARGETS)
+    assert all(
+        isinstance(result, ClusterGradientDescentResult) and task.attack == result.attack for task, result in found
+    )
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])

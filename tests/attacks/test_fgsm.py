@@ -16,9 +16,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import adverscarial as adv
 from adverscarial.attacks import FastGradientSign, GradientResult, Result
 from adverscarial.attacks.gradient import Climb
-from adverscarial.attacks.session import Meter, Session
+from adverscarial.attacks.run import Meter, Run
 from adverscarial.attacks.slopes import FiniteSlopes, ModelSlopes, loss_slopes, slopes_for
-from adverscarial.cluster import Cluster
+from adverscarial.cells.cluster import Cluster
 from adverscarial.errors import ClassifierError, DataError, ParameterError
 
 GENES, CLASSES = 12, ("B", "NK", "T")
@@ -195,7 +195,7 @@ def test_celltypist_has_exact_slopes_below_its_cap(n_classes):
         coef_=random.normal(size=(rows, GENES)), intercept_=random.normal(size=rows),
     )  # fmt: skip
     scaler = SimpleNamespace(mean_=random.random(GENES), scale_=random.random(GENES) + 0.1)
-    model = adv.classifiers.celltypist.CellTypist(SimpleNamespace(classifier=linear, scaler=scaler))
+    model = adv.classifiers.adapters.celltypist.CellTypist(SimpleNamespace(classifier=linear, scaler=scaler))
     X = random.random((7, GENES)) * 4
     assert ((X - scaler.mean_) / scaler.scale_ > 10).any()
     weights = random.normal(size=(7, n_classes))
@@ -217,7 +217,7 @@ def test_finite_differences_find_the_classifiers_own_slopes():
     adata, model = cells(dtype=np.float64), adv.classifiers.wrap(pipelines()["three classes"])  # smooth, unlike ReLU
     cluster = Cluster(adata, "cluster", "a")
     genes = np.array([1, 4, 7])
-    session = Session(cluster, model.scorer(cluster), None, "any", Meter(), model)
+    session = Run(cluster, model.scorer(cluster), model, Meter())
     own = slopes_for(session, genes, named=True, step=1e-4, low=-np.inf, high=np.inf)
     finite = FiniteSlopes(session, model, genes, 1e-4, -np.inf, np.inf)
     assert isinstance(own, ModelSlopes)
@@ -238,7 +238,8 @@ def test_scores_without_a_gradient_need_named_genes():
         attack(FastGradientSign(0.3), adata, model)
     genes = ["g2", "g9", "g5"]
     result = attack(FastGradientSign(0.3, genes=genes, finite_step=1e-2), adata, model)
-    assert result.queries == 2 * 3 + 1
+    # two per gene, where the cells stand, the end; the unmodified cells, alone and beside others; two answers again
+    assert result.queries == 2 * 3 + 1 + 1 + 2 + 2
     own = attack(FastGradientSign(0.3, genes=genes), adata, as_module(module))
     np.testing.assert_allclose(result.values, own.values, atol=1e-6)
     assert sorted(result.genes) == sorted(genes)
@@ -328,7 +329,7 @@ def test_bounds_hold_and_must_hold_before():
         ),
     ],
 )
-def test_impossible_settings(make, message):
+def test_impossible_settings_are_refused(make, message):
     with pytest.raises(ParameterError, match=message):
         make()
 
@@ -399,6 +400,6 @@ def test_l2_steps_of_flat_cells_are_zero():
     cluster = Cluster(adata, "cluster", "a")
     model = as_module(module)
     how = FastGradientSign(0.4, norm="l2")
-    session = Session(cluster, model.scorer(cluster), None, "any", Meter(), model)
+    session = Run(cluster, model.scorer(cluster), model, Meter())
     climb = Climb(session, ModelSlopes(model, cluster, np.arange(GENES)), how)
     np.testing.assert_array_equal(climb.step(climb.start, 0.4), climb.start)

@@ -84,6 +84,7 @@ def flips(result: SingleGeneResult) -> dict[str, str]:
     return dict(zip(hits["gene"], hits["label"], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modification", EXACT)
 def test_single_gene_finds_exactly_the_published_attacks(modification: str, survey: Any, published: Any) -> None:
     for target, by_modification in published.items():

@@ -183,6 +183,6 @@ def test_it_is_stored_with_its_settings(tmp_path):
         (lambda: ProjectedGradientDescent(1, restarts=3), "restarts=3 without random_start=True"),
     ],
 )
-def test_impossible_settings(make, message):
+def test_impossible_settings_are_refused(make, message):
     with pytest.raises(ParameterError, match=message):
         make()

@@ -69,6 +69,7 @@ def test_answers_lie_in_the_reference_grid_and_are_no_larger_than_r(shared):
                 assert len(result.genes) <= min(hits, default=len(genes))
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10_000),
     modifications=st.lists(
@@ -84,7 +85,9 @@ def test_every_answer_is_one_of_the_grid_and_minimal(seed, modifications, steps,
     attack = RandomWalk(genes, modifications, steps=steps, change_ratio=change_ratio)
     result = attack(adata, rule, seed=seed, **AB)
     tried = changes_of(result.to_frame(), genes)
-    assert len(set(tried)) == len(tried) == result.queries + 1  # each asked once; the unmodified cluster is known
+    assert len(set(tried)) == len(tried)  # each asked once
+    # The unmodified cluster is among them. It is asked about again, beside other cells and at the end; so is a flip.
+    assert result.queries - len(tried) == (3 if result.success else 2)
     grid = Grid(genes, modifications)(adata, rule, seed=seed, **AB)
     frame = grid.to_frame()
     truth = dict(
@@ -145,6 +148,7 @@ def test_the_needed_genes_are_found_among_many(needed):
     assert f"from 200 to {needed} changed genes" in str(result)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 2), min_size=4, max_size=4).filter(any))
 @settings(max_examples=20, deadline=None)
 def test_a_step_reaches_every_smaller_combination_and_no_other(start):
@@ -177,7 +181,7 @@ def test_it_ends_when_nothing_new_is_left():
     result = RandomWalk(adata.var_names, "perc1", steps=10_000)(adata, rule, **AB)
     assert result.ended == "exhausted"
     assert result.genes == ["g0", "g1"]
-    assert result.queries < 2**3
+    assert result.queries <= 2**3 + 2
     assert "every neighbour that was drawn had been tried" in str(result)
 
 
@@ -195,18 +199,18 @@ def test_no_start_is_a_result_not_an_error():
     assert (result.ended, result.success, result.minimal, result.complete) == ("no start", False, False, True)
     assert result.genes == []
     assert len(result.path) == 0
-    assert result.queries <= 2 + 20
+    assert result.queries <= 2 + 20 + 2
     with pytest.raises(adv.errors.ParameterError, match="nothing to apply"):
         result.apply(adata)
     assert "none of the combinations tried flips" in str(result)
 
 
-@pytest.mark.parametrize("budget", [1, 2, 5, 9])
+@pytest.mark.parametrize("budget", [2, 4, 7, 11])
 def test_a_budget_gives_the_best_so_far(budget):
     adata, rule = needle(30, 2)
     result = RandomWalk(adata.var_names, "perc1")(adata, rule, budget=budget, **AB)
     assert (result.ended, result.complete, result.minimal) == ("budget", False, False)
-    assert result.queries == budget
+    assert result.queries <= budget
     assert len(result.genes) == result.path["n_genes"].min()
     assert result.verify(adata, rule)
     assert "not shown" in str(result)

@@ -1,85 +1,206 @@
-"""What all attacks share: checking, counting, timing. An attack is its settings; the data come in the call."""
+"""What all attacks share: their names, counting, timing. An attack is its settings; the data come in the call."""
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from numbers import Integral
-from typing import Any, ClassVar
+from typing import ClassVar, ForwardRef, Generic, Self, TypeVar, get_args
 
 import numpy as np
 from anndata import AnnData
 from threadpoolctl import ThreadpoolController
 
-from adverscarial import _memory
-from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._docs import documented
 from adverscarial._progress import bar
-from adverscarial.attacks.session import Meter, Session, check_baseline
-from adverscarial.attacks.witness import Witness
-from adverscarial.classifiers.base import Classifier, Scorer
+from adverscarial.attacks.columns import Option
+from adverscarial.attacks.recheck import Recheck
+from adverscarial.attacks.result import Result
+from adverscarial.attacks.run import Meter, Run
+from adverscarial.attacks.settings import check_towards, labels_aimed_at, plain_towards
+from adverscarial.attacks.start import check_memory, check_run, scorer_for
+from adverscarial.attacks.storing import ATTACKS
+from adverscarial.cells.cluster import Cluster, masked_genes
+from adverscarial.cells.statistics import GeneStatistics
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.cluster import Cluster, check_genes, cluster_labels
-from adverscarial.errors import ClassifierError, InputRejected, ParameterError
-from adverscarial.modifications import settings_text
-from adverscarial.statistics import GeneStatistics
+from adverscarial.errors import ParameterError
+from adverscarial.modifications import Modification
+from adverscarial.modifications.base import parse, settings_text
 
-#: dense copies of a cluster's rows at one time: its own, the scorer's, two of a question, and new values
-_COPIES = 5
+R = TypeVar("R", bound=Result, covariant=True)
+
+_EXAMPLE = "adverscarial attack cells.h5ad --groupby cell_type --target B"
+_CHECKS = 2  # queries with which a run ends: are the first and the last answer given again?
 
 
 @dataclass(frozen=True, repr=False)
-class Attack(ABC):
-    """Base of all attacks; subclasses are frozen dataclasses that hold settings only."""
+class Attack(ABC, Generic[R]):
+    """Base of all attacks; subclasses are frozen dataclasses that hold settings only.
 
-    #: one line for ``adverscarial list``: the question it answers, and what it costs
-    question: ClassVar[str]
-    cost: ClassVar[str]
+    A subclass names the type of its result, and its own name on the command line, and writes one method::
 
-    #: questions are small: threads of BLAS cost more than they give, and far more on a busy machine; None for all
+        @dataclass(frozen=True, repr=False)
+        class MyAttack(Attack[MyResult], name="my-attack"):
+            question = "What does it answer?"
+            cost = "one query per gene"
+
+            def perform(self, run): ...
+
+    It is registered where it is defined. To be found when its module has not been imported, a package names it as an
+    entry point of the group ``adverscarial.attacks``.
+
+    Attributes
+    ----------
+    name
+        On the command line, in lists and in stored results; empty for a base class of several attacks.
+    question, cost, example
+        For lists: the question that it answers, what it costs, and how it is called from a shell. The example is made
+        from the name, and from `example_settings`, which are written as on the command line.
+    options
+        The settings that the command line offers.
+    place
+        Where lists and tables show it: the smaller, the earlier.
+    blas_threads
+        Threads of BLAS while it runs, None for all. Queries are small, and threads cost more than they give.
+    """
+
+    name: ClassVar[str] = ""
+    question: ClassVar[str] = ""
+    cost: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+    example_settings: ClassVar[str] = ""
+    options: ClassVar[tuple[Option, ...]] = ()
+    place: ClassVar[int] = 100
     blas_threads: ClassVar[int | None] = 1
 
-    @abstractmethod
-    def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
-        """Ask the questions; return the type of result and the fields that only this attack has."""
+    def __init_subclass__(cls, *, name: str = "", **other: object) -> None:
+        super().__init_subclass__(**other)
+        cls.name = name
+        if name:
+            if "example" not in vars(cls):
+                call = f"{_EXAMPLE} --attack {name} {cls.example_settings}"
+                cls.example = call.rstrip()
+            ATTACKS.add(name, cls)
+
+    def __post_init__(self) -> None:
+        """Turn a short string ``modification`` into the modification that it means, and check ``towards``."""
+        given = getattr(self, "modification", None)
+        if given is not None:
+            object.__setattr__(self, "modification", parse(given))
+        if hasattr(self, "towards"):
+            object.__setattr__(self, "towards", plain_towards(self.towards))
+
+    @classmethod
+    def result_type(cls) -> type[Result]:
+        """Return the type of this attack's results, as its base class names it."""
+        for kind in cls.__mro__:
+            for base in vars(kind).get("__orig_bases__", ()):
+                for found in get_args(base):
+                    if isinstance(found, ForwardRef):  # written as text, since it is defined further below
+                        found = vars(sys.modules[kind.__module__]).get(found.__forward_arg__)
+                    if isinstance(found, type) and issubclass(found, Result):
+                        return found
+        return Result
 
     @abstractmethod
-    def _steps(self, session: Session) -> float:
-        """Return the length of the progress bar."""
+    def perform(self, run: Run) -> R:
+        """Ask the queries, and return the result; the one method that an attack must have.
 
-    def __call__(
+        Parameters
+        ----------
+        run
+            Gives the cluster, answers queries, and counts them. ``run.shared(...)`` returns the fields that all results
+            have.
+        """
+
+    @property
+    def changes(self) -> tuple[Modification, ...]:
+        """The modifications that it uses; empty for an attack that chooses new values itself."""
+        one, several = getattr(self, "modification", None), getattr(self, "modifications", ())
+        return tuple(parse(change) for change in (*([] if one is None else [one]), *several))
+
+    @property
+    def changes_text(self) -> str:
+        """The modifications as tables show them."""
+        return ", ".join(str(change) for change in self.changes)
+
+    @property
+    def aim(self) -> tuple[str, ...]:
+        """The labels that count as a flip, as the setting ``towards`` or ``new_target`` says; none: any other one."""
+        return labels_aimed_at(getattr(self, "towards", None) or getattr(self, "new_target", None))
+
+    @property
+    def aim_text(self) -> str:
+        """The labels that count as a flip, as sentences and tables show them; empty where any other one does."""
+        return " or ".join(self.aim)
+
+    @property
+    def impossible(self) -> bool:
+        """Whether it writes values that no cell can have; what those do is never counted with what possible ones do."""
+        return any(change.possible is False for change in self.changes)
+
+    def also_reads(self, adata: AnnData, layer: str | None) -> list[object]:
+        """Return what it reads of a data set beside the attacked layer and the clusters.
+
+        Tables and matrices; a survey is known by their content, too.
+        """
+        return []
+
+    def within(self, genes: Sequence[str]) -> Self:
+        """Return the attack with only those of its genes that are among `genes`.
+
+        Raises
+        ------
+        ParameterError
+            If it has no setting ``genes``, or none is left.
+        """
+        own = getattr(self, "genes", ())
+        if isinstance(own, tuple) and not own:
+            raise ParameterError(f"{type(self).__name__} has no setting genes, so mask_var cannot limit it.")
+        named = None if own is None else [own] if isinstance(own, str) else list(own)
+        kept = list(genes) if named is None else [gene for gene in named if gene in set(genes)]
+        if not kept:
+            raise ParameterError("No gene is left to attack: mask_var keeps none of those in genes=.")
+        return replace(self, **{"genes": kept})
+
+    def length(self, run: Run) -> float:
+        """Return the length of the progress bar, which :attr:`Run.advance` moves."""
+        return 1.0
+
+    @documented
+    def __call__(  # noqa: PLR0913
         self,
         adata: AnnData,
-        classifier: Any,
+        classifier: object,
         *,
         groupby: str,
         target: str,
         layer: str | None = None,
+        mask_var: str | Sequence[bool] | np.ndarray | None = None,
         seed: int = 0,
         budget: int | None = None,
         progress: bool | None = None,
         statistics: GeneStatistics | None = None,
-    ) -> Any:
+    ) -> R:
         """Attack one cluster.
 
         Parameters
         ----------
-        adata
-            Cells x genes; not changed.
-        classifier
-            A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands.
-        groupby, target
-            Column of ``adata.obs``, and the cluster in it.
-        layer
-            Layer to attack; ``X`` when left out.
+        %(adata)s
+        %(classifier)s
+        %(groupby)s
+        %(layer_attacked)s
+        %(mask_var)s
         seed
             Of every random draw; the same seed gives the same result.
         budget
-            Most questions to ask; the result says whether it was enough.
-        progress
-            Progress bar; left out, on a terminal only.
+            Most queries to ask; the result says whether it was enough.
+        %(progress)s
         statistics
             Statistics of the same layer, to share between several attacks on one data set.
 
@@ -94,10 +215,15 @@ class Attack(ABC):
             If the cluster does not fit into memory.
         """
         check_run(budget, seed)
+        if mask_var is not None:
+            return self.within(masked_genes(adata, mask_var))(
+                adata, classifier, groupby=groupby, target=target, layer=layer, seed=seed, budget=budget,
+                progress=progress, statistics=statistics,
+            )  # fmt: skip
         model = wrap(classifier)
         check_memory(adata, [model], groupby=groupby, targets=[target], layer=layer)
         cluster = Cluster(adata, groupby, target, layer=layer, seed=seed, statistics=statistics)
-        return self.run(cluster, model, scorer_for(model, cluster), budget=budget, progress=progress)
+        return self.run(cluster, model, scorer_for(model, cluster, in_company=False), budget=budget, progress=progress)
 
     def run(
         self,
@@ -107,35 +233,37 @@ class Attack(ABC):
         *,
         budget: int | None = None,
         progress: bool | None = None,
-    ) -> Any:
+    ) -> R:
         """Attack a cluster whose scorer is at hand; the scorer's state is left as it was.
 
         Raises
         ------
         ClassifierError
-            If the classifier fails, or answers the same question differently when asked again at the end.
+            If the classifier fails, or answers the same query differently when asked again at the end.
         """
-        start = time.perf_counter()
-        meter = Meter(budget)
-        scorer = scorer if scorer.incremental else Witness(scorer)
-        session = Session(
-            cluster, scorer, getattr(self, "modification", None), getattr(self, "change_type", "any"), meter, model
-        )
+        meter = Meter(budget, started=time.perf_counter())
+        if not scorer.incremental:
+            meter.ask(1, cluster.n_cells)  # the unmodified cluster, about which the scorer has asked
+            large = budget is None or budget > 2 * _CHECKS
+            if scorer.company is not None and large:
+                meter.count(1, scorer.company())
+            scorer = Recheck(scorer)
+            meter.reserve = _CHECKS if budget is not None and large else 0
+        run = Run(cluster, scorer, model, meter, self)
+        if hasattr(self, "towards"):
+            known = [str(label) for label in getattr(model, "labels", ())]
+            check_towards(self.aim, run.baseline.label, model.name, known)
         title = f"{type(self).__name__} · {cluster.target}"
         with (
             _blas().limit(limits=self.blas_threads, user_api="blas"),
-            bar(title, self._steps(session), progress) as meter.advance,
+            bar(title, self.length(run), progress) as meter.advance,
         ):
-            kind, found = self._search(session)
-            if isinstance(scorer, Witness):
-                scorer.confirm(model.name, cluster.target)
-        shared = {
-            "attack": self, "classifier": model.name, "groupby": cluster.groupby, "target": cluster.target,
-            "layer": cluster.layer, "seed": cluster.seed, "baseline": session.baseline.label,
-            "baseline_share": session.baseline.share, "n_cells": cluster.n_cells, "queries": meter.queries,
-            "proven": meter.proven, "cells_rescored": meter.cells, "seconds": time.perf_counter() - start,
-        }  # fmt: skip
-        return kind(**shared, **found)
+            result = self.perform(run)
+            if isinstance(scorer, Recheck):
+                meter.reserve = 0
+                scorer.confirm(model.name, cluster.target, lambda: meter.can_ask(cluster.n_cells))
+                result = replace(result, queries=meter.queries, cells_rescored=meter.cells, seconds=meter.seconds)
+        return result
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({settings_text(self)})"
@@ -145,91 +273,3 @@ class Attack(ABC):
 def _blas() -> ThreadpoolController:
     """Return the controller of the BLAS libraries; finding them takes milliseconds, so it is kept."""
     return ThreadpoolController()
-
-
-def check_run(budget: int | None, seed: int) -> None:
-    """Raise a ParameterError for an impossible budget or seed."""
-    if budget is not None and (not isinstance(budget, Integral) or budget < 1):
-        raise ParameterError(f"budget must be at least 1 question, got {budget!r}.")
-    if not isinstance(seed, Integral) or seed < 0:
-        raise ParameterError(f"seed must be a whole number, not negative, got {seed!r}.")
-
-
-def check_memory(
-    adata: AnnData,
-    models: Sequence[Classifier],
-    *,
-    groupby: str,
-    targets: Sequence[str],
-    layer: str | None,
-    jobs: int = 1,
-) -> None:
-    """Raise a MemoryLimitError when the largest of these clusters, `jobs` at a time, do not fit into memory.
-
-    An estimate: the genes that a classifier reads are dense, and so are the copies of them that a question makes; a
-    classifier that looks at all cells needs all rows.
-    """
-    check_genes(adata)
-    labels = cluster_labels(adata, groupby)
-    sizes = sorted((int((labels == str(target)).sum()) for target in targets), reverse=True)[:jobs]
-    rows = sum(sizes)
-    if any(model.needs_all_cells for model in models):
-        rows += adata.n_obs * len(sizes)
-    read = max((adata.n_vars if model.genes is None else len(model.genes) for model in models), default=0)
-    cell = read * CellMatrix(layer_of(adata, layer)).dtype.itemsize
-    largest, at_once = max(sizes, default=0), f", {len(sizes)} clusters at a time" if len(sizes) > 1 else ""
-    _memory.check(
-        _COPIES * rows * cell,
-        f"Attacking a cluster of {largest:,} cells x {read:,} genes{at_once},",
-        f"{'Use n_jobs=1; attack' if at_once else 'Attack'} a random part of the cluster's cells, or leave out genes "
-        "that no classifier reads: adata[:, genes].",
-    )
-
-
-def scorer_for(model: Classifier, cluster: Cluster) -> Scorer:
-    """Return the scorer of a model for a cluster, once it has shown that it can label the unmodified cells.
-
-    Raises
-    ------
-    ClassifierError
-        If the classifier refuses them, or answers nonsense.
-    """
-    try:
-        scorer = model.scorer(cluster)
-    except InputRejected as refusal:
-        raise ClassifierError(
-            f"{model.name} refuses even the unmodified cells of '{cluster.target}': {refusal}"
-        ) from refusal
-    check_baseline(scorer.baseline, cluster, model.name)
-    return scorer
-
-
-def candidates(cluster: Cluster, genes: Sequence[str] | None, exclude: Sequence[str]) -> np.ndarray:
-    """Return the positions to attack: `genes` (all, when None), without `exclude`, in the data's order.
-
-    Raises
-    ------
-    DataError
-        If a name is not in the data.
-    ParameterError
-        If nothing is left.
-    """
-    chosen = np.arange(len(cluster.genes)) if genes is None else np.sort(cluster.positions(genes))
-    if len(exclude):
-        chosen = np.setdiff1d(chosen, cluster.positions(exclude))
-    if not len(chosen):
-        raise ParameterError("No gene is left to attack: genes= is empty, or exclude= names all of them.")
-    return chosen
-
-
-def check_counts(**settings: int) -> None:
-    """Raise a ParameterError unless every setting is a whole number of at least 1."""
-    for name, value in settings.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ParameterError(f"{name} must be a whole number of at least 1, got {value!r}.")
-
-
-def check_change_type(change_type: str) -> None:
-    """Raise a ParameterError for an unknown change type."""
-    if change_type not in ("any", "named"):
-        raise ParameterError(f"change_type must be 'any' or 'named' (only real cell types count), got '{change_type}'.")

@@ -8,21 +8,31 @@ A combination is a row of codes, one per gene: 0 leaves the gene unmodified, k g
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._docs import documented
+from adverscarial._types import Row
+from adverscarial.attacks.base import Attack
+from adverscarial.attacks.columns import CHANGE_TYPE, OUTCOMES, TOWARDS, Column, Option
+from adverscarial.attacks.gate import Gate
+from adverscarial.attacks.outcome import OUTCOME_TEXTS, Counted, Outcome
 from adverscarial.attacks.result import Result
-from adverscarial.attacks.session import Session
-from adverscarial.cluster import Cluster
+from adverscarial.attacks.run import Run
+from adverscarial.attacks.settings import check_change_type
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.answers import in_percent, of_the_cells
 from adverscarial.errors import ParameterError, some
-from adverscarial.modifications import Modification, Percentile, parse
+from adverscarial.modifications import Modification, Percentile
+from adverscarial.modifications.base import parse
 
-FLIPPED, HELD, REJECTED = 0, 1, 2
-OUTCOMES = np.array(["flipped", "held", "rejected"])
+FLIPPED, HELD, REJECTED = Outcome
+
+C = TypeVar("C", bound="CombinationResult", covariant=True)
 
 #: a gene switched off, or switched on
 OFF_AND_ON = (Percentile(1), Percentile(99))
@@ -54,13 +64,45 @@ def check_modifications(modifications: Sequence[Modification | str] | Modificati
     return parsed
 
 
+@documented
+@dataclass(frozen=True, repr=False)
+class CombinationAttack(Attack[C]):
+    """Base of the attacks that combine changes to a few genes.
+
+    Parameters
+    ----------
+    %(genes_combined)s
+    %(change_type)s
+    %(towards)s
+    """
+
+    genes: Sequence[str]
+    modifications: Sequence[Modification | str] = OFF_AND_ON
+    _: KW_ONLY
+    change_type: Literal["any", "named"] = "any"
+    towards: Sequence[str] | str | None = None
+
+    example_settings: ClassVar[str] = "--gene CD79A --gene MS4A1"
+    options: ClassVar[tuple[Option, ...]] = (
+        Option("genes", str, "Combine this gene; repeat for several.", several=True, flag="gene"),
+        CHANGE_TYPE,
+        TOWARDS,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "genes", check_genes_given(self.genes))
+        object.__setattr__(self, "modifications", check_modifications(self.modifications))
+        check_change_type(self.change_type)
+
+
 class Trials:
     """Asks about combinations of changes to one cluster, and keeps every answer.
 
     Parameters
     ----------
-    session
-        Counts the questions.
+    run
+        Counts the queries.
     genes
         Positions in the data, in its order.
     modifications
@@ -72,14 +114,14 @@ class Trials:
         For which genes a change can make a difference, shape (len(genes),).
     """
 
-    def __init__(self, session: Session, genes: np.ndarray, modifications: Sequence[Modification]) -> None:
-        self._session, self.genes, self.modifications = session, genes, modifications
-        self.reads = session.scorer.reads(genes)
+    def __init__(self, run: Run, genes: np.ndarray, modifications: Sequence[Modification]) -> None:
+        self._run, self.genes, self.modifications = run, genes, modifications
+        self.reads = run.scorer.reads(genes)
         if any(modification.joint for modification in modifications):
             self.reads = np.ones(len(genes), dtype=bool)  # a block function sees unread genes, and may act on them
-        session.meter.proven += int((~self.reads).sum())
+        run.meter.proven += int((~self.reads).sum())
         self._new = self._new_values()
-        unmodified = (HELD, session.baseline.label, session.baseline.share)
+        unmodified = (HELD, run.baseline.label, run.baseline.share)
         #: outcome, label and share of each combination, in the order asked
         self._answers: dict[bytes, tuple[int, str, float]] = {self.code().tobytes(): unmodified}
 
@@ -93,7 +135,7 @@ class Trials:
     def flips(self, code: np.ndarray) -> bool:
         """Return whether the combination flips the label; asked at most once.
 
-        Combinations that differ only in genes the classifier provably does not read are one question.
+        Combinations that differ only in genes the classifier provably does not read are one query.
         """
         key = np.where(self.reads, code, 0).astype(np.uint8).tobytes()
         if key not in self._answers:
@@ -102,10 +144,10 @@ class Trials:
         return answer[0] == FLIPPED
 
     def _ask(self, code: np.ndarray) -> tuple[int, str, float]:
-        session = self._session
-        session.meter.ask(1, session.cluster.n_cells)
-        answer = session.scorer.together(*self.change(code))
-        outcome = REJECTED if answer.rejected else FLIPPED if session.changed(answer.label) else HELD
+        run = self._run
+        run.meter.ask(1, run.cluster.n_cells)
+        answer = run.scorer.together(*self.change(code))
+        outcome = REJECTED if answer.rejected else FLIPPED if run.changed(answer.label) else HELD
         return outcome, answer.label, answer.share
 
     def change(self, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +156,7 @@ class Trials:
         values = self._new[code[changed] - 1, :, changed].T
         for number, modification in enumerate(self.modifications, start=1):
             if modification.joint and (mine := code[changed] == number).any():
-                values[:, mine] = modification.values(self._session.cluster, self.genes[changed[mine]])
+                values[:, mine] = modification.new_values(self._run.cluster, self.genes[changed[mine]])
         return self.genes[changed], values
 
     def _new_values(self) -> np.ndarray:
@@ -122,11 +164,11 @@ class Trials:
 
         Modifications that depend on which genes are changed together are left open.
         """
-        cluster, joint = self._session.cluster, [modification.joint for modification in self.modifications]
+        cluster, joint = self._run.cluster, [modification.joint for modification in self.modifications]
         read = self.genes[self.reads]
         with np.errstate(over="ignore"):
             blocks = [
-                (np.zeros((1, len(read))) if modification.joint else modification.values(cluster, read)).astype(
+                (np.zeros((1, len(read))) if modification.joint else modification.new_values(cluster, read)).astype(
                     cluster.dtype
                 )
                 for modification in self.modifications
@@ -137,8 +179,8 @@ class Trials:
             new[k][:, self.reads] = block
         return new
 
-    def fields(self) -> dict[str, Any]:
-        """Return the fields of a :class:`CombinationResult` that only the answers fill."""
+    def fields(self, *, complete: bool) -> dict[str, Any]:
+        """Return the fields of a :class:`CombinationResult`."""
         codes = np.frombuffer(b"".join(self._answers), dtype=np.uint8).reshape(-1, len(self.genes)).copy()
         outcomes, labels, shares = zip(*self._answers.values(), strict=True)
         outcome, share = np.array(outcomes, dtype=np.int8), np.array(shares, dtype=float)
@@ -146,9 +188,10 @@ class Trials:
         best = 0  # the unmodified cluster, which was noted first
         if (outcome == FLIPPED).any():
             best = int(_order(outcome, share, codes)[0])
+        shared = self._run.shared(label=str(names[label[best]]), share=float(share[best]), complete=complete)
         return {
-            "label": str(names[label[best]]), "share": float(share[best]), "best": best,
-            "gene": self._session.cluster.gene_names[self.genes], "codes": codes, "outcome": outcome,
+            **shared, "best": best,
+            "gene": self._run.cluster.gene_names[self.genes], "codes": codes, "outcome": outcome,
             "labels": names, "label_code": label.astype(np.int16), "new_share": share,
         }  # fmt: skip
 
@@ -161,7 +204,7 @@ def _order(outcome: np.ndarray, share: np.ndarray, codes: np.ndarray) -> np.ndar
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class CombinationResult(Result):
+class CombinationResult(Counted, Result):
     """One outcome per combination, and the smallest combination that flips the label.
 
     Attributes
@@ -177,6 +220,17 @@ class CombinationResult(Result):
         Row of the smallest flipping combination: fewest genes, then the highest share. 0 when none flips.
     """
 
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("tested", "whole", "Combinations that were tested."),
+        *OUTCOMES,
+        Column("success", "yes-no", "Whether the cluster has another label after the attack."),
+        Column("genes_modified", "whole", "Genes of the smallest combination that flips the label."),
+    )
+    gate: ClassVar[Gate | None] = Gate(
+        "genes_modified", "below", "changes of {value} genes flip {where}", on_success=True
+    )
+
+    attack: CombinationAttack[CombinationResult]
     best: int
     gene: np.ndarray
     codes: np.ndarray
@@ -186,14 +240,9 @@ class CombinationResult(Result):
     new_share: np.ndarray
 
     @property
-    def success(self) -> bool:
-        """Whether any combination flips the label."""
-        return bool((self.outcome == FLIPPED).any())
-
-    @property
     def genes(self) -> list[str]:
         """The genes of the smallest flipping combination, in gene order; empty when none flips."""
-        return self.gene[self.codes[self.best] > 0].tolist()
+        return [str(gene) for gene in self.gene[self.codes[self.best] > 0]]
 
     @property
     def modifications(self) -> dict[str, str]:
@@ -207,11 +256,6 @@ class CombinationResult(Result):
         few = np.count_nonzero(self.codes[rows], axis=1) == len(self.genes)
         return self._frame(rows[few & (self.outcome[rows] == FLIPPED)])
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many combinations were flipped, held and rejected."""
-        return {name: int((self.outcome == k).sum()) for k, name in enumerate(OUTCOMES)}
-
     def to_frame(self) -> pd.DataFrame:
         """Return one row per combination: ``outcome, label, share, n_genes``, and one column per gene.
 
@@ -222,62 +266,56 @@ class CombinationResult(Result):
         return self._frame(_order(self.outcome, self.new_share, self.codes))
 
     def _frame(self, rows: np.ndarray) -> pd.DataFrame:
-        texts = np.array(["", *(str(modification) for modification in self.attack.modifications)], dtype=object)
+        texts = np.array(["", *(str(modification) for modification in self.attack.changes)], dtype=object)
         frame = pd.DataFrame(texts[self.codes[rows]], columns=self.gene.tolist())
         front = {
-            "outcome": OUTCOMES[self.outcome[rows]], "label": self.labels[self.label_code[rows]],
+            "outcome": OUTCOME_TEXTS[self.outcome[rows]], "label": self.labels[self.label_code[rows]],
             "share": self.new_share[rows], "n_genes": np.count_nonzero(self.codes[rows], axis=1),
         }  # fmt: skip
         return pd.concat([pd.DataFrame(front), frame], axis=1)  # even if a gene is named like one of these
 
     def _changes(self) -> dict[str, Modification]:
         code = self.codes[self.best]
-        return {str(self.gene[i]): self.attack.modifications[code[i] - 1] for i in np.flatnonzero(code)}
+        return {str(self.gene[i]): self.attack.changes[code[i] - 1] for i in np.flatnonzero(code)}
 
-    def _values(self, cluster: Cluster, positions: np.ndarray) -> np.ndarray:
+    def changed_values(self, cluster: Cluster, positions: np.ndarray) -> np.ndarray:
         """Return new values from scratch, one modification after the other, shape (cells, len(positions))."""
         changes = self._changes()
         mine = [changes[gene] for gene in cluster.genes[positions]]
         values = np.empty((cluster.n_cells, len(positions)))
-        for modification in self.attack.modifications:
+        for modification in self.attack.changes:
             places = np.array([i for i, other in enumerate(mine) if other is modification], dtype=np.int64)
             if len(places):
-                values[:, places] = modification.values(cluster, positions[places])
+                values[:, places] = modification.new_values(cluster, positions[places])
         return values
 
-    def apply(self, adata: AnnData) -> AnnData:
+    def apply(self, adata: AnnData, gene: str | None = None) -> AnnData:
         """Return a copy of `adata` with the smallest flipping combination carried out.
 
         Raises
         ------
         ParameterError
-            If no combination flips the label.
+            If no combination flips the label, or a gene is named: genes are changed together here.
         """
         if not self.success:
             raise ParameterError("No combination flips the label, so there is nothing to apply. Try other genes.")
-        changed = super().apply(adata)
+        changed = super().apply(adata, gene)
         changed.uns["adverscarial"]["modifications"] = np.array(list(self.modifications.values()), dtype=str)
         return changed
 
-    def row(self) -> dict[str, Any]:  # noqa: D102
+    def row(self) -> Row:  # noqa: D102
         return {
             **super().row(),
-            "modification": ", ".join(str(modification) for modification in self.attack.modifications),
             "tested": len(self.codes),
             **self.counts,
             "genes_modified": len(self.genes),
         }
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        names = ("gene", "codes", "outcome", "labels", "label_code", "new_share")
-        return {name: getattr(self, name) for name in names}
-
     def _headline(self) -> str:
-        modifications = ", ".join(str(modification) for modification in self.attack.modifications)
         return (
-            f"{type(self.attack).__name__} over {some(self.gene, 8)} with {modifications}\n"
+            f"{type(self.attack).__name__} over {some(self.gene, 8)} with {self.attack.changes_text}\n"
             f"  on        {self.classifier}, cluster '{self.target}' ({self.n_cells:,} cells)\n"
-            f"  baseline  {self.baseline} ({self.baseline_share:.0%} of the cells)"
+            f"  baseline  {self.baseline} ({of_the_cells(self.baseline_share)})"
         )
 
     def _found(self) -> list[str]:
@@ -290,7 +328,7 @@ class CombinationResult(Result):
         shown = ", ".join(f"{gene} {modification}" for gene, modification in changes[:8])
         shown += f" and {len(changes) - 8:,} more" if len(changes) > 8 else ""
         genes = f"{len(changes):,} gene{'s' if len(changes) > 1 else ''}"
-        lines.append(f"  smallest  {genes}: {shown} -> {self.label} ({self.share:.0%})")
+        lines.append(f"  smallest  {genes}: {shown} -> {self.label} ({in_percent(self.share)})")
         if (others := len(self.smallest) - 1) > 0:
             lines.append(f"            and {others:,} other{'s' if others > 1 else ''} with as few: see smallest")
         return lines

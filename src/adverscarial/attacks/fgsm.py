@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from adverscarial._docs import documented
 from adverscarial.attacks.gradient import Climb, GradientAttack, try_steps
-from adverscarial.attacks.session import Session
+from adverscarial.attacks.run import Run
 
 
+@documented
 @dataclass(frozen=True, repr=False)
-class FastGradientSign(GradientAttack):
+class FastGradientSign(GradientAttack, name="fgsm"):
     """Move every cell one step of size `epsilon` up its own loss (FGSM; Goodfellow et al. 2015, section 4).
 
     ``x' = x + epsilon * sign(gradient)`` for ``norm="linf"``, ``x + epsilon * gradient / |gradient|`` for ``"l2"``; the
@@ -19,8 +22,7 @@ class FastGradientSign(GradientAttack):
 
     Parameters
     ----------
-    epsilon
-        Largest change, in the units of the data: of each value (linf), or of each cell's Euclidean distance (l2).
+    %(epsilon)s
     norm
         ``"linf"`` or ``"l2"``.
     genes, exclude
@@ -36,7 +38,8 @@ class FastGradientSign(GradientAttack):
     Notes
     -----
     Gradients are exact for :class:`~adverscarial.classifiers.MLP`, torch modules and linear models (also marker scores
-    of z-scored data). A cell whose label has no score ("unassigned") moves away from its best class.
+    of z-scored data). Those of :class:`~adverscarial.classifiers.ScAnnotatR` hold each gene's mean and deviation over
+    all cells. A cell whose label has no score ("unassigned") moves away from its best class.
 
     Examples
     --------
@@ -49,10 +52,11 @@ class FastGradientSign(GradientAttack):
 
     epsilon: float = 0.1
 
-    question = "Does one small step of all genes at once flip the label?"
-    cost = "two questions; two per gene for classifiers without a gradient"
+    place: ClassVar[int] = 60
+    question: ClassVar[str] = "Does one small step of all genes at once flip the label?"
+    cost: ClassVar[str] = "two queries; two per gene for classifiers without a gradient"
 
-    def _steps(self, session: Session) -> float:
+    def length(self, run: Run) -> float:  # noqa: D102
         return 1.0
 
     def _perturb(self, climb: Climb) -> tuple[np.ndarray, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -10,25 +11,40 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial.attacks.base import Attack, candidates
-from adverscarial.attacks.result import Judge, Result, Verification
-from adverscarial.attacks.session import BudgetSpent, Session
+from adverscarial._types import Row
+from adverscarial.attacks.base import Attack
+from adverscarial.attacks.columns import EXCLUDE, NEW_TARGET, Column, Option
+from adverscarial.attacks.gate import Gate
+from adverscarial.attacks.judge import Judge
+from adverscarial.attacks.result import Result
+from adverscarial.attacks.run import BudgetSpent, Run
+from adverscarial.attacks.settings import candidates
 from adverscarial.attacks.slopes import Slopes, slopes_for
-from adverscarial.cluster import Cluster, gene_positions
-from adverscarial.errors import DataError, InputRejected, ParameterError, did_you_mean, some
+from adverscarial.attacks.verification import Verification
+from adverscarial.cells.cluster import Cluster, gene_positions
+from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
 
 @dataclass(frozen=True, repr=False)
-class GradientAttack(Attack):
+class GradientAttack(Attack["GradientResult"]):
     """Base of the attacks that move every cell along the slope of its own loss, by at most `epsilon`."""
 
-    blas_threads: ClassVar[int | None] = None  # few questions, about all genes of all cells
+    blas_threads: ClassVar[int | None] = None  # few queries, about all genes of all cells
+    example_settings: ClassVar[str] = "--epsilon 0.5"
+    options: ClassVar[tuple[Option, ...]] = (
+        Option("genes", str, "Only this gene may change; repeat for several.", several=True, flag="gene"),
+        EXCLUDE,
+        Option("epsilon", float, "Largest change of a value."),
+        NEW_TARGET,
+        Option("norm", str, "What epsilon bounds: linf, each value; l2, the length of a cell's change."),
+        Option("nonnegative", bool, "Keep values from falling below 0."),
+    )
 
     epsilon: float
     _: KW_ONLY
     norm: Literal["linf", "l2"] = "linf"
-    genes: Any = None
-    exclude: Any = ()
+    genes: Sequence[str] | str | None = None
+    exclude: Sequence[str] | str = ()
     new_target: str | None = None
     nonnegative: bool = False
     minimum: float | None = None
@@ -58,36 +74,39 @@ class GradientAttack(Attack):
     def _perturb(self, climb: Climb) -> tuple[np.ndarray, bool]:
         """Return new values of ``climb.genes``, and whether the budget was enough."""
 
-    def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
-        cluster, baseline = session.cluster, session.baseline
+    def perform(self, run: Run) -> GradientResult:  # noqa: D102
+        cluster, baseline = run.cluster, run.baseline
         genes = candidates(cluster, self.genes, self.exclude)
-        reads = session.scorer.reads(genes)
-        session.meter.proven += int((~reads).sum())
+        reads = run.scorer.reads(genes)
+        run.meter.proven += int((~reads).sum())
         low, high = self._bounds
         slopes = slopes_for(
-            session, genes[reads], named=self.genes is not None,
+            run, genes[reads], named=self.genes is not None,
             step=self.epsilon if self.finite_step is None else self.finite_step, low=low, high=high,
         )  # fmt: skip
-        climb = Climb(session, slopes, self)
-        session.meter.ask(1, cluster.n_cells)  # the closing question is paid first, so that every end is a checked one
-        values, complete = self._perturb(climb)
+        climb = Climb(run, slopes, self)
+        # the closing query is paid first, so that every end is a checked one
+        values, complete = self._perturb(climb) if run.meter.can_ask(cluster.n_cells) else (climb.start, False)
+        if cluster.counts:  # whole again, towards the cells' own values, so that they stay inside the ball
+            values = np.maximum(climb.start + np.trunc(values - climb.start), 0.0)
         block = values.astype(cluster.dtype)
         moved = (block != cluster.values(climb.genes)).any(axis=0)
         changed, block = climb.genes[moved], block[:, moved]
-        answer = session.scorer.together(changed, block) if len(changed) else baseline
+        answer = run.scorer.together(changed, block) if len(changed) else baseline
         before = np.asarray(baseline.labels, dtype=str)
         change = np.abs(block.astype(np.float64) - cluster.values(changed))
-        return GradientResult, {
-            "label": answer.label, "share": answer.share, "complete": complete, "rejected": answer.rejected,
+        found: dict[str, Any] = {
+            "rejected": answer.rejected,
             "reason": answer.reason, "cells": np.asarray(cluster.cells, dtype=str), "label_before": before,
             "label_after": before if answer.rejected else np.asarray(answer.labels, dtype=str),
             "changed": np.asarray(cluster.gene_names[changed], dtype=str), "values": block,
             "mean_change": change.mean(axis=0), "l0": (change > 0).sum(axis=1), "l1": change.sum(axis=1),
             "l2": np.sqrt((change**2).sum(axis=1)), "linf": change.max(axis=1, initial=0.0),
         }  # fmt: skip
+        return GradientResult(**run.shared(label=answer.label, share=answer.share, complete=complete), **found)
 
 
-def check_positive(**settings: Any) -> None:
+def check_positive(**settings: object) -> None:
     """Raise a ParameterError unless every setting is a positive, finite number."""
     for name, value in settings.items():
         if not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
@@ -107,20 +126,20 @@ class Climb:
         Of random starts.
     """
 
-    def __init__(self, session: Session, slopes: Slopes, attack: GradientAttack) -> None:
-        self._session, self._slopes, self._attack = session, slopes, attack
-        dtype = session.cluster.dtype
+    def __init__(self, run: Run, slopes: Slopes, attack: GradientAttack) -> None:
+        self._run, self._slopes, self._attack = run, slopes, attack
+        dtype = run.cluster.dtype
         self._low, self._high = (float(dtype.type(bound)) for bound in attack._bounds)  # as the data can hold them
-        self.genes, self.seed = slopes.genes, session.cluster.seed
-        self.start = session.cluster.values(self.genes).astype(np.float64)
+        self.genes, self.seed = slopes.genes, run.cluster.seed
+        self.start = run.cluster.values(self.genes).astype(np.float64)
         outside = (self.start < self._low) | (self.start > self._high)
         if outside.any():
             raise DataError(
                 f"{int(outside.sum()):,} values lie outside the bounds {self._low:g} to {self._high:g} before any "
-                f"attack, of the genes {some(session.cluster.genes[self.genes[outside.any(axis=0)]], 3)}. Bounds "
+                f"attack, of the genes {some(run.cluster.genes[self.genes[outside.any(axis=0)]], 3)}. Bounds "
                 "must hold for the data: drop nonnegative= for z-scores, or widen minimum= and maximum=."
             )
-        self._before = np.asarray(session.baseline.labels, dtype=str)
+        self._before = np.asarray(run.baseline.labels, dtype=str)
         target = attack.new_target
         if target is not None and target not in slopes.classes:
             raise ParameterError(
@@ -133,14 +152,14 @@ class Climb:
 
     def step(self, values: np.ndarray, length: float) -> np.ndarray:
         """Return `values` moved by `length` in the steepest direction of the norm, and back into the ball."""
-        self._session.meter.ask(self._slopes.questions, len(self.start))
+        self._run.meter.ask(self._slopes.queries, len(self.start))
         slopes = self._sign * self._slopes(values, self._codes)
         if self._attack.norm == "linf":
             direction = np.sign(slopes)
         else:
             size = np.linalg.norm(slopes, axis=1, keepdims=True)
             direction = slopes / np.where(size > 0, size, 1.0)
-        self._session.meter.advance()
+        self._run.meter.advance()
         return self.inside(values + length * direction)
 
     def inside(self, values: np.ndarray) -> np.ndarray:
@@ -154,7 +173,8 @@ class Climb:
             change = np.clip(change, -epsilon, epsilon)
         else:
             change *= np.minimum(1.0, epsilon / np.maximum(np.linalg.norm(change, axis=1, keepdims=True), epsilon))
-        return np.clip(self.start + change, self._low, self._high)  # rounding alone
+        found: np.ndarray = np.clip(self.start + change, self._low, self._high)  # rounding alone
+        return found
 
     def random(self, rng: np.random.Generator) -> np.ndarray:
         """Return a start drawn uniformly from each cell's ball, then clipped to the bounds."""
@@ -168,16 +188,17 @@ class Climb:
         return self.inside(self.start + self._attack.epsilon * change)
 
     def reached(self, values: np.ndarray) -> np.ndarray:
-        """Return which cells have lost their label, or got the one aimed at; one question."""
-        self._session.meter.ask(1, len(self.start))
-        answer = self._session.scorer.together(self.genes, values.astype(self._session.cluster.dtype))
+        """Return which cells have lost their label, or got the one aimed at; one query."""
+        self._run.meter.ask(1, len(self.start))
+        answer = self._run.scorer.together(self.genes, values.astype(self._run.cluster.dtype))
         if answer.rejected:
             return np.zeros(len(values), dtype=bool)
         return _reached(self._before, np.asarray(answer.labels, dtype=str), self._attack.new_target)
 
 
 def _reached(before: np.ndarray, after: np.ndarray, new_target: str | None) -> np.ndarray:
-    return before != after if new_target is None else after == new_target
+    found: np.ndarray = before != after if new_target is None else after == new_target
+    return found
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -202,6 +223,17 @@ class GradientResult(Result):
         Norms of each cell's change: number of genes, sum, Euclidean length, largest.
     """
 
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("rejected", "whole", "Whether the classifier refused the moved cells: 1, or 0."),
+        Column("success", "yes-no", "Whether the cluster has another label, or the one aimed at."),
+        Column("genes_changed", "whole", "Genes that changed in any cell."),
+        Column("cells_flipped", "whole", "Cells that have another label."),
+        Column("linf", "number", "Largest change of any value."),
+        Column("l2", "number", "Mean Euclidean length of a cell's change."),
+    )
+    gate: ClassVar[Gate | None] = Gate("success", "above", "a small change of all genes flips {where}")
+
+    attack: GradientAttack
     rejected: bool
     reason: str
     cells: np.ndarray
@@ -218,12 +250,13 @@ class GradientResult(Result):
     @property
     def genes(self) -> list[str]:
         """The changed genes, the largest mean absolute change first; equal ones in gene order."""
-        return self.changed[np.argsort(-self.mean_change, kind="stable")].tolist()
+        return [str(gene) for gene in self.changed[np.argsort(-self.mean_change, kind="stable")]]
 
     @property
     def flipped(self) -> np.ndarray:
         """Which cells changed their label."""
-        return self.label_before != self.label_after
+        found: np.ndarray = self.label_before != self.label_after
+        return found
 
     @property
     def cell_success(self) -> np.ndarray:
@@ -256,10 +289,26 @@ class GradientResult(Result):
             ]
         )
 
-    def _applied_genes(self) -> list[str]:
-        return self.changed.tolist()
+    @property
+    def changed_genes(self) -> list[str]:
+        """The genes that changed in any cell, in gene order."""
+        return [str(gene) for gene in self.changed]
 
-    def _values(self, cluster: Cluster, positions: np.ndarray) -> np.ndarray:
+    @property
+    def n_rejected(self) -> int:
+        """1 where the classifier refused the moved cells, else 0."""
+        return int(self.rejected)
+
+    def stored_values(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return names of cells, names of genes, and new values of shape (cells, genes)."""
+        return self.cells, self.changed, self.values
+
+    def of_cells(self) -> pd.DataFrame:
+        """Return the label of each cell before and after."""
+        columns = {"before": self.label_before, "after": self.label_after}
+        return pd.DataFrame(columns, index=pd.Index(self.cells, dtype=object))
+
+    def changed_values(self, cluster: Cluster, positions: np.ndarray) -> np.ndarray:
         """Return the stored values, each for the cell of that name."""
         rows = np.arange(len(self.cells))
         if not np.array_equal(np.asarray(cluster.cells, dtype=str), self.cells):
@@ -272,42 +321,41 @@ class GradientResult(Result):
                     f"Cluster '{self.target}' has {len(rows):,} cells, {int((rows < 0).sum()):,} of them unknown to "
                     f"this result of {len(known):,} cells. A gradient attack holds for the cells it was run on."
                 )
-        return self.values[np.ix_(rows, gene_positions(pd.Index(self.changed), cluster.genes[positions]))]
+        found: np.ndarray = self.values[np.ix_(rows, gene_positions(pd.Index(self.changed), cluster.genes[positions]))]
+        return found
 
-    def apply(self, adata: AnnData) -> AnnData:
+    def apply(self, adata: AnnData, gene: str | None = None) -> AnnData:
         """Return a copy of `adata` with the moved cells; the original stays as it is.
 
         Raises
         ------
         DataError
             If the cluster's cells are others than those attacked.
+        ParameterError
+            If a gene is named: all genes move together here.
         """
-        return super().apply(adata)
+        return super().apply(adata, gene)
 
-    def verify(self, adata: AnnData, classifier: Any) -> Verification:
+    def verify(self, adata: AnnData, classifier: object) -> Verification:
         """Classify the moved cells from scratch; the cluster's label and every cell's label must be as claimed."""
         judge = Judge(adata, classifier, self)
-        columns = ["claim", "claimed", "found", "share", "confirmed"]
-        try:
-            answer = judge.ask(judge.cluster.positions(self._applied_genes()))
-        except InputRejected:
+        answer = judge.ask(judge.cluster.positions(self.changed_genes))
+        if answer.rejected or self.rejected:
             claimed = "rejected" if self.rejected else self.label
-            return Verification(pd.DataFrame([("cluster", claimed, "rejected", 0.0, self.rejected)], columns=columns))
+            found = "rejected" if answer.rejected else answer.label
+            return Verification.of([("all changed genes", claimed, found, answer.share, found == claimed)])
         said = pd.Series(np.asarray(answer.labels, dtype=str), index=judge.cluster.cells)
-        claimed = pd.Series(self.label_after, index=self.cells)
-        same = int((said.sort_index().to_numpy() == claimed.sort_index().to_numpy()).sum())
-        cells = len(self.cells)
-        rows = [
-            ("cluster", self.label, answer.label, answer.share, answer.label == self.label and not self.rejected),
-            ("cells", f"{cells:,} labels", f"{same:,} the same", same / cells, same == cells and not self.rejected),
-        ]
-        return Verification(pd.DataFrame(rows, columns=columns))
+        claim = pd.Series(self.label_after, index=self.cells)
+        same = int((said.sort_index().to_numpy() == claim.sort_index().to_numpy()).sum())
+        n = len(self.cells)
+        return Verification.of(
+            [
+                ("all changed genes", self.label, answer.label, answer.share, answer.label == self.label),
+                ("all changed genes, cell by cell", f"{n:,} labels", f"{same:,} the same", same / n, same == n),
+            ]
+        )
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        names = ("cells", "label_before", "label_after", "changed", "values", "mean_change", "l0", "l1", "l2", "linf")
-        return {name: getattr(self, name) for name in names}
-
-    def row(self) -> dict[str, Any]:  # noqa: D102
+    def row(self) -> Row:  # noqa: D102
         return {
             **super().row(),
             "rejected": int(self.rejected),

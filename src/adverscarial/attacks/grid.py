@@ -5,31 +5,31 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from adverscarial.attacks.base import Attack, candidates, check_change_type
+from adverscarial._docs import documented
+from adverscarial.attacks.columns import Option
 from adverscarial.attacks.combination import (
-    OFF_AND_ON,
+    CombinationAttack,
     CombinationResult,
     Trials,
-    check_genes_given,
-    check_modifications,
 )
-from adverscarial.attacks.session import BudgetSpent, Session
+from adverscarial.attacks.run import BudgetSpent, Run
+from adverscarial.attacks.settings import candidates
 from adverscarial.errors import ParameterError
-from adverscarial.modifications import Modification, parse
 
 LIMIT = 100_000  # combinations that are tested without being asked twice
-_SAMPLE = 3  # questions that a time is estimated from
+_SAMPLE = 3  # queries that a time is estimated from
 _LARGE = 10**12  # numbers above this are not written out
 
 
+@documented
 @dataclass(frozen=True, repr=False)
-class Grid(Attack):
+class Grid(CombinationAttack["GridResult"], name="grid"):
     """Test every combination of changes to a few genes (R: ``advGridMinChange``).
 
     Each gene is left as it is, or gets one of the modifications: g genes and m modifications make (m + 1)^g
@@ -39,85 +39,76 @@ class Grid(Attack):
 
     Parameters
     ----------
-    genes
-        Names of the genes to combine; their order does not matter.
-    modifications
-        What can be done to a gene: short strings such as ``"perc99"``, or objects.
+    %(genes_combined)s
     first
         Stop at the first combination that flips the label.
     confirm
         Really test more than 100,000 combinations. Without it such a grid is refused, and the refusal says how many
         there are and about how long they take.
-    change_type
-        ``"named"`` counts only flips to a real cell type, not to "unknown" and its like.
+    %(change_type)s
+    %(towards)s
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
-    >>> model = adv.classifiers.ScType(scaled=False)
+    %(example)s
     >>> grid = Grid(["CD79A", "CD79B", "MS4A1"])
     >>> result = grid(cells, model, groupby="cell_type", target="Dendritic")
     >>> result.n_combinations, len(result.to_frame())
     (27, 27)
     """
 
-    genes: Sequence[str]
-    modifications: Sequence[Modification | str] = OFF_AND_ON
     _: KW_ONLY
     first: bool = False
     confirm: bool = False
-    change_type: Literal["any", "named"] = "any"
 
-    question = "Which combination of changes to a few genes is the smallest that flips the label?"
-    cost = "(modifications + 1) ^ genes questions"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "genes", check_genes_given(self.genes))
-        object.__setattr__(self, "modifications", check_modifications(self.modifications))
-        check_change_type(self.change_type)
+    place: ClassVar[int] = 40
+    question: ClassVar[str] = "Which combination of changes to a few genes is the smallest that flips the label?"
+    options: ClassVar[tuple[Option, ...]] = (
+        *CombinationAttack.options,
+        Option("first", bool, "Stop at the first combination that flips the label."),
+        Option("confirm", bool, "Run the grid even if it has more than 100,000 combinations."),
+    )
+    cost: ClassVar[str] = "(modifications + 1) ^ genes queries"
 
     @property
     def n_combinations(self) -> int:
         """Combinations in the whole grid, the unmodified one included."""
         return int((len(self.modifications) + 1) ** len(self.genes))
 
-    def _steps(self, session: Session) -> float:
+    def length(self, run: Run) -> float:  # noqa: D102
         return float(min(self.n_combinations, _LARGE))
 
-    def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
-        genes = candidates(session.cluster, self.genes, ())
-        trials = Trials(session, genes, [parse(change) for change in self.modifications])
+    def perform(self, run: Run) -> GridResult:  # noqa: D102
+        genes = candidates(run.cluster, self.genes, ())
+        trials = Trials(run, genes, self.changes)
         if self.n_combinations > LIMIT and not self.confirm:
-            raise ParameterError(self._refusal(session, trials))
+            raise ParameterError(self._refusal(run, trials))
         complete = True
         try:
             for code in fewest_first(len(genes), len(self.modifications)):
                 flips = trials.flips(code)
-                session.meter.advance()
+                run.meter.advance()
                 if flips and self.first:
                     break
         except BudgetSpent:
             complete = False
-        return GridResult, {**trials.fields(), "complete": complete}
+        return GridResult(**trials.fields(complete=complete))
 
-    def _refusal(self, session: Session, trials: Trials) -> str:
+    def _refusal(self, run: Run, trials: Trials) -> str:
         """Say how many combinations there are, and how long they would take, measured on a few of them."""
-        rng = np.random.default_rng(session.cluster.seed)
+        rng = np.random.default_rng(run.cluster.seed)
         start = 0.0
-        for question in range(_SAMPLE + 1):
-            if question == 1:  # the first one may compile, and does not count
+        for query in range(_SAMPLE + 1):
+            if query == 1:  # the first one may compile, and does not count
                 start = time.perf_counter()
             code = rng.integers(0, len(self.modifications) + 1, len(self.genes)).astype(np.uint8)
-            session.scorer.together(*trials.change(code))
+            run.scorer.together(*trials.change(code))
         each = (time.perf_counter() - start) / _SAMPLE
-        questions = (len(self.modifications) + 1) ** int(trials.reads.sum())
+        queries = (len(self.modifications) + 1) ** int(trials.reads.sum())
         unread = int((~trials.reads).sum())
         spared = f" The classifier does not read {unread:,} of the genes: leave those out." if unread else ""
         return (
             f"{len(self.genes):,} genes and {len(self.modifications):,} modifications make "
             f"{_number(self.n_combinations)} combinations, more than {LIMIT:,}; testing them takes about "
-            f"{_duration(each * min(questions, 10**100))}, by the time of {_SAMPLE} questions.{spared} "
+            f"{_duration(each * min(queries, 10**100))}, by the time of {_SAMPLE} queries.{spared} "
             "Give fewer genes or modifications, use RandomWalk, or pass confirm=True (command line: --confirm)."
         )
 
@@ -158,6 +149,8 @@ def _duration(seconds: float) -> str:
 @dataclass(frozen=True, repr=False, kw_only=True)
 class GridResult(CombinationResult):
     """Every combination, and the smallest that flips the label: there is none with fewer genes."""
+
+    attack: Grid
 
     @property
     def n_combinations(self) -> int:

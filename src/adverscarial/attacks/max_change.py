@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
-from adverscarial.attacks.base import Attack, candidates, check_change_type, check_counts
-from adverscarial.attacks.result import Result
-from adverscarial.attacks.session import BudgetSpent, Session
-from adverscarial.modifications import Modification, parse
+from adverscarial._docs import documented
+from adverscarial._types import Row
+from adverscarial.attacks.base import Attack
+from adverscarial.attacks.columns import WHICH_GENES, Column, Count, Option
+from adverscarial.attacks.gate import Gate
+from adverscarial.attacks.kept import Kept, Shortest, recursive_union, reference_union, shaken
+from adverscarial.attacks.minimal.signature import shortest_signature
+from adverscarial.attacks.result import GeneSet, Result
+from adverscarial.attacks.run import BudgetSpent, Run
+from adverscarial.attacks.settings import candidates, check_change_type, check_counts
+from adverscarial.classifiers.answers import of_the_cells
+from adverscarial.modifications import Modification
+
+_SHAKES = 3  # in one restart, where no short signature could be computed, and the one that was found is short
+_SHORT = 20
 
 
+@documented
 @dataclass(frozen=True, repr=False)
-class MaxChange(Attack):
+class MaxChange(Attack["MaxChangeResult"], name="max-change"):
     """Find a largest set of genes that can all be changed while the label holds (R: ``advMaxChange``).
 
     The genes that must be left alone are the cluster's *signature*: the fewer, the more of the transcriptome can be
     rewritten unnoticed. The paper's recursive union comes first; then genes are added one by one until no single
-    further gene can be added, so the set is maximal, and the smallest signature of several restarts is kept.
+    further gene can be added, so the set is maximal, and the smallest signature of several restarts is kept. The first
+    try starts from a short signature that is computed from the classifier's weights, trees or ranks, where it has any;
+    later ones exchange some genes of the shortest signature so far, or search among genes that stood in one. Where
+    several bring nothing, the rest is not tried.
+
+    *Maximal* does not mean that the signature is the smallest one: ``result.lower`` says how many genes every signature
+    must have, proven.
 
     Parameters
     ----------
-    modification
-        What is done to the genes: a short string such as ``"perc99"``, or a :class:`Modification`.
+    %(modification)s
     restarts
-        Random orders to try.
+        Tries at most.
     max_split_size
         The union drops pieces of at most this many genes; the completion still tries each of them.
     maximal
@@ -36,16 +53,11 @@ class MaxChange(Attack):
     reference
         Search as the R code does: halves before the whole, in the genes' order, each asked alone and then with what is
         kept. With ``restarts=1, maximal=False`` this is its result.
-    genes, exclude
-        Attack only these genes, or all but these.
-    change_type
-        ``"named"`` counts only flips to a real cell type, not to "unknown" and its like.
+    %(genes_attacked)s
+    %(change_type)s
+    %(towards)s
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
-    >>> model = adv.classifiers.ScType(scaled=False)
+    %(example)s
     >>> result = MaxChange("perc1")(cells, model, groupby="cell_type", target="Dendritic")
     >>> len(result.genes) + len(result.signature), result.maximal
     (765, True)
@@ -59,145 +71,99 @@ class MaxChange(Attack):
     genes: Sequence[str] | None = None
     exclude: Sequence[str] = ()
     change_type: Literal["any", "named"] = "any"
+    towards: Sequence[str] | str | None = None
 
-    question = "How much can change unnoticed, and which genes must not?"
-    cost = "tens to thousands of questions, about two per signature gene and restart"
+    place: ClassVar[int] = 20
+    question: ClassVar[str] = "How much can change unnoticed, and which genes must not?"
+    options: ClassVar[tuple[Option, ...]] = (
+        *WHICH_GENES,
+        Option("restarts", int, "Tries at most; the shortest signature is kept."),
+    )
+    cost: ClassVar[str] = "tens to thousands of queries, about two per signature gene and restart"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "modification", parse(self.modification))
+        super().__post_init__()
         check_change_type(self.change_type)
         check_counts(restarts=self.restarts, max_split_size=self.max_split_size)
 
-    def _steps(self, session: Session) -> float:
+    def length(self, run: Run) -> float:  # noqa: D102
         return float(self.restarts)
 
-    def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
-        genes = candidates(session.cluster, self.genes, self.exclude)
-        reads = session.scorer.reads(genes)
-        session.meter.proven += int((~reads).sum())
+    def perform(self, run: Run) -> MaxChangeResult:  # noqa: D102
+        genes = candidates(run.cluster, self.genes, self.exclude)
+        # the R code asks about genes that the classifier does not read, too
+        reads = np.ones(len(genes), dtype=bool) if self.reference else run.scorer.reads(genes)
+        run.meter.proven += int((~reads).sum())
         read = genes[reads]
-        session.remember(read)
-        best, maximal, tried = read, False, 0
-        last = session.baseline
-        complete = True
+        run.remember(read)
+        best = Shortest(read, run.baseline)
+        tried = 0
         for restart in range(self.restarts):
-            kept = Kept(session)
             try:
-                self._one_try(kept, read, np.random.default_rng([session.cluster.seed, restart]))
-                done = self.maximal
+                self._restart(run, read, best, restart)
             except BudgetSpent:
-                complete = done = False
-            signature = np.setdiff1d(read, kept.genes)
-            if restart == 0 or len(signature) < len(best) or (len(signature) == len(best) and done and not maximal):
-                best, maximal, last = signature, done, kept.answer
+                best.complete = False
             tried += 1
-            session.meter.advance()
-            if not complete or not len(best):
+            run.meter.advance()
+            if best.settled:
                 break
-        free = np.setdiff1d(genes, best)
-        names = session.cluster.genes
-        return MaxChangeResult, {
-            "label": last.label, "share": last.share, "complete": complete, "maximal": maximal or not len(best),
-            "restarts_done": tried, "modifiable": np.asarray(names[free], dtype=str),
-            "protected": np.asarray(names[best], dtype=str),
-        }  # fmt: skip
+        free = np.setdiff1d(genes, best.genes)
+        names = run.cluster.genes
+        return MaxChangeResult(
+            **run.shared(label=best.answer.label, share=best.answer.share, complete=best.complete),
+            maximal=best.maximal or not len(best.genes),
+            lower=min(best.lower, len(best.genes)),
+            restarts_done=tried,
+            modifiable=np.asarray(names[free], dtype=str),
+            protected=np.asarray(names[best.genes], dtype=str),
+        )
 
-    def _one_try(self, kept: Kept, genes: np.ndarray, rng: np.random.Generator) -> None:
+    def _restart(self, run: Run, genes: np.ndarray, best: Shortest, number: int) -> None:
+        """Look for a signature: first anew, later beside the shortest one, or in turn where the first was a guess."""
+        rng = np.random.default_rng([run.cluster.seed, number])
+        if number == 0 or not self._shares or (number % 2 == 0 and not best.informed):
+            with best.compared(genes, Kept(run)) as kept:
+                self._one_try(kept, genes, rng, best)
+                best.done = self.maximal
+            return
+        for _ in range(1 if best.informed else min(_SHAKES, 1 + _SHORT // len(best.genes))):
+            if not best.proven:
+                with best.compared(genes, Kept(run)) as kept:
+                    best.done = shaken(kept, genes, best.genes, best.known, rng)
+
+    @property
+    def _shares(self) -> bool:
+        """Whether a try begins with what those before it found."""
+        return self.maximal and not self.reference
+
+    def _one_try(self, kept: Kept, genes: np.ndarray, rng: np.random.Generator, best: Shortest) -> None:
+        """Add genes as long as the label holds.
+
+        Those outside of a short signature come first, where one can be computed; later, those that were in none so far,
+        but for some.
+        """
+
         def flip() -> bool:
             return bool(rng.random() < 0.5)
 
-        if self.reference:
+        short = None
+        first = not len(best.known)
+        if first and self._shares and kept.incremental:
+            best.lower, short = shortest_signature(kept.base, genes)
+            best.informed = short is not None and kept.base.scorer.leads
+        if short is not None and kept.add(np.setdiff1d(genes, short)):
+            kept.add_singly(short[::-1])
+        elif self.reference:
             reference_union(genes, kept.holds_alone, kept.add, flip, self.max_split_size)
         elif len(genes):
-            recursive_union(rng.permutation(genes), kept.add, flip, self.max_split_size)
-        while self.maximal:
-            if not kept.add_singly(rng.permutation(np.setdiff1d(genes, kept.genes))):
-                return
-
-
-def recursive_union(
-    genes: np.ndarray, add: Callable[[np.ndarray], bool], flip: Callable[[], bool], max_split_size: int
-) -> None:
-    """Add as many genes as the label bears: all at once, else each half in random order, and so on.
-
-    Parameters
-    ----------
-    genes
-        What to add.
-    add
-        Adds a group to the kept set and returns True, or leaves the set and returns False if the label would flip. The
-        same sum of groups must get the same answer.
-    flip
-        Coin that decides which half comes first.
-    max_split_size
-        Groups of at most this size are dropped instead of halved.
-    """
-
-    def visit(group: np.ndarray, flips: bool) -> bool:
-        """Add what can be added of a group; return whether it was all. `flips`: it is known that not all can."""
-        if not flips and add(group):
-            return True
-        if len(group) > max_split_size:
-            first, second = (group[1::2], group[0::2]) if flip() else (group[0::2], group[1::2])
-            # the group flips the label: once all of one half is kept, adding all of the other is the same question
-            visit(second, visit(first, False))
-        return False
-
-    visit(genes, False)
-
-
-def reference_union(
-    genes: np.ndarray,
-    holds_alone: Callable[[np.ndarray], bool],
-    add: Callable[[np.ndarray], bool],
-    flip: Callable[[], bool],
-    max_split_size: int,
-) -> None:
-    """Add genes as the R code does: a half must hold alone, and then together with what is kept."""
-    first, second = genes[0::2], genes[1::2]
-    for half in (second, first) if flip() else (first, second):
-        if len(half) and (not holds_alone(half) or not add(half)) and len(half) > max_split_size:
-            reference_union(half, holds_alone, add, flip, max_split_size)
-
-
-class Kept:
-    """The genes changed so far while the label holds."""
-
-    def __init__(self, session: Session) -> None:
-        self._base = session
-        self._state = session.fork()
-        self._joint = session.modification is not None and session.modification.joint
-        self.genes: np.ndarray = np.empty(0, dtype=np.int64)
-        self.answer = session.baseline
-
-    def holds_alone(self, group: np.ndarray) -> bool:
-        """Return whether the label holds when only `group` is changed."""
-        answer = self._base.together(group)
-        return not (answer.rejected or self._base.changed(answer.label))
-
-    def add(self, group: np.ndarray) -> bool:
-        """Add `group` if the label holds; return whether it did."""
-        union = np.concatenate([self.genes, group])
-        # a modification that looks at all changed genes at once must be asked about the whole union
-        answer = self._base.together(union) if self._joint else self._state.together(group)
-        if answer.rejected or self._base.changed(answer.label):
-            return False
-        if not self._joint:
-            self._state.accept(group)
-        self.genes, self.answer = union, answer
-        return True
-
-    def add_singly(self, genes: np.ndarray) -> bool:
-        """Try each gene alone on top of what is kept; return whether any could be added."""
-        if not len(genes):
-            return False
-        if self._joint:
-            return any([self.add(gene) for gene in genes[:, None]])
-        answers = self._state.each(genes)
-        holds = ~(self._base.changed(answers.label) | answers.rejected)
-        # those that hold alone may not hold together, so each is asked again on top of the ones before it
-        added = [self.add(gene) for gene in genes[holds][:, None]]
-        return any(added)
+            if self._shares and not first:
+                others = rng.permutation(np.setdiff1d(genes, best.known))
+                if len(others) > len(best.known):
+                    kept.add(others[len(best.known) :])
+            left = np.setdiff1d(genes, kept.genes)
+            recursive_union(rng.permutation(left), kept.add, flip, self.max_split_size)
+        while self.maximal and kept.add_singly(rng.permutation(np.setdiff1d(genes, kept.genes))):
+            pass
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -208,13 +174,32 @@ class MaxChangeResult(Result):
     ----------
     maximal
         Whether no single further gene can be added to the modifiable ones (checked, not assumed).
+    lower
+        No signature can have fewer genes: this is proven. *Maximal* is less: no single gene can be added to this set,
+        but another, larger set may exist. 0 where nothing was proven. No more than 1 is proven
+        of networks, and of trees that read many genes of many cells.
     restarts_done
-        Random orders tried.
+        Tries.
     modifiable, protected
         Names as arrays; see :attr:`genes` and :attr:`signature`.
     """
 
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("modifiable", "whole", "Genes that can all be changed at once while the label holds."),
+        Column("signature", "whole", "The other genes: those that must be left alone."),
+        Column("signature_lower", "whole", "No signature can have fewer genes (proven); 0 where nothing is proven."),
+        Column("maximal", "yes-no", "Whether no single further gene can be added to the modifiable ones."),
+    )
+    count: ClassVar[Count | None] = Count(
+        "signature", "signature: genes that must not change", {"†": "not shown to be maximal, so fewer genes may do"}
+    )
+    gate: ClassVar[Gate | None] = Gate(
+        "signature", "below", "{value} genes decide the label of {where} whatever the others are"
+    )
+
+    attack: MaxChange
     maximal: bool
+    lower: int = 0
     restarts_done: int
     modifiable: np.ndarray
     protected: np.ndarray
@@ -222,17 +207,76 @@ class MaxChangeResult(Result):
     @property
     def genes(self) -> list[str]:
         """The genes that can all be changed at once while the label holds, in gene order."""
-        return self.modifiable.tolist()
+        return [str(gene) for gene in self.modifiable]
+
+    @property
+    def modifiable_genes(self) -> list[str]:
+        """The genes that can be changed while the label holds: :attr:`genes`, by a name that says so."""
+        return self.genes
+
+    @property
+    def success(self) -> bool:
+        """Whether any gene can be changed while the label holds."""
+        return len(self.modifiable) > 0
+
+    @property
+    def genes_needed(self) -> int | None:
+        """Always None: this attack keeps the label."""
+        return None
+
+    @property
+    def marks(self) -> str:
+        """Return "†" where the modifiable genes are not shown to be maximal."""
+        return "" if self.maximal else "†"
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one sentence."""
+        free, kept = len(self.modifiable), len(self.protected)
+        aim = self.attack.aim_text
+        holds = f"does not become {aim}" if aim else f"keeps the label {self.baseline}"
+        return (
+            f"Cluster '{self.target}' {holds} while {free:,} of {free + kept:,} genes are "
+            f"changed at once; {kept:,} are left alone (the signature){self._limit}."
+        )
+
+    @property
+    def optimal(self) -> bool:
+        """Whether it is proven that no signature has fewer genes."""
+        return len(self.protected) == self.lower
+
+    @property
+    def _limit(self) -> str:
+        """What is proven about shorter signatures, in words; empty where that is nothing new."""
+        if self.lower <= 1 < len(self.protected) or not len(self.protected):
+            return ""
+        return "; no fewer can do" if self.optimal else f"; no fewer than {self.lower:,} can do"
+
+    @property
+    def notes(self) -> list[str]:
+        """What limits the numbers."""
+        asked = (
+            "did not check, as asked, whether further genes could be rewritten: signatures can be longer than need be"
+        )
+        return [*super().notes, *([asked] if self.complete and not self.maximal else [])]
 
     @property
     def signature(self) -> list[str]:
         """The genes that must not be touched, in gene order."""
-        return self.protected.tolist()
+        return [str(gene) for gene in self.protected]
+
+    def singled_out(self) -> GeneSet:
+        """Return the signature; it leads to no label of its own."""
+        return GeneSet("signature", self.protected, np.full(len(self.protected), ""))
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per gene: ``gene, outcome`` ("signature" or "modifiable"); the signature comes first."""
         outcome = ["signature"] * len(self.protected) + ["modifiable"] * len(self.modifiable)
         return pd.DataFrame({"gene": np.concatenate([self.protected, self.modifiable]), "outcome": outcome})
+
+    def of_genes(self) -> pd.DataFrame:
+        """Return the outcome of each gene: "signature" or "modifiable"."""
+        return self.to_frame().set_index("gene")
 
     def __str__(self) -> str:
         n = len(self.modifiable) + len(self.protected)
@@ -242,19 +286,17 @@ class MaxChangeResult(Result):
             [
                 self._headline(),
                 f"  can change {len(self.modifiable):,} of {n:,} genes at once ({kind})",
-                f"  label then {self.label} ({self.share:.0%} of the cells)",
-                f"  signature {len(self.protected):,} genes{': ' + shown if shown else ''}",
+                f"  label then {self.label} ({of_the_cells(self.share)})",
+                f"  signature {len(self.protected):,} genes{self._limit}{': ' + shown if shown else ''}",
                 self._footer(),
             ]
         )
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        return {"modifiable": self.modifiable, "protected": self.protected}
-
-    def row(self) -> dict[str, Any]:  # noqa: D102
+    def row(self) -> Row:  # noqa: D102
         return {
             **super().row(),
             "modifiable": len(self.modifiable),
             "signature": len(self.protected),
+            "signature_lower": self.lower,
             "maximal": self.maximal,
         }

@@ -1,4 +1,4 @@
-"""A first look at an expensive classifier: few questions, coarse answers."""
+"""A first look at an expensive classifier: few queries, coarse answers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Iterable
 
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.max_change import MaxChange
+from adverscarial.attacks.result import Result
 from adverscarial.attacks.single_gene import SingleGene
 from adverscarial.modifications import Modification
 
 
 def overview(
     modifications: Iterable[Modification | str] = ("perc1", "perc99"), *, bins: int = 20, max_split_size: int = 100
-) -> list[Attack]:
+) -> list[Attack[Result]]:
     """Return the attacks of a first look at an expensive classifier, for a survey.
 
     R: ``singleGeneOverview``, ``maxChangeOverview``. Both searches stop halving at groups of `max_split_size` genes, so
-    a cluster that nothing moves costs `bins` questions and one, whatever the number of genes.
+    a cluster that nothing moves costs `bins` queries and one, whatever the number of genes.
 
     Parameters
     ----------

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from adverscarial.attacks.base import check_counts
+from adverscarial._docs import documented
+from adverscarial.attacks.columns import Option
 from adverscarial.attacks.gradient import Climb, GradientAttack, check_positive, try_steps
-from adverscarial.attacks.session import BudgetSpent, Session
+from adverscarial.attacks.run import BudgetSpent, Run
+from adverscarial.attacks.settings import check_counts
 from adverscarial.errors import ParameterError
 
 
+@documented
 @dataclass(frozen=True, repr=False)
-class ProjectedGradientDescent(GradientAttack):
+class ProjectedGradientDescent(GradientAttack, name="pgd"):
     """Move every cell up its own loss in small steps, never further than `epsilon` (PGD; Madry et al. 2018).
 
     Each step is one of :class:`FastGradientSign`, of length `step`, followed by the way back to the nearest point of
@@ -21,8 +25,7 @@ class ProjectedGradientDescent(GradientAttack):
 
     Parameters
     ----------
-    epsilon
-        Largest change, in the units of the data: of each value (linf), or of each cell's Euclidean distance (l2).
+    %(epsilon)s
     step
         Length of one step; ``2.5 * epsilon / steps`` when left out, which lets a cell reach the far side of the ball.
     steps
@@ -50,8 +53,16 @@ class ProjectedGradientDescent(GradientAttack):
     random_start: bool = False
     restarts: int = 1
 
-    question = "How little change of all genes at once flips the label?"
-    cost = "one question per step and restart; two per gene and step for classifiers without a gradient"
+    place: ClassVar[int] = 70
+    question: ClassVar[str] = "How little change of all genes at once flips the label?"
+    cost: ClassVar[str] = "one query per step and restart; two per gene and step for classifiers without a gradient"
+    options: ClassVar[tuple[Option, ...]] = (
+        *GradientAttack.options,
+        Option("step", float, "Length of one step."),
+        Option("steps", int, "Steps of each climb."),
+        Option("restarts", int, "Climbs, the best of which is kept."),
+        Option("random_start", bool, "Begin at a random point within epsilon."),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,7 +74,7 @@ class ProjectedGradientDescent(GradientAttack):
                 f"restarts={self.restarts} without random_start=True would run the same steps {self.restarts} times."
             )
 
-    def _steps(self, session: Session) -> float:
+    def length(self, run: Run) -> float:  # noqa: D102
         return float(self.steps * self.restarts)
 
     def _perturb(self, climb: Climb) -> tuple[np.ndarray, bool]:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from adverscarial.attacks.base import Attack, candidates, check_change_type, check_counts
+from adverscarial._docs import documented
+from adverscarial._types import Row
+from adverscarial.attacks.columns import Column, Option
 from adverscarial.attacks.combination import (
     FLIPPED,
-    OFF_AND_ON,
+    CombinationAttack,
     CombinationResult,
     Trials,
-    check_genes_given,
-    check_modifications,
 )
-from adverscarial.attacks.max_change import recursive_union
-from adverscarial.attacks.session import BudgetSpent, Session
+from adverscarial.attacks.kept import recursive_union
+from adverscarial.attacks.run import BudgetSpent, Run
+from adverscarial.attacks.settings import candidates, check_counts
 from adverscarial.errors import ParameterError
-from adverscarial.modifications import Modification, parse
 
 _DRAWS = 1000  # steps drawn in a row that were all taken before: the neighbourhood counts as exhausted
 
@@ -34,8 +34,9 @@ _ENDINGS = {
 }
 
 
+@documented
 @dataclass(frozen=True, repr=False)
-class RandomWalk(Attack):
+class RandomWalk(CombinationAttack["RandomWalkResult"], name="random-walk"):
     """Walk at random from a combination that flips the label to smaller ones (R: ``advRandWalkMinChange``).
 
     The start is the first of these that flips the label: each modification on all genes, then random combinations.
@@ -46,68 +47,61 @@ class RandomWalk(Attack):
 
     Parameters
     ----------
-    genes
-        Names of the genes to combine; their order does not matter.
-    modifications
-        What can be done to a gene: short strings such as ``"perc99"``, or objects.
+    %(genes_combined)s
     tries
         Random combinations to draw in search of a start.
     steps
         Steps of the walk.
     change_ratio
         Largest share of the genes that a step changes beyond the one it removes.
-    change_type
-        ``"named"`` counts only flips to a real cell type, not to "unknown" and its like.
+    %(change_type)s
+    %(towards)s
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
-    >>> model = adv.classifiers.ScType(scaled=False)
+    %(example)s
     >>> walk = RandomWalk(cells.var_names[:100])
     >>> result = walk(cells, model, groupby="cell_type", target="Dendritic", seed=1)
     >>> result.success, result.minimal
     (True, True)
     """
 
-    genes: Sequence[str]
-    modifications: Sequence[Modification | str] = OFF_AND_ON
     _: KW_ONLY
     tries: int = 100
     steps: int = 100
     change_ratio: float = 0.2
-    change_type: Literal["any", "named"] = "any"
 
-    question = "Which small combination of changes, out of very many, flips the label?"
-    cost = "about tries + steps questions, and some per gene of the answer"
+    place: ClassVar[int] = 50
+    question: ClassVar[str] = "Which small combination of changes, out of very many, flips the label?"
+    options: ClassVar[tuple[Option, ...]] = (
+        *CombinationAttack.options,
+        Option("tries", int, "Random combinations to try as a start."),
+        Option("steps", int, "Steps of the walk."),
+        Option("change_ratio", float, "Part of the genes that one step changes."),
+    )
+    cost: ClassVar[str] = "about tries + steps queries, and some per gene of the answer"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "genes", check_genes_given(self.genes))
-        object.__setattr__(self, "modifications", check_modifications(self.modifications))
+        super().__post_init__()
         check_counts(tries=self.tries, steps=self.steps)
         if not isinstance(self.change_ratio, int | float | np.number) or not 0 <= self.change_ratio <= 1:
             raise ParameterError(f"change_ratio must be a number from 0 to 1, got {self.change_ratio!r}.")
-        check_change_type(self.change_type)
 
-    def _steps(self, session: Session) -> float:
+    def length(self, run: Run) -> float:  # noqa: D102
         return float(self.tries + self.steps)
 
-    def _search(self, session: Session) -> tuple[type[Any], dict[str, Any]]:
-        genes = candidates(session.cluster, self.genes, ())
-        trials = Trials(session, genes, [parse(change) for change in self.modifications])
-        walk = _Walk(trials, self.change_ratio, np.random.default_rng(session.cluster.seed))
+    def perform(self, run: Run) -> RandomWalkResult:  # noqa: D102
+        genes = candidates(run.cluster, self.genes, ())
+        trials = Trials(run, genes, self.changes)
+        walk = _Walk(trials, self.change_ratio, np.random.default_rng(run.cluster.seed))
         minimal = False
         try:
             ended = "no start"
-            if walk.find_start(self.tries, session.meter.advance):
-                ended = walk.descend(self.steps, session.meter.advance)
+            if walk.find_start(self.tries, run.meter.advance):
+                ended = walk.descend(self.steps, run.meter.advance)
                 walk.spare_genes()
                 minimal = True
         except BudgetSpent:
             ended = "budget"
-        return RandomWalkResult, {
-            **trials.fields(), "complete": ended != "budget", "ended": ended, "minimal": minimal,
-        }  # fmt: skip
+        return RandomWalkResult(**trials.fields(complete=ended != "budget"), ended=ended, minimal=minimal)
 
 
 class _Walk:
@@ -128,7 +122,7 @@ class _Walk:
             self.code = code
         return flips
 
-    def find_start(self, tries: int, advance: Any) -> bool:
+    def find_start(self, tries: int, advance: Callable[[], object]) -> bool:
         """Stand on a combination that flips the label; return False if none was found."""
         for modification in range(1, self._n + 1):
             code = self._trials.code()
@@ -145,7 +139,7 @@ class _Walk:
             advance()
         return False
 
-    def descend(self, steps: int, advance: Any) -> str:
+    def descend(self, steps: int, advance: Callable[[], object]) -> str:
         """Take steps to combinations with fewer genes; return why it ended."""
         for _ in range(steps):
             if np.count_nonzero(self.code) == 1:
@@ -211,6 +205,11 @@ class RandomWalkResult(CombinationResult):
         Whether no gene of the answer can be spared (checked, not assumed).
     """
 
+    columns: ClassVar[tuple[Column, ...]] = (
+        *CombinationResult.columns,
+        Column("minimal", "yes-no", "Whether no gene of the answer can be spared."),
+    )
+
     ended: str
     minimal: bool
 
@@ -229,5 +228,5 @@ class RandomWalkResult(CombinationResult):
             )
         return "\n".join([self._headline(), *lines, self._footer()])
 
-    def row(self) -> dict[str, Any]:  # noqa: D102
+    def row(self) -> Row:  # noqa: D102
         return {**super().row(), "minimal": self.minimal}

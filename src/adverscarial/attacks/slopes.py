@@ -8,17 +8,37 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 
-from adverscarial.attacks.session import Session
-from adverscarial.classifiers.base import Classifier, Scorer
-from adverscarial.cluster import Cluster
+from adverscarial.attacks.run import Run
+from adverscarial.cells.cluster import Cluster
+from adverscarial.cells.columns import places_of
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.scorers.base import Scorer
+from adverscarial.classifiers.scorers.wrapped import WrappedScorer
 from adverscarial.errors import ClassifierError, InputRejected
 
 _TINY = np.finfo(np.float64).tiny
+
+
+@runtime_checkable
+class GradientModel(Protocol):
+    """A bound classifier with a gradient of its own."""
+
+    classes: tuple[str, ...]
+
+    def align(self, genes: pd.Index) -> np.ndarray:
+        """Return the positions in the data of each of its genes."""
+
+    def logits(self, X: np.ndarray) -> np.ndarray:
+        """Return the values before the softmax, shape (cells, classes)."""
+
+    def gradient(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the gradient of ``sum_k weights[c, k] * logit_k(c)``, shape of `X`."""
 
 
 class Slopes(ABC):
@@ -32,14 +52,14 @@ class Slopes(ABC):
         Names of the classes, in the order of the codes.
     scores
         Of the unmodified cells, shape (cells, classes): larger means more likely.
-    questions
+    queries
         What asking for all slopes once costs.
     """
 
     genes: np.ndarray
     classes: tuple[str, ...]
     scores: np.ndarray
-    questions: int
+    queries: int
 
     @abstractmethod
     def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -61,24 +81,23 @@ class Slopes(ABC):
 
 
 class ModelSlopes(Slopes):
-    """Slopes from the classifier's own gradient: one question for all genes.
+    """Slopes from the classifier's own gradient: one query for all genes.
 
     Parameters
     ----------
     model
-        A bound classifier with ``logits`` and ``gradient``.
+        A bound classifier with a gradient.
     cluster
         The cluster under attack.
     genes
         Positions to attack; those that the classifier does not know are left out.
     """
 
-    questions = 1
+    queries = 1
 
-    def __init__(self, model: Any, cluster: Cluster, genes: np.ndarray) -> None:
+    def __init__(self, model: GradientModel, cluster: Cluster, genes: np.ndarray) -> None:
         columns = model.align(cluster.genes)
-        place = np.full(len(cluster.genes), -1, dtype=np.int64)
-        place[columns] = np.arange(len(columns))
+        place = places_of(columns, len(cluster.genes))
         self.genes = genes[place[genes] >= 0]
         self._places = place[self.genes]
         self._model, self._X = model, cluster.values(columns).astype(np.float64)
@@ -87,15 +106,66 @@ class ModelSlopes(Slopes):
     def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:  # noqa: D102
         self._X[:, self._places] = values
         weights = loss_slopes(self._model.logits(self._X), codes)
-        return self._model.gradient(self._X, weights)[:, self._places].astype(np.float64)
+        found: np.ndarray = self._model.gradient(self._X, weights)[:, self._places].astype(np.float64)
+        return found
 
 
-class FiniteSlopes(Slopes):
-    """Slopes by central differences of the scores: two questions per gene.
+@runtime_checkable
+class GradientScorer(Protocol):
+    """A scorer that knows the slopes of its cells as they stand, where the classifier itself looks at all cells."""
+
+    def logits(self) -> np.ndarray:
+        """Return the values before the softmax, shape (cells, classes)."""
+
+    def slopes(self, genes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the slope of ``sum_k weights[c, k] * logit_k(c)`` by each value, shape (cells, genes)."""
+
+
+class ScorerSlopes(Slopes):
+    """Slopes that the scorer knows of the cells as they stand: one query for all genes.
 
     Parameters
     ----------
-    session
+    run
+        Its scorer is a :class:`GradientScorer`, perhaps inside others.
+    classes
+        Of the logits.
+    genes
+        Positions to attack.
+    """
+
+    queries = 1
+
+    def __init__(self, run: Run, classes: tuple[str, ...], genes: np.ndarray) -> None:
+        self._run, self.genes, self.classes = run, genes, classes
+        self.scores = _innermost(run.scorer).logits()
+
+    def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:  # noqa: D102
+        state = self._run.scorer.fork()
+        state.accept(self.genes, values.astype(self._run.cluster.dtype))
+        scorer = _innermost(state)
+        return scorer.slopes(self.genes, loss_slopes(scorer.logits(), codes))
+
+
+def _innermost(scorer: Scorer) -> GradientScorer:
+    while isinstance(scorer, WrappedScorer):
+        scorer = scorer.scorer
+    assert isinstance(scorer, GradientScorer)
+    return scorer
+
+
+def _has_slopes(scorer: Scorer) -> bool:
+    while isinstance(scorer, WrappedScorer):
+        scorer = scorer.scorer
+    return isinstance(scorer, GradientScorer)
+
+
+class FiniteSlopes(Slopes):
+    """Slopes by central differences of the scores: two queries per gene.
+
+    Parameters
+    ----------
+    run
         Its scorer must give scores.
     model
         The bound classifier.
@@ -107,17 +177,16 @@ class FiniteSlopes(Slopes):
         Bounds that the values looked at keep, too.
     """
 
-    def __init__(
-        self, session: Session, model: Classifier, genes: np.ndarray, step: float, low: float, high: float
-    ) -> None:
-        self._session, self._name, self._step, self._low, self._high = session, model.name, step, low, high
-        self.genes, self.questions = genes, 2 * len(genes)
-        assert session.baseline.scores is not None
-        self.classes, self.scores = model.classes, session.baseline.scores
+    def __init__(self, run: Run, model: Classifier, genes: np.ndarray, step: float, low: float, high: float) -> None:
+        self._run, self._name, self._step, self._low, self._high = run, model.name, step, low, high
+        # a scorer that predicts from scratch is asked once more, for where the cells stand
+        self.genes, self.queries = genes, 2 * len(genes) + (not run.scorer.incremental)
+        assert run.baseline.scores is not None
+        self.classes, self.scores = model.classes, run.baseline.scores
 
     def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:  # noqa: D102
-        state = self._session.scorer.fork()
-        dtype = self._session.cluster.dtype
+        state = self._run.scorer.fork()
+        dtype = self._run.cluster.dtype
         try:
             state.accept(self.genes, values.astype(dtype))
         except InputRejected as refusal:
@@ -145,17 +214,17 @@ class FiniteSlopes(Slopes):
         )
 
 
-def slopes_for(session: Session, genes: np.ndarray, *, named: bool, step: float, low: float, high: float) -> Slopes:
+def slopes_for(run: Run, genes: np.ndarray, *, named: bool, step: float, low: float, high: float) -> Slopes:
     """Return the slopes that a classifier allows; those of its own gradient where it has one.
 
     Parameters
     ----------
-    session
+    run
         The run.
     genes
         Positions to attack.
     named
-        Whether the user chose them: differences of all genes of a data set would take thousands of questions per step.
+        Whether the user chose them: differences of all genes of a data set would take thousands of queries per step.
     step, low, high
         See :class:`FiniteSlopes`.
 
@@ -164,14 +233,16 @@ def slopes_for(session: Session, genes: np.ndarray, *, named: bool, step: float,
     ClassifierError
         If the classifier gives no scores, or has no gradient and `named` is False.
     """
-    classifier = session.model
-    model = classifier.bind(session.cluster.genes)
+    classifier = run.model
+    model = classifier.bind(run.cluster.genes)
     # a classifier of all cells that is bound to one of single cells computes z-scores in front of it: the gradient
     # behind them is not that of the data
     of_the_data = model.needs_all_cells == classifier.needs_all_cells
-    if of_the_data and hasattr(model, "gradient") and getattr(model, "differentiable", True):
-        return ModelSlopes(model, session.cluster, genes)
-    answer = session.baseline
+    if of_the_data and isinstance(model, GradientModel) and getattr(model, "differentiable", True):
+        return ModelSlopes(model, run.cluster, genes)
+    if _has_slopes(run.scorer):
+        return ScorerSlopes(run, model.classes, genes)
+    answer = run.baseline
     if answer.scores is None or answer.labels is None:
         raise ClassifierError(
             f"{classifier.name} gives labels only, no scores for single cells, so there is no slope to follow. "
@@ -185,10 +256,10 @@ def slopes_for(session: Session, genes: np.ndarray, *, named: bool, step: float,
     if not named:
         raise ClassifierError(
             f"{classifier.name} has scores but no gradient. Name the genes to attack with genes=: their slopes are "
-            "then measured by finite differences, two questions per gene and step. Over all genes use SingleGene, "
+            "then measured by finite differences, two queries per gene and step. Over all genes use SingleGene, "
             "MaxChange or ClusterGradientDescent."
         )
-    return FiniteSlopes(session, model, genes, step, low, high)
+    return FiniteSlopes(run, model, genes, step, low, high)
 
 
 def loss_slopes(logits: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -205,7 +276,8 @@ def loss_slopes(logits: np.ndarray, codes: np.ndarray) -> np.ndarray:
     others[cells, codes] = -np.inf
     slopes = softmax(others, axis=1)
     slopes[cells, codes] = -1.0
-    return slopes
+    found: np.ndarray = slopes
+    return found
 
 
 def losses(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -217,4 +289,5 @@ def losses(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
     scores = scores.astype(np.float64)
     if scores.min(initial=0) < 0 or np.abs(scores.sum(axis=1) - 1).max(initial=0) > 1e-4:
         scores = softmax(scores, axis=1)
-    return -np.log(np.maximum(scores[np.arange(len(scores)), codes], _TINY))
+    found: np.ndarray = -np.log(np.maximum(scores[np.arange(len(scores)), codes], _TINY))
+    return found

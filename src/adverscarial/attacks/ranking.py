@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._docs import documented
 from adverscarial._progress import bar, track
-from adverscarial._ranktests import mean_and_variance, welch, wilcoxon
-from adverscarial.cluster import Cluster, check_genes, cluster_labels, cluster_names, gene_positions
+from adverscarial.attacks.phenotype import Phenotype, cell_scores, correlations, gene_scores
+from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels, cluster_names, gene_positions
+from adverscarial.cells.matrix import CellMatrix, layer_of
+from adverscarial.cells.ranktests import mean_and_variance, welch, wilcoxon
+from adverscarial.classifiers.answers import Answer
+from adverscarial.classifiers.base import Classifier
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
-from adverscarial.modifications import Modification, parse
+from adverscarial.modifications import Modification
+from adverscarial.modifications.base import parse
 
 logger = logging.getLogger(__name__)
 
-METHODS = ("wilcoxon", "t-test", "variance", "random", "score")
+METHODS = ("wilcoxon", "t-test", "variance", "random", "score", "phenotype")
 TESTS = ("wilcoxon", "t-test")
 
 _VALUES = 4_000_000  # made dense at a time
@@ -44,7 +49,8 @@ class GeneRanking(Sequence[str]):
         The pairs of clusters that were compared, in the order in which they take turns; empty for other methods.
     table
         What the order was made from, one row per gene, best first: the p-values of each pair (a column
-        ``"B vs NK"`` for each of `pairs`), or one column ``variance`` or ``change``; no column for ``"random"``.
+        ``"B vs NK"`` for each of `pairs`), or one column ``variance``, ``change``, ``correlation`` or ``score``; no
+        column for ``"random"``.
     """
 
     genes: list[str]
@@ -78,17 +84,19 @@ class GeneRanking(Sequence[str]):
         return f"{len(self):,} genes by {self.method}: {', '.join(self.genes[:6])}{', ...' if len(self) > 6 else ''}"
 
 
-def rank_genes(
+@documented
+def rank_genes(  # noqa: PLR0913
     adata: AnnData,
     groupby: str,
     *,
     method: str = "wilcoxon",
     layer: str | None = None,
     seed: int = 0,
-    classifier: Any = None,
+    classifier: object = None,
     target: str | None = None,
     genes: Sequence[str] | None = None,
     modifications: Sequence[str | Modification] = ("perc1", "perc99"),
+    phenotype: Phenotype | None = None,
     reference: bool = False,
     progress: bool | None = None,
 ) -> GeneRanking:
@@ -105,11 +113,11 @@ def rank_genes(
         in bringing their best gene, then their second best, ... that no other pair has brought before. Consecutive
         pairs share no cluster where possible, so the first genes tell all clusters apart.
         ``"variance"``: the most variable first; z-scores all have variance 1, so give the layer of unscaled values.
+        ``"phenotype"``: those that go with a feature of the cells, see `phenotype`.
         ``"random"``: depends on the seed and the genes' names alone.
         ``"score"``: how far `classifier`'s answer for `target` moves when the gene is changed alone; this asks it
         once per modification and gene that it reads, so name `genes` where an answer takes long.
-    layer
-        Layer to read; ``X`` when left out.
+    %(layer_read)s
     seed
         For ``"random"``, and for modifications that draw.
     classifier, target
@@ -120,13 +128,18 @@ def rank_genes(
         For ``"score"``: each gene is changed in each of these ways. The change of an answer is the mean absolute
         change of the scores, over cells and classes; without scores it is the share of cells whose label changes.
         Their mean is what counts. A change that the classifier refuses moves nothing.
+    phenotype
+        For ``"phenotype"``. The name of a column of ``adata.obs`` with one number per cell (a module score, a stage, a
+        dose): genes are ranked by the absolute value of their Pearson correlation with it, over the cells that have a
+        cluster and a number. Names of genes, a gene set: the same with the mean z-score of these genes as the number
+        of a cell. Or your own number for each gene, as a mapping or a Series: the largest absolute value first; genes
+        without a number are left out.
     reference
         The R code's numbers, of a test: a group whose values are all equal gets 0.01 added to one of them first;
         clusters stand in the order of their first cell, not of their names; once every pair that is left shares a
         cluster with the one before, they follow in plain order. (Where R's p-values differ by rounding alone, as the
         t-test's do for genes found in one cell of each cluster, it may put the genes in another order than this.)
-    progress
-        Progress bar; left out, on a terminal only.
+    %(progress)s
 
     Returns
     -------
@@ -156,6 +169,7 @@ def rank_genes(
     (765, 45, 100)
     """
     _check_settings(method, seed, classifier, target, reference)
+    _check_phenotype(method, phenotype)
     check_genes(adata)
     names = pd.Index(adata.var_names.astype(str))
     chosen = np.arange(len(names)) if genes is None else np.sort(gene_positions(names, genes))
@@ -170,13 +184,22 @@ def rank_genes(
     if method == "score":
         cluster = Cluster(adata, groupby, str(target), layer=layer, seed=seed)
         return _descending(ranked, method, "change", _changes(cluster, classifier, chosen, modifications, progress))
+    if isinstance(phenotype, Mapping | pd.Series):
+        numbers = gene_scores(phenotype, names)[chosen]
+        scored = np.isfinite(numbers)
+        return _descending(ranked[scored], method, "score", numbers[scored])
     matrix = CellMatrix(layer_of(adata, layer))
     matrix.check_finite(adata)
-    if method == "variance":
+    if method in ("variance", "phenotype"):
         cells = np.flatnonzero([label is not None for label in labels])
         if not len(cells):
             raise DataError(f"No cell has a value in obs['{groupby}']. Choose another column.")
-        return _descending(ranked, method, "variance", _variances(matrix, chosen, cells, progress))
+        if phenotype is None:
+            return _descending(ranked, method, "variance", _variances(matrix, chosen, cells, progress))
+        cells, score = cell_scores(adata, phenotype, matrix, names, cells)
+        blocks = _blocks(matrix, chosen, cells, progress)
+        found = np.concatenate([correlations(values, score) for _, values in blocks])
+        return _descending(ranked, method, "correlation", found)
 
     clusters = list(pd.unique(labels[labels != None])) if reference else cluster_names(labels)  # noqa: E711
     if len(clusters) < 2:
@@ -269,13 +292,13 @@ def _variances(matrix: CellMatrix, genes: np.ndarray, cells: np.ndarray, progres
 
 def _changes(
     cluster: Cluster,
-    classifier: Any,
+    classifier: object,
     genes: np.ndarray,
     modifications: Sequence[str | Modification],
     progress: bool | None,
 ) -> np.ndarray:
     """Return how far the classifier's answer moves when each gene is changed alone, shape (genes,)."""
-    if not callable(getattr(classifier, "scorer", None)):
+    if not isinstance(classifier, Classifier):
         raise ParameterError(
             f"classifier must be one of adverscarial.classifiers, got a {type(classifier).__name__}. "
             "Wrap it first: adverscarial.classifiers.wrap(model)."
@@ -294,14 +317,14 @@ def _changes(
             for start in range(0, len(read), width):
                 places = read[start : start + width]
                 with np.errstate(over="ignore"):
-                    values = way.values(cluster, genes[places]).astype(cluster.dtype)
+                    values = way.new_values(cluster, genes[places]).astype(cluster.dtype)
                 for k, place in enumerate(places):
                     total[place] += _distance(now, scorer.together(genes[[place]], values[:, [k]]))
                 advance(len(places))
     return total / len(ways)
 
 
-def _distance(now: Any, then: Any) -> float:
+def _distance(now: Answer, then: Answer) -> float:
     """Return how far one answer is from another: by scores, else by labels of cells, else by the cluster's."""
     if then.rejected:
         return 0.0
@@ -313,12 +336,12 @@ def _distance(now: Any, then: Any) -> float:
 
 
 def _descending(genes: pd.Index, method: str, column: str, numbers: np.ndarray) -> GeneRanking:
-    order = np.argsort(-numbers, kind="stable")
+    order = np.argsort(-np.abs(numbers), kind="stable")
     table = pd.DataFrame({column: numbers[order]}, index=genes[order])
     return GeneRanking(list(genes[order]), method, table)
 
 
-def _check_settings(method: str, seed: int, classifier: Any, target: str | None, reference: bool) -> None:
+def _check_settings(method: str, seed: int, classifier: object, target: str | None, reference: bool) -> None:
     if method not in METHODS:
         raise ParameterError(f"There is no method '{method}'.{did_you_mean(method, METHODS)} Choose: {some(METHODS)}.")
     if not isinstance(seed, int | np.integer) or seed < 0:
@@ -329,3 +352,12 @@ def _check_settings(method: str, seed: int, classifier: Any, target: str | None,
         raise ParameterError(f"method='{method}' asks no classifier: leave out classifier= and target=.")
     if reference and method not in TESTS:
         raise ParameterError(f"reference=True is about {' and '.join(TESTS)}; method='{method}' has no other form.")
+
+
+def _check_phenotype(method: str, phenotype: Phenotype | None) -> None:
+    if method == "phenotype" and (phenotype is None or not len(phenotype)):
+        raise ParameterError(
+            "method='phenotype' needs phenotype=: a column of obs, a list of genes, or a number for each gene."
+        )
+    if method != "phenotype" and phenotype is not None:
+        raise ParameterError(f"method='{method}' looks at no phenotype: leave out phenotype=, or use 'phenotype'.")

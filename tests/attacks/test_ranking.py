@@ -14,9 +14,9 @@ from scipy.special import softmax
 from scipy.stats import mannwhitneyu, ttest_ind
 
 import adverscarial as adv
-from adverscarial import ranking
+from adverscarial.attacks import ranking
+from adverscarial.attacks.ranking import order_of_pairs, rank_genes, round_robin
 from adverscarial.errors import DataError, GeneMismatchError, ParameterError
-from adverscarial.ranking import order_of_pairs, rank_genes, round_robin
 from golden_files import read_input, read_json
 
 
@@ -157,7 +157,7 @@ def test_p_values_equal_scipys(seed: int, sizes: list[int], kind: str, method: s
 
 
 @pytest.mark.parametrize("method", ["wilcoxon", "t-test"])
-def test_constant_clusters(method: str) -> None:
+def test_constant_genes_rank_last(method: str) -> None:
     found = rank_genes(constant_genes(), "cluster", method=method)
     assert found.genes == ["sep", "one", "flat0", "flat9"]
     p = found.table["a vs b"]

@@ -1,0 +1,231 @@
+"""Genes changed at once while the label holds: how groups of them are added, and how a set is made larger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adverscarial.attacks.run import Run
+from adverscarial.classifiers.answers import Answer
+
+
+def recursive_union(
+    genes: np.ndarray, add: Callable[[np.ndarray], bool], flip: Callable[[], bool], max_split_size: int
+) -> None:
+    """Add as many genes as the label bears: all at once, else each half in random order, and so on.
+
+    Parameters
+    ----------
+    genes
+        What to add.
+    add
+        Adds a group to the kept set and returns True, or leaves the set and returns False if the label would flip. The
+        same sum of groups must get the same answer.
+    flip
+        Coin that decides which half comes first.
+    max_split_size
+        Groups of at most this size are dropped instead of halved.
+    """
+
+    def visit(group: np.ndarray, flips: bool) -> bool:
+        """Add what can be added of a group; return whether it was all. `flips`: it is known that not all can."""
+        if not flips and add(group):
+            return True
+        if len(group) > max_split_size:
+            first, second = (group[1::2], group[0::2]) if flip() else (group[0::2], group[1::2])
+            # the group flips the label: once all of one half is kept, adding all of the other is the same question
+            visit(second, visit(first, False))
+        return False
+
+    visit(genes, False)
+
+
+def reference_union(
+    genes: np.ndarray,
+    holds_alone: Callable[[np.ndarray], bool],
+    add: Callable[[np.ndarray], bool],
+    flip: Callable[[], bool],
+    max_split_size: int,
+) -> None:
+    """Add genes as the R code does: a half must hold alone, and then together with what is kept."""
+    first, second = genes[0::2], genes[1::2]
+    for half in (second, first) if flip() else (first, second):
+        if len(half) and (not holds_alone(half) or not add(half)) and len(half) > max_split_size:
+            reference_union(half, holds_alone, add, flip, max_split_size)
+
+
+_VAIN = 4  # searches without success, after which a good signature is taken
+_AT_LEAST = 16  # genes that are tried before their order is made anew
+
+
+class Kept:
+    """The genes changed so far while the label holds."""
+
+    def __init__(self, run: Run) -> None:
+        self.base = run
+        self._state = run.fork()
+        self._joint = run.modification is not None and run.modification.joint
+        self.genes: np.ndarray = np.empty(0, dtype=np.int64)
+        self.answer = run.baseline
+        self._alone: tuple[np.ndarray, Answer] | None = None
+
+    @property
+    def incremental(self) -> bool:
+        """Whether a query about one gene costs less than classifying the cluster again."""
+        return self.base.scorer.incremental
+
+    def holds_alone(self, group: np.ndarray) -> bool:
+        """Return whether the label holds when only `group` is changed."""
+        answer = self.base.together(group)
+        self._alone = group, answer
+        return not (answer.rejected or self.base.changed(answer.label))
+
+    def add(self, group: np.ndarray) -> bool:
+        """Add `group` if the label holds; return whether it did."""
+        union = np.concatenate([self.genes, group])
+        if not len(self.genes) and self._alone is not None and self._alone[0] is group:
+            answer = self._alone[1]  # nothing is kept yet, so the query would be the one that was just asked
+        else:  # a modification that looks at all changed genes at once must be asked about the whole union
+            answer = self.base.together(union) if self._joint else self._state.together(group)
+        if answer.rejected or self.base.changed(answer.label):
+            return False
+        if not self._joint:
+            self._state.accept(group, known=answer)
+        self.genes, self.answer = union, answer
+        return True
+
+    def add_singly(self, genes: np.ndarray, *, ordered: bool = True) -> bool:
+        """Try each gene alone on top of what is kept; return whether any could be added.
+
+        Those that hold alone may not hold together, so they are asked about again on top of the ones before them:
+        those first that take least of the label's lead, where that is known and `ordered` is not False.
+        """
+        if self._joint:
+            return any([self.add(gene) for gene in genes[:, None]])
+        before = len(self.genes)
+        while len(genes):
+            answers = self._state.each(genes)
+            holds = ~(self.base.changed(answers.label) | answers.rejected)
+            genes = genes[holds]
+            if ordered:
+                genes = genes[self._least_harm(genes, answers.lead, holds)]
+            first = genes[: max(_AT_LEAST, len(genes) // 2)]
+            if not self.add_in_order(first):
+                self.add_in_order(genes[len(first) :])
+                break
+            genes = genes[~np.isin(genes, self.genes)]
+        return len(self.genes) > before
+
+    def _least_harm(self, genes: np.ndarray, lead: np.ndarray | None, holds: np.ndarray) -> np.ndarray:
+        """Return the order of genes by what they take of the lead, least first; their own order where none is known."""
+        if lead is not None and np.isfinite(lead[holds]).all():
+            return np.argsort(lead[holds], kind="stable")
+        state = self._state
+        pulls = state.scorer.pulls(genes, state.values(genes), state.baseline.label) if len(genes) else None
+        return np.arange(len(genes)) if pulls is None else np.argsort(-pulls, kind="stable")
+
+    def add_in_order(self, genes: np.ndarray) -> bool:
+        """Add genes one after another, several at a time where that has just gone well; return whether any was."""
+        start, size, before = 0, 1, len(self.genes)
+        while start < len(genes):
+            group = genes[start : start + size]
+            if self.add(group):
+                start, size = start + len(group), 2 * size
+            elif len(group) == 1:
+                start += 1
+            else:
+                size = max(1, len(group) // 4)
+        return len(self.genes) > before
+
+
+@dataclass
+class Shortest:
+    """The shortest signature so far.
+
+    Attributes
+    ----------
+    genes
+        Positions; all genes before there is one.
+    answer
+        What the classifier says with all others changed.
+    maximal, done
+        Whether no single gene can be left out of it, and of the one that is being looked for.
+    lower
+        No signature is shorter: proven.
+    known
+        Genes that stood in any signature.
+    informed
+        Whether the first one was computed from what the classifier is known to do.
+    vain
+        Searches since the last one that found a shorter one.
+    complete
+        False once the budget was spent.
+    """
+
+    genes: np.ndarray
+    answer: Answer
+    maximal: bool = False
+    done: bool = False
+    lower: int = 0
+    known: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    informed: bool = False
+    vain: int = 0
+    complete: bool = True
+
+    @property
+    def proven(self) -> bool:
+        """Whether no signature can be shorter."""
+        return len(self.genes) <= self.lower
+
+    @property
+    def settled(self) -> bool:
+        """Whether to look no further: it is proven, the budget is spent, or it began well and nothing came of it."""
+        return self.proven or not self.complete or self.vain >= (_VAIN if self.informed else 2 * _VAIN)
+
+    @contextmanager
+    def compared(self, genes: np.ndarray, kept: Kept) -> Iterator[Kept]:
+        """Compare what is found inside, also where the budget ends it: the genes that are not kept are a signature."""
+        self.done = False
+        try:
+            yield kept
+        finally:
+            signature = np.setdiff1d(genes, kept.genes)
+            first, shorter = not len(self.known), len(signature) - len(self.genes)
+            self.vain = 0 if shorter < 0 else self.vain + 1
+            if first or shorter < 0 or (shorter == 0 and self.done and not self.maximal):
+                self.genes, self.maximal, self.answer = signature, self.done, kept.answer
+            self.known = np.union1d(self.known, signature)
+
+
+def shaken(kept: Kept, genes: np.ndarray, signature: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> bool:
+    """Look for a signature beside a known one: take other genes back for a while, and try those of the signature again.
+
+    Returns whether there is one now to which no single gene can be added.
+
+    Parameters
+    ----------
+    kept
+        Nothing is kept yet.
+    genes
+        All genes, each read.
+    signature
+        A signature.
+    known
+        Genes that stood in any signature so far: some of them are taken back.
+    rng
+        Decides which, and in what order genes are tried.
+    """
+    others = np.setdiff1d(known, signature)
+    if len(others) < len(signature) // 2:
+        others = np.setdiff1d(genes, signature)
+    back = rng.permutation(others)[: max(1, min(len(others), int(rng.integers(1, len(signature) // 2 + 2))))]
+    if not kept.add(np.setdiff1d(genes, np.concatenate([signature, back]))):
+        return False
+    kept.add_singly(rng.permutation(signature), ordered=rng.random() < 0.5)
+    kept.add_in_order(back)
+    while kept.add_singly(rng.permutation(np.setdiff1d(genes, kept.genes))):
+        pass
+    return True

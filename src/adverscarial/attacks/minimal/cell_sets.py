@@ -1,0 +1,108 @@
+"""Small sets of genes that give one cell another label, for families whose lower bounds are not reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from adverscarial.classifiers.scorers.moves import Moves, pair
+
+_RIVALS = 2  # labels that are tried for a cell, those with the lowest bounds first
+_IN = 8  # genes that are tried exactly in place of one that is taken out
+_LARGEST = 60  # genes of a set up to which exchanges are tried: each costs a sweep per gene
+
+
+def smallest_for_cell(moves: Moves, rivals: Sequence[int], at_least: int) -> np.ndarray | None:
+    """Return the smallest set that was found to give a cell another label; None where none was.
+
+    Parameters
+    ----------
+    moves
+        Of this cell alone.
+    rivals
+        Labels to look for, the most promising ones first.
+    at_least
+        No smaller set does it, so the search ends there.
+    """
+    best: np.ndarray | None = None
+    for rival in rivals[:_RIVALS]:
+        cell = _Cell(moves, rival)
+        found = cell.climb(moves.n_genes if best is None else len(best) - 1)
+        if found is not None:
+            found = cell.exchanged(cell.thinned(found), at_least)
+            if best is None or len(found) < len(best):
+                best = found
+        if best is not None and len(best) <= at_least:
+            break
+    return None if best is None else np.sort(best)
+
+
+class _Cell:
+    """One cell, and a label that it should get instead of its own."""
+
+    def __init__(self, moves: Moves, rival: int) -> None:
+        self.moves = moves
+        self.c = pair(rival, int(moves.codes[0]), moves.scores.shape[1])
+        # a lead that rounding could take away does not count
+        self.hidden = float(moves.tolerance * moves.size[0] + moves.margin)
+
+    def lead(self, genes: np.ndarray) -> float:
+        """Return by how much the rival is ahead with all `genes` changed; above 0 the cell has another label."""
+        return float(self.moves.scores_with(genes)[0] @ self.c) - self.hidden
+
+    def effects(self, moves: Moves, chosen: np.ndarray) -> np.ndarray:
+        """Return what each gene that is not chosen does to the lead, to first order."""
+        effects = moves.effects(self.c[None])
+        effects[chosen] = -np.inf
+        return effects
+
+    def climb(self, most: int) -> np.ndarray | None:
+        """Change the genes with the largest effect, a twentieth of the set at a time, until the label is another."""
+        moves, chosen = self.moves, np.empty(0, dtype=np.int64)
+        while len(chosen) < most:
+            effects = self.effects(moves, chosen)
+            best = np.argsort(-effects)[: max(1, len(chosen) // 20)]
+            best = best[effects[best] > 0]
+            if not len(best):
+                return None
+            moves, chosen = moves.changed(best), np.concatenate([chosen, best])
+            if self.lead(chosen) > 0:
+                return chosen if len(chosen) <= most else None
+        return None
+
+    def thinned(self, genes: np.ndarray) -> np.ndarray:
+        """Return the set without genes that can be spared, the least useful one first, again and again."""
+        while len(genes) > 1:
+            leads = [self.lead(np.delete(genes, place)) for place in range(len(genes))]
+            spared = int(np.argmax(leads))
+            if leads[spared] <= 0:
+                break
+            genes = np.delete(genes, spared)
+        return genes
+
+    def exchanged(self, genes: np.ndarray, at_least: int) -> np.ndarray:
+        """Return a smaller set, if one gene less is enough once others are exchanged."""
+        while at_least < len(genes) <= _LARGEST:
+            fewer = np.delete(genes, np.argmax([self.lead(np.delete(genes, place)) for place in range(len(genes))]))
+            lead = self.lead(fewer)
+            while lead <= 0:
+                better, reached = self._best_exchange(fewer)
+                if reached <= lead:
+                    return genes
+                fewer, lead = better, reached
+            genes = self.thinned(fewer)
+        return genes
+
+    def _best_exchange(self, genes: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the set with one gene exchanged that leads most, and its lead."""
+        best, most = genes, -np.inf
+        for place in range(len(genes)):
+            rest = np.delete(genes, place)
+            effects = self.effects(self.moves.changed(rest), rest)
+            for gene in np.argsort(-effects)[:_IN]:
+                if effects[gene] > -np.inf:
+                    trial = np.append(rest, gene)
+                    if (lead := self.lead(trial)) > most:
+                        best, most = trial, lead
+        return best, most

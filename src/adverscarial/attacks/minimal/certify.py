@@ -1,0 +1,168 @@
+"""Certificates: what somebody else needs to check a lower bound, without the search that found it."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from anndata import AnnData
+
+from adverscarial import _store
+from adverscarial._docs import documented
+from adverscarial.attacks.minimal.mean_cell import mean_cell, nearest
+from adverscarial.attacks.minimal.movable import movable
+from adverscarial.attacks.minimal.own_sets import OwnSets
+from adverscarial.attacks.minimal.race import Race
+from adverscarial.attacks.minimal.shared_set import Weights, refutation
+from adverscarial.attacks.settings import candidates
+from adverscarial.attacks.start import scorer_for
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.answers import is_named
+from adverscarial.classifiers.scorers.base import Scorer
+from adverscarial.classifiers.scorers.linear import LinearScorer
+from adverscarial.classifiers.scorers.linear_moves import LinearMoves
+from adverscarial.classifiers.wrap import wrap
+from adverscarial.errors import ClassifierError, DataError
+
+if TYPE_CHECKING:
+    from adverscarial.attacks.min_change import MinChange
+    from adverscarial.attacks.min_change_result import MinChangeResult
+
+KIND, FORMAT = "adverscarial certificate of a lower bound", 1
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A lower bound with all that is needed to check it: numbers and text.
+
+    Attributes
+    ----------
+    content
+        JSON values; see :func:`adverscarial.evaluation.verify_certificate`.
+    lower
+        No set of fewer genes flips the label: what the certificate proves.
+    """
+
+    content: Mapping[str, object]
+    lower: int
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the certificate as JSON."""
+        return _store.write_json(path, self.content)
+
+
+@documented
+def certify(result: MinChangeResult, adata: AnnData, classifier: object) -> Certificate:
+    """Return a certificate of a result's lower bound, or of the largest bound below it that can be written down.
+
+    A bound that only a mixed-integer program proved cannot.
+
+    Raises
+    ------
+    %(no_certificate)s
+    """
+    attack, model = cast("MinChange", result.attack), wrap(classifier)
+    cluster = Cluster(adata, result.groupby, result.target, layer=result.layer, seed=result.seed)
+    scorer = scorer_for(model, cluster)
+    if scorer.baseline.label != result.baseline:
+        raise DataError(
+            f"{model.name} calls these cells '{scorer.baseline.label}', in the result they are '{result.baseline}'. "
+            "Give the cells and the classifier that were attacked."
+        )
+    change = attack.changes[0]
+    genes, values = movable(scorer, cluster, change, candidates(cluster, attack.genes, attack.exclude))
+    moves = None if change.joint else scorer.moves(genes, values)
+    if not isinstance(moves, LinearMoves):
+        raise ClassifierError(
+            f"A certificate needs weights of genes, which {model.name} with '{change}' does not have. There are "
+            "certificates for linear and marker models, with modifications that change each gene on its own."
+        )
+    labels = [str(label) for label in moves.labels]
+    goals = [k for k, label in enumerate(labels) if label != result.baseline and _counts(label, attack)]
+    race = Race.of(moves.codes, labels, goals)
+    at_most = moves.n_genes + 1 if result.impossible else min(result.lower, moves.n_genes + 1)
+    own = OwnSets(moves, race)
+    found = [_proof(own, goal, at_most) for goal in goals]
+    lower = min([at_most, *(bound for bound, _ in found)])
+    proofs = [{**proof, "lower": bound} for bound, proof in found]
+    if lower < 2 <= at_most:  # every gene was tried alone; the checker tries them again
+        lower, proofs = 2, [{**proof, "argument": "single genes"} for proof in proofs]
+    claim = {
+        "lower": lower, "impossible": lower > moves.n_genes, "label": result.baseline, "towards": attack.towards,
+        "change_type": attack.change_type, "modification": str(change), "classifier": result.classifier,
+        "groupby": result.groupby, "target": result.target, "layer": result.layer, "seed": result.seed,
+        "some_genes": attack.genes is not None or len(attack.exclude) > 0,
+    }  # fmt: skip
+    return Certificate(
+        {
+            "kind": KIND, "format": FORMAT, "claim": claim, "labels": labels, "cells": cluster.cells.tolist(),
+            "genes": cluster.gene_names[genes].tolist(), "scores": packed(moves.scores), "size": packed(moves.size),
+            "weights": packed(moves.weights), "steps": packed(moves.steps.T), "model": _model(scorer, cluster),
+            "proofs": proofs,
+        },
+        lower,
+    )  # fmt: skip
+
+
+def _counts(label: str, attack: MinChange) -> bool:
+    return (attack.change_type == "any" or is_named(label)) and (not attack.aim or label in attack.aim)
+
+
+def _proof(own: OwnSets, goal: int, at_most: int) -> tuple[int, dict[str, object]]:
+    """Return the best bound about one label, at most `at_most` genes, and its proof."""
+    loser, best = own.race.winner(own.race.codes), 0
+    mixtures: list[np.ndarray] = []
+    proof: dict[str, object] = {"goal": goal, "argument": "own sets", "loser": loser, "mixtures": []}
+    for mixture in _mixtures(own, goal, at_most):
+        if mixture is not None:
+            own.beat_mixture(goal, mixture, at_most - 1)
+            mixtures.append(mixture)
+        best, argument = own.lower(goal)
+        proof |= {"argument": argument, "mixtures": [found.tolist() for found in mixtures]}
+        if best >= at_most:
+            return at_most, proof
+    used: Weights | None = None
+    low, high = best, at_most
+    while low < high:
+        m = (low + high) // 2
+        found = refutation(own, goal, loser, m, mixtures=mixtures, go_on=lambda: True)
+        low, high, used = (m + 1, high, found) if found is not None else (low, m, used)
+    if used is not None:
+        proof["argument"] = "one set for all"
+        proof["rows"] = [[int(k), int(c), float(y)] for k, c, y in zip(*used, strict=True) if y > 0]
+    return low, proof
+
+
+def _mixtures(own: OwnSets, goal: int, at_most: int) -> Iterator[np.ndarray | None]:
+    """Raise the bounds on joining a label step by step, and give each mixture that may raise them more."""
+    yield None
+    own.beat_all(goal, at_most - 1)
+    yield None
+    for share in (1.0, 0.75, 0.5):
+        cells = nearest(own.moves, own.race.codes, goal, share)
+        found = mean_cell(own.moves, goal, cells) if len(cells) else None
+        if found is not None and found.mixture.any():
+            yield found.mixture
+
+
+def _model(scorer: Scorer, cluster: Cluster) -> dict[str, object] | None:
+    """Return weights of all genes and what sums start from; None where the values are not weighed as they are."""
+    found = scorer.weighed() if isinstance(scorer, LinearScorer) else None
+    if found is None:
+        return None
+    genes, weights, bias = found
+    used = weights.any(axis=1)
+    names = cluster.gene_names[genes[used]].tolist()
+    return {"genes": names, "weights": packed(weights[used]), "bias": packed(bias)}
+
+
+def packed(numbers: np.ndarray) -> dict[str, object]:
+    """Return numbers as JSON values: their shape, and their bytes as little-endian float64, zlib, base64."""
+    raw = np.ascontiguousarray(numbers, dtype="<f8").tobytes()
+    return {"shape": list(numbers.shape), "zlib": base64.b64encode(zlib.compress(raw, 6)).decode("ascii")}

@@ -1,0 +1,202 @@
+"""Proofs from below and sets from above, in turn, until they meet or time is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from adverscarial.attacks.minimal.exact import close
+from adverscarial.attacks.minimal.own_sets import OwnSets
+from adverscarial.attacks.minimal.race import Race
+from adverscarial.attacks.minimal.sets import TEMPERATURES, Finder
+from adverscarial.attacks.minimal.shared_set import refuted
+from adverscarial.classifiers.scorers.moves import Moves
+from adverscarial.classifiers.scorers.prefixes import NEVER
+
+_MOST = 3_000_000  # genes x cells x labels, beyond which a quick search proves nothing: that would take longer
+_RIVALS = 4  # labels for which greedy sets are looked for
+
+
+@dataclass
+class Smallest:
+    """Between which numbers the smallest set lies.
+
+    Attributes
+    ----------
+    lower
+        No set of fewer genes reaches a goal; NEVER: no set at all does.
+    genes
+        A set that does, confirmed; None where none was found.
+    winner
+        The label that wins with it, -1 without one.
+    by_goal
+        For each goal the lower bound and the argument that proves it.
+    own
+        What each cell needs at least.
+    """
+
+    lower: int
+    genes: np.ndarray | None
+    winner: int
+    by_goal: dict[int, tuple[int, str]]
+    own: OwnSets = field(repr=False)
+
+    @property
+    def proof(self) -> str:
+        """The argument that proves the lower bound."""
+        return min(self.by_goal.values(), default=(NEVER, "none"))[1]
+
+
+def smallest(
+    moves: Moves,
+    race: Race,
+    confirm: Callable[[np.ndarray], bool],
+    *,
+    at_least: int = 1,
+    exact: bool | str = "auto",
+    go_on: Callable[[], bool] = lambda: True,
+    quick: bool = False,
+) -> Smallest:
+    """Bound the fewest genes with which a goal wins the vote, and look for a set.
+
+    Parameters
+    ----------
+    moves
+        What each gene does.
+    race
+        The vote now, in which no goal wins, and the goals.
+    confirm
+        Asks the classifier about a set: whether a goal wins.
+    at_least
+        A lower bound that is known already.
+    exact
+        Whether small cases are closed by a mixed-integer program: "auto", True (larger ones too) or False.
+    go_on
+        Asked between steps; False ends the search, and what was proven and found until then is returned.
+    quick
+        Search in large steps, and prove only what costs no more than that.
+    """
+    return _Search(moves, race, confirm, at_least, exact, go_on, quick).run()
+
+
+class _Search:
+    def __init__(
+        self,
+        moves: Moves,
+        race: Race,
+        confirm: Callable[[np.ndarray], bool],
+        at_least: int,
+        exact: bool | str,
+        go_on: Callable[[], bool],
+        quick: bool,
+    ) -> None:
+        self.exact, self.quick = exact, quick
+        self.moves, self.race, self.go_on, self.at_least = moves, race, go_on, at_least
+        self.finder = Finder(moves, race, confirm, quick=quick)
+        self.mixtures: dict[int, list[np.ndarray]] = {goal: [] for goal in race.goals}
+
+    def run(self) -> Smallest:
+        self.own = OwnSets(self.moves, self.race, prove=not self.quick or self._cheap)
+        self.bounds = {goal: self._lower(goal) for goal in self.race.goals}
+        steps: tuple[Callable[[], None], ...]
+        if self.moves.exact:
+            steps = (self._means, self._prove_own, self._greedy, self._prove_shared, self._more_means, self._close)
+        elif (
+            len(self.race.goals) == 1 and not self.quick
+        ):  # proofs cost most here, and only a given winner gains by more of them
+            steps = (self._greedy, self._prove_own)
+        else:
+            steps = (self._greedy,)
+        for step in steps:
+            if self.lower >= self.finder.upper or self.lower >= NEVER or not self.go_on():
+                break
+            step()
+        return Smallest(self.lower, self.finder.genes, self.finder.winner, self.bounds, self.own)
+
+    @property
+    def _cheap(self) -> bool:
+        moves = self.moves
+        return moves.cheap and moves.n_genes * len(moves.codes) * self.race.n_labels <= _MOST
+
+    @property
+    def lower(self) -> int:
+        return min((lower for lower, _ in self.bounds.values()), default=NEVER)
+
+    def _lower(self, goal: int) -> tuple[int, str]:
+        lower, proof = self.own.lower(goal)
+        return (lower, proof) if lower > self.at_least else (self.at_least, "single-gene scan")
+
+    def _nearest(self) -> list[int]:
+        """Return the goals that may still be reached with fewer genes than the best set has, the nearest first."""
+        open_goals = [goal for goal in self.race.goals if self.bounds[goal][0] < self.finder.upper]
+        return sorted(open_goals, key=lambda goal: self.bounds[goal][0])
+
+    def _mean(self, goal: int, share: float, slack: float = 0.0) -> None:
+        found = self.finder.by_mean(goal, share, slack)
+        if found is not None and found.mixture.any():
+            self.mixtures[goal].append(found.mixture)
+
+    def _means(self) -> None:
+        for goal in self._nearest()[: 2 * _RIVALS]:
+            for share in (1.0, 0.75, 0.5):
+                if self.bounds[goal][0] < self.finder.upper and self.go_on():
+                    self._mean(goal, share)
+
+    def _prove_own(self) -> None:
+        """Raise the bound of the nearest goal, until the nearest one cannot be raised any more."""
+        done: set[int] = set()
+        while (goals := self._nearest()) and goals[0] not in done and self.go_on():
+            goal = goals[0]
+            within = self.finder.upper - 1
+            self.own.beat_all(goal, within)
+            for mixture in self.mixtures[goal]:
+                self.own.beat_mixture(goal, mixture, within)
+            self.bounds[goal] = max(self.bounds[goal], self._lower(goal))
+            done.add(goal)
+
+    def _more_means(self) -> None:
+        for goal in self._nearest()[:_RIVALS]:
+            for share, slack in ((0.9, 0.0), (0.6, 0.0), (0.4, 0.0), (1.0, 0.05), (0.75, 0.1), (0.5, 0.2)):
+                if self.bounds[goal][0] < self.finder.upper and self.go_on():
+                    self._mean(goal, share, slack)
+
+    def _greedy(self) -> None:
+        exact = self.moves.exact
+        find, rivals = (self.finder.greedily, _RIVALS) if exact else (self.finder.climb, _RIVALS // 2)
+        loser = self.race.winner(self.race.codes)
+        for goal in self._nearest()[:rivals]:
+            for temperature in TEMPERATURES if exact else TEMPERATURES[1:]:
+                if self.bounds[goal][0] < self.finder.upper and self.go_on():
+                    find(goal, loser, temperature, self.go_on)
+
+    def _prove_shared(self) -> None:
+        """Refute the sizes between the bounds with one set for all, the nearest goal first."""
+        loser = self.race.winner(self.race.codes)
+        done: set[int] = set()
+        while (goals := self._nearest()) and goals[0] not in done and self.go_on():
+            goal = goals[0]
+            done.add(goal)
+            low, high = self.bounds[goal][0], self.finder.upper
+            while low < high and self.go_on():  # sizes below `low` are refuted, those from `high` on are not asked
+                m = (low + high) // 2
+                if refuted(self.own, goal, loser, m, mixtures=self.mixtures[goal], go_on=self.go_on):
+                    low = m + 1
+                    self.bounds[goal] = (low, "one set for all")
+                else:
+                    high = m
+
+    def _close(self) -> None:
+        """Close the interval by a mixed-integer program, the nearest goal first."""
+        done: set[int] = set()
+        while self.exact and (goals := self._nearest()) and goals[0] not in done and self.go_on():
+            goal = goals[0]
+            done.add(goal)
+            closed = close(self.own, goal, self.bounds[goal][0], self.finder.upper, thorough=self.exact is True)
+            if closed is None:
+                return
+            if closed.genes is not None:
+                self.finder.offer(closed.genes)
+            if closed.lower > self.bounds[goal][0]:
+                self.bounds[goal] = (closed.lower, "milp")

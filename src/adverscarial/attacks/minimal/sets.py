@@ -1,0 +1,150 @@
+"""Ways to find small sets of genes that reach a goal. Nothing is proven here: each set is judged by a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from adverscarial.attacks.minimal.mean_cell import MeanCell, mean_cell, nearest
+from adverscarial.attacks.minimal.race import Race
+from adverscarial.classifiers.scorers.linear_moves import LinearMoves
+from adverscarial.classifiers.scorers.linear_votes import best_added
+from adverscarial.classifiers.scorers.moves import Moves
+
+_CANDIDATES = 48  # genes whose effect is computed exactly in each greedy step
+TEMPERATURES = (0.05, 0.15, 0.6)  # of the median margin
+
+
+class Finder:
+    """Looks for small sets and keeps the best one.
+
+    Attributes
+    ----------
+    genes
+        The smallest set so far, ascending; None before one is found. In a quick search, genes that can be spared are
+        still there, and the most useful ones come first.
+    """
+
+    def __init__(self, moves: Moves, race: Race, confirm: Callable[[np.ndarray], bool], *, quick: bool = False) -> None:
+        self.moves, self.race, self._confirm, self._quick = moves, race, confirm, quick
+        self._goals = np.zeros(race.n_labels, dtype=bool)
+        self._goals[list(race.goals)] = True
+        self.genes: np.ndarray | None = None
+        self.winner = -1
+
+    @property
+    def upper(self) -> int:
+        """Size of the smallest set so far; more than all genes before one is found."""
+        return self.moves.n_genes + 1 if self.genes is None else len(self.genes)
+
+    def offer(self, genes: np.ndarray) -> bool:
+        """Take a set that reaches a goal, without the genes that can be spared, if it is the smallest and confirmed.
+
+        The genes are tried in their order, so the least useful ones should come first.
+        """
+        if not self._reaches(genes):
+            return False
+        genes = genes[::-1] if self._quick else np.sort(self.moves.thinned(genes, self.race.rank, self._goals))
+        if len(genes) >= self.upper or not self._confirm(genes):
+            return False
+        self.genes = genes
+        self.winner = self.race.winner(np.argmax(self.moves.scores_with(genes), axis=1))
+        return True
+
+    def _reaches(self, genes: np.ndarray) -> bool:
+        return self.race.reached(np.argmax(self.moves.scores_with(genes), axis=1))
+
+    def by_mean(self, winner: int, share: float, slack: float = 0.0) -> MeanCell | None:
+        """Try the support of the mean cell's program, and the shortest prefix of its order.
+
+        Parameters
+        ----------
+        winner
+            The label that should win.
+        share
+            Share of the cells to average: those that lack least to the label.
+        slack
+            See :func:`mean_cell`.
+        """
+        cells = nearest(self.moves, self.race.codes, winner, share)
+        if not len(cells):
+            return None
+        found = mean_cell(self.moves, winner, cells, slack=slack)
+        if found is None:
+            return None
+        support = np.flatnonzero(found.use > 1e-9)
+        self.offer(support[np.argsort(found.gain[support], kind="stable")])
+        order = np.argsort(-found.gain, kind="stable")
+        self.by_order(order[found.gain[order] > 0])
+        return found
+
+    def by_order(self, order: np.ndarray) -> None:
+        """Try the shortest prefix of an order, most useful genes first, that reaches a goal."""
+        length = self.moves.first_reaching(order, self.race.rank, self._goals)
+        if length > 0:
+            self.offer(order[:length][::-1])
+
+    def greedily(self, winner: int, loser: int, temperature: float, go_on: Callable[[], bool]) -> bool:
+        """Add the gene that raises the smooth votes most, again and again, until a goal wins.
+
+        A smooth vote is the softmax of a cell's scores over a temperature; the winner's count, the loser's against.
+        """
+        moves = self.moves
+        tilt = np.zeros(self.race.n_labels)
+        tilt[winner], tilt[loser] = 1.0, -1.0
+        scores = moves.scores.copy()
+        chosen: list[int] = []
+        width = temperature * _median_margin(scores)
+        free = np.ones(moves.n_genes, dtype=bool)
+        assert isinstance(moves, LinearMoves)
+        while len(chosen) < self.upper - 1 and go_on():
+            effect = moves.effects(_slope(scores, tilt, width))
+            effect[~free] = -np.inf
+            some = np.argpartition(-effect, min(_CANDIDATES, len(effect) - 1))[:_CANDIDATES]
+            some = some[free[some]]
+            if not len(some) or effect[some].max() <= 0:
+                return False
+            steps = np.ascontiguousarray(moves.steps[:, some].T)
+            gene = int(some[best_added(scores, steps, moves.weights[some], tilt, width)])
+            scores += moves.steps[:, [gene]] * moves.weights[gene]
+            free[gene] = False
+            chosen.append(gene)
+            if self.race.reached(np.argmax(scores, axis=1)):
+                return self.offer(np.array(chosen)[::-1]) | self.offer(np.array(chosen))
+        return False
+
+    def climb(self, winner: int, loser: int, temperature: float, go_on: Callable[[], bool]) -> bool:
+        """Like :meth:`greedily`, for any family: change the genes with the largest effect, some at a time; repeat.
+
+        The effect of each gene is that on the smooth votes as they stand. A step takes a twentieth of what is chosen,
+        in a quick search a quarter.
+        """
+        moves, chosen, pace = self.moves, np.empty(0, dtype=np.int64), 4 if self._quick else 20
+        tilt = np.zeros(self.race.n_labels)
+        tilt[winner], tilt[loser] = 1.0, -1.0
+        width = temperature * _median_margin(moves.scores)
+        while len(chosen) < self.upper - 1 and go_on():
+            effect = moves.effects(_slope(moves.scores, tilt, width))
+            effect[chosen] = -np.inf
+            best = np.argsort(-effect)[: max(1, len(chosen) // pace)]
+            best = best[effect[best] > 0]
+            if not len(best):
+                return False
+            moves, chosen = moves.changed(best), np.concatenate([chosen, best])
+            if self.race.reached(np.argmax(moves.scores, axis=1)):
+                return self.offer(chosen[::-1]) or (not self._quick and self.offer(chosen))
+        return False
+
+
+def _median_margin(scores: np.ndarray) -> float:
+    best = np.partition(scores, -2, axis=1)
+    return float(np.median(best[:, -1] - best[:, -2])) or 1.0
+
+
+def _slope(scores: np.ndarray, tilt: np.ndarray, width: float) -> np.ndarray:
+    """Return the derivative of the smooth votes with respect to each score, shape of `scores`."""
+    votes = np.exp((scores - scores.max(axis=1, keepdims=True)) / width)
+    votes /= votes.sum(axis=1, keepdims=True)
+    slope: np.ndarray = votes * (tilt - (votes @ tilt)[:, None]) / width
+    return slope

@@ -1,0 +1,102 @@
+"""The fewest genes that must be left alone so that the label holds while all others are changed.
+
+It is the same problem as the smallest set that flips a label: all genes are changed, and "to change a gene" means to
+give it back its old value. The label that holds must win the vote again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from adverscarial.attacks.minimal.race import Race
+from adverscarial.attacks.minimal.search import smallest
+from adverscarial.attacks.run import Run
+from adverscarial.classifiers.scorers.base import Scorer
+from adverscarial.classifiers.scorers.prefixes import NEVER
+from adverscarial.errors import InputRejected
+
+_PACE = 4  # a step gives back one gene for so many that are back already
+
+
+class Signature(NamedTuple):
+    """Between which numbers the shortest signature lies; see :func:`shortest_signature`."""
+
+    #: no signature has fewer genes; proven
+    lower: int
+    #: a signature that was found, positions in the data set, those that may be spared last; None where none was
+    genes: np.ndarray | None
+
+
+def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
+    """Bound the length of the shortest signature among `genes` (each is read), and look for a short one.
+
+    Where all genes can be changed at once without a flip the signature is empty. Where they cannot, at least one must
+    be left alone. More is proven for families that have :meth:`~adverscarial.classifiers.scorers.base.Scorer.moves`:
+    of trees only for few genes, cells and labels, of networks nothing, since bounds take longer than the search.
+    Genes whose new values the classifier refuses can never be changed, so they are part of every signature.
+
+    Raises
+    ------
+    BudgetSpent
+        If no query is left.
+    """
+    if not len(genes):
+        return Signature(0, genes)
+    joint = run.modification is not None and run.modification.joint
+    answer = run.together(genes)
+    refused = genes[:0]
+    if answer.rejected and not joint:
+        refused = genes[run.scorer.refused(genes, run.values(genes))]
+        genes = np.setdiff1d(genes, refused)
+        answer = run.together(genes)
+    if not answer.rejected and not run.changed(answer.label):
+        return Signature(len(refused), refused)
+    if joint or answer.rejected:
+        return Signature(len(refused) + int(not answer.rejected), None)
+    changed = run.scorer.fork()
+    changed.accept(genes, run.values(genes))
+    moves = changed.moves(genes, run.cluster.values(genes))
+
+    def holds(left_alone: np.ndarray) -> bool:
+        answer = run.together(np.delete(genes, left_alone))
+        return not answer.rejected and not run.changed(answer.label)
+
+    if moves is None:
+        short = _pulled(run, changed, genes, holds)
+        return Signature(len(refused) + 1, None if short is None else np.concatenate([refused, short]))
+    labels = [str(label) for label in moves.labels]
+    race = Race.of(moves.codes, labels, [k for k, label in enumerate(labels) if not run.changed(label)])
+    found = smallest(moves, race, holds, quick=not moves.exact)
+    lower = min(found.lower, len(genes)) if found.lower < NEVER else len(genes)
+    best = None if found.genes is None else np.concatenate([refused, genes[found.genes]])
+    return Signature(len(refused) + lower, best)
+
+
+def _pulled(run: Run, changed: Scorer, genes: np.ndarray, holds: Callable[[np.ndarray], bool]) -> np.ndarray | None:
+    """Return genes that bring the label back, those first that bring it nearer most; None if none were found.
+
+    Parameters
+    ----------
+    changed
+        The state with all `genes` changed; it is used up.
+    holds
+        Asks whether the label holds with genes, by their places in `genes`, left alone.
+    """
+    old, chosen = run.cluster.values(genes), np.empty(0, dtype=np.int64)
+    while len(chosen) < len(genes):
+        pulls = changed.pulls(genes, old, run.baseline.label)
+        if pulls is None:
+            return None
+        pulls[chosen] = -np.inf
+        best = np.argsort(-pulls, kind="stable")[: max(1, len(chosen) // _PACE)]
+        try:
+            changed.accept(genes[best], old[:, best])
+        except InputRejected:  # some of the way back is refused
+            return None
+        chosen = np.concatenate([chosen, best])
+        if not run.changed(changed.baseline.label) and holds(chosen):
+            return genes[chosen]
+    return None

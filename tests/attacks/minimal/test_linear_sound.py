@@ -1,0 +1,83 @@
+"""Proofs about weighted sums, judged by trying all sets of genes of tiny random models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from adverscarial.attacks.minimal.own_sets import OwnSets
+from adverscarial.attacks.minimal.race import Race
+from adverscarial.attacks.minimal.shared_set import refuted
+from adverscarial.classifiers.scorers.linear_moves import LinearMoves
+from attacks.minimal.brute import Case, cases, check_flips, check_signature, minimum, names, subsets, tight
+
+CASES = cases(100)  # of each kind
+
+
+def linear_case(seed: int, *, signature: bool = False) -> Case:
+    """A model with few cells: whole numbers and many ties, or real ones, or steps that differ little between cells."""
+    rng = np.random.default_rng(seed)
+    n_cells, n_genes, n_labels = rng.integers(1, 7), rng.integers(2, 8), rng.integers(2, 6)
+    if seed % 3:
+        weights, steps = rng.normal(size=(n_genes, n_labels)), rng.normal(0.3, 1, size=(n_cells, n_genes))
+        scores = rng.normal(0, 1.5, size=(n_cells, n_labels))
+        if seed % 3 == 2:
+            steps = rng.normal(size=(1, n_genes)) + 0.1 * steps
+            scores[:, 0] += 1.0
+    else:
+        weights, steps = rng.integers(-2, 3, (n_genes, n_labels)), rng.integers(-2, 3, (n_cells, n_genes))
+        scores = rng.integers(-3, 4, (n_cells, n_labels)).astype(float)
+    scores, steps, weights = np.round(scores, 1), steps.astype(float), weights.astype(float)
+    if n_labels == 2 and seed % 2:  # one sum, as a binary machine has
+        scores, weights = scores[:, :1], weights[:, :1]
+    moves = LinearMoves(scores, steps, weights, np.abs(scores).max(axis=1) + 1)
+    if signature:
+        moves = LinearMoves(moves.scores + steps @ moves.weights, -steps, moves.weights, moves.size + 10)
+    sets = subsets(n_genes)
+    codes = np.array([np.argmax(moves.scores_with(genes), axis=1) for genes in sets])
+    codes[0] = moves.codes
+    return Case(moves, names(moves.scores.shape[1], rng), codes, np.array([len(genes) for genes in sets]))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
+    tallies = [check_flips(linear_case(seed), seed, named=named) for seed in range(CASES)]
+    assert min(tight(tallies)) > 0.85
+    assert np.mean([cell for t in tallies for cell in t.cells]) > 0.99  # all but where rounding could decide a tie
+
+
+def test_intervals_of_signatures_hold_the_truth() -> None:
+    tried = [check_signature(linear_case(seed, signature=True), seed) for seed in range(CASES)]
+    tallies = [tally for tally in tried if tally is not None]
+    assert len(tallies) > CASES / 2
+    assert min(tight(tallies)) > 0.7
+
+
+def test_no_size_is_refuted_at_which_a_set_exists() -> None:
+    refutations = 0
+    for seed in range(CASES):
+        case = linear_case(seed)
+        race = Race.of(case.moves.codes, list(case.labels), [])
+        loser, own = race.winner(race.codes), OwnSets(case.moves, race)
+        for winner in range(race.n_labels):
+            truth = minimum(case, [str(case.labels[winner])]) if winner != loser else 0
+            for m in range(1, case.moves.n_genes + 1) if winner != loser else ():
+                if refuted(own, winner, loser, m, mixtures=[], go_on=lambda: True):
+                    refutations += 1
+                    assert m < truth
+    assert refutations > CASES
+
+
+def test_mixtures_hold_in_each_cell() -> None:
+    for seed in range(CASES):
+        case = linear_case(seed)
+        rng = np.random.default_rng(seed)
+        own = OwnSets(case.moves, Race.of(case.moves.codes, list(case.labels), []))
+        for goal in range(own.race.n_labels):
+            own.beat_all(goal, case.moves.n_genes)
+            mixture = rng.random(own.race.n_labels)
+            mixture[goal] = 0
+            own.beat_mixture(goal, mixture, case.moves.n_genes)
+            for cell, lower in enumerate(own.joins[goal]):
+                reach = case.codes[:, cell] == goal
+                assert not reach.any() or lower <= case.sizes[reach].min()

@@ -1,0 +1,48 @@
+"""Proofs about dense networks, judged by trying all sets of genes of tiny random networks."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from adverscarial.classifiers.scorers.relu_moves import ReluMoves
+from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, names, subsets, tight
+
+CASES = cases(60)
+
+
+def network_case(seed: int) -> Case:
+    rng = np.random.default_rng(seed)
+    n_cells, n_genes, n_labels = int(rng.integers(1, 5)), int(rng.integers(2, 8)), int(rng.integers(2, 5))
+    widths = [int(w) for w in rng.integers(2, 6, rng.integers(1, 4))] + [n_labels]
+    first = rng.normal(size=(n_genes, widths[0]))
+    layers = [(rng.normal(size=(a, b)), 0.3 * rng.normal(size=b)) for a, b in itertools.pairwise(widths)]
+    if seed % 3 == 0:  # whole numbers: ties, and sums of exactly 0
+        first, layers = np.rint(first), [(np.rint(W), np.rint(b)) for W, b in layers]
+    sums, steps = np.round(rng.normal(size=(n_cells, widths[0]))), np.round(rng.normal(size=(n_cells, n_genes)), 1)
+    moves = ReluMoves(sums, steps, first, layers, None, tolerance=2e-9, margin=1e-6)
+    sets = subsets(n_genes)
+    codes = np.array([np.argmax(moves.scores_with(genes), axis=1) for genes in sets])
+    return Case(moves, names(n_labels, rng), codes, np.array([len(genes) for genes in sets]))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
+    tallies = [check_flips(network_case(seed), seed, named=named) for seed in range(CASES)]
+    assert min(tight(tallies)) > 0.5
+
+
+def test_effects_are_the_gradient_times_the_steps() -> None:
+    case = network_case(1)
+    moves, tiny = case.moves, 1e-6
+    omega = np.random.default_rng(0).normal(size=moves.scores.shape)
+    for gene, effect in enumerate(moves.effects(omega)):
+        sums = moves._A + tiny * moves._steps[:, [gene]] * moves._first[gene]
+        change = (omega * (moves._above(sums) - moves.scores)).sum() / tiny
+        assert change == pytest.approx(effect, rel=1e-4, abs=1e-6)
+
+
+def test_sets_of_single_cells_flip_them() -> None:
+    assert np.mean([smallest for seed in range(CASES) for smallest in check_cell_sets(network_case(seed))]) > 0.9

@@ -1,0 +1,71 @@
+"""Proofs about tree ensembles, judged by trying all sets of genes of tiny random ensembles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
+from adverscarial.classifiers.scorers.trees import TreeScorer
+from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, names, subsets, tight
+
+CASES = cases(80)
+
+
+def random_trees(rng: np.random.Generator, n_genes: int, n_scores: int, *, whole: bool) -> TreeEnsemble:
+    """Trees whose nodes test whole thresholds, some genes again and again."""
+    feature, threshold, left, right = [], [], [], []
+
+    def grow(depth: int) -> int:
+        at = len(feature)
+        inner = depth > 0 and rng.random() < 0.85
+        feature.append(int(rng.integers(n_genes)) if inner else -1)
+        threshold.append(float(rng.integers(-2, 3)))
+        left.append(-1)
+        right.append(-1)
+        if inner:
+            left[at] = grow(depth - 1)
+            right[at] = grow(depth - 1)
+        return at
+
+    roots = [grow(int(rng.integers(1, 5))) for _ in range(rng.integers(1, 8))]
+    value = np.zeros((len(feature), n_scores))
+    if whole:
+        value[np.arange(len(value)), rng.integers(0, n_scores, len(value))] = 1
+    else:
+        value = rng.normal(size=value.shape)
+    columns = [np.array(column) for column in (roots, feature, threshold, left, right)]
+    return TreeEnsemble(*columns, value=value, bias=np.zeros(n_scores), single=bool(rng.random() < 0.5))
+
+
+def tree_case(seed: int) -> Case:
+    rng = np.random.default_rng(seed)
+    n_cells, n_genes, n_labels = rng.integers(1, 6), int(rng.integers(2, 8)), int(rng.integers(2, 5))
+    binary = n_labels == 2 and seed % 2 == 1
+    trees = random_trees(rng, n_genes, 1 if binary else n_labels, whole=not binary and seed % 3 > 0)
+    X = rng.integers(-3, 4, (n_cells, n_genes)).astype(float)
+    new = rng.integers(-3, 4, (n_cells, n_genes)).astype(float)
+    labels = names(n_labels, rng)
+    scorer = TreeScorer(trees, X, np.arange(n_genes), n_genes, list(labels))
+    genes = np.flatnonzero(scorer.reads(np.arange(n_genes)))
+    if not len(genes):
+        return tree_case(seed + 10**6)
+    moves = scorer.moves(genes, new[:, genes])
+    sets = subsets(len(genes))
+    codes = []
+    for chosen in sets:
+        changed = X.copy()
+        changed[:, genes[chosen]] = new[:, genes[chosen]]
+        sums = trees.sums(changed)
+        codes.append((sums[:, 0] > 0).astype(int) if binary else np.argmax(sums, axis=1))
+    return Case(moves, labels, np.array(codes), np.array([len(chosen) for chosen in sets]))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
+    tallies = [check_flips(tree_case(seed), seed, named=named) for seed in range(CASES)]
+    assert min(tight(tallies)) > 0.6
+
+
+def test_sets_of_single_cells_flip_them() -> None:
+    assert np.mean([smallest for seed in range(CASES) for smallest in check_cell_sets(tree_case(seed))]) > 0.9

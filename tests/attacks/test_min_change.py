@@ -1,0 +1,166 @@
+"""The attack that looks for the smallest set of genes, and what it says."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+import adverscarial as adv
+from adverscarial.attacks import MaxChange, MinChange, RandomWalk, Result
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.scorers.base import Scorer
+from adverscarial.classifiers.scorers.wrapped import WrappedScorer
+from laws.families import FAMILIES, GENES, TARGETS, cells, classifier
+
+
+def truth(adata: AnnData, model, modification: str, where: dict, goal) -> int | None:
+    """The smallest set of genes after which the label is a goal, by trying all."""
+    for size in range(1, len(GENES) + 1):
+        for genes in itertools.combinations(GENES, size):
+            changed = adv.modify(adata, list(genes), modification, **where)
+            if goal(adv.predict(changed, model, **where).label):
+                return size
+    return None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("modification", ["perc99", "decile+5"])
+def test_the_interval_holds_the_truth_for_every_family(family: str, modification: str) -> None:
+    adata, model, where = cells(3), classifier(family), {"groupby": "cluster", "target": TARGETS[0]}
+    result = MinChange(modification)(adata, model, **where)
+    smallest = truth(adata, model, modification, where, lambda label: label != result.baseline)
+    if smallest is None:
+        assert result.upper is None
+        return
+    assert not result.impossible
+    assert result.lower <= smallest
+    assert result.upper is not None
+    assert result.upper >= smallest
+    assert result.verify(adata, model)
+    assert len(result.genes) == result.upper
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_signature_is_shorter_than_what_max_change_proves(family: str) -> None:
+    adata, model, where = cells(5), classifier(family), {"groupby": "cluster", "target": TARGETS[1]}
+    result = MaxChange("perc99", restarts=2)(adata, model, **where)
+    for size in range(result.lower):
+        for left in itertools.combinations(GENES, size):
+            changed = adv.modify(adata, [gene for gene in GENES if gene not in left], "perc99", **where)
+            assert adv.predict(changed, model, **where).label != result.baseline
+    assert result.lower <= len(result.signature)
+
+
+@pytest.fixture(scope="module")
+def found(pbmc_small: AnnData):
+    model = adv.classifiers.ScType(scaled=False)
+    return model, MinChange("perc1")(pbmc_small, model, groupby="cell_type", target="Dendritic")
+
+
+def test_it_needs_no_more_genes_than_a_random_walk(pbmc_small: AnnData, found) -> None:
+    model, result = found
+    walk = RandomWalk(result.genes, ["perc1"], steps=30)(pbmc_small, model, groupby="cell_type", target="Dendritic")
+    assert result.upper is not None
+    assert not walk.success or result.upper <= len(walk.genes)
+
+
+def test_the_result_survives_storage(tmp_path, found) -> None:
+    result = found[1]
+    result.save(tmp_path / "r.npz")
+    back = Result.load(tmp_path / "r.npz")
+    assert (back.lower, back.upper, back.proof, back.interval) == (
+        result.lower,
+        result.upper,
+        result.proof,
+        result.interval,
+    )
+    pd.testing.assert_frame_equal(back.cells, result.cells)
+    pd.testing.assert_frame_equal(back.lower_by_rival, result.lower_by_rival)
+
+
+def test_cells_are_exact_for_weighted_sums(found) -> None:
+    cells_found = found[1].cells
+    assert len(cells_found) == found[1].n_cells
+    finite = np.isfinite(cells_found["lower"])
+    assert finite.any()
+    assert (cells_found["upper"] >= cells_found["lower"]).all()
+    assert (cells_found["upper"] - cells_found["lower"])[finite].max() <= 1
+
+
+def test_towards_counts_flips_to_one_label_only(pbmc_small: AnnData, found) -> None:
+    model, result = found
+    other = next(str(label) for label in result.rival if label != result.label)
+    aimed = MinChange("perc1", towards=other)(pbmc_small, model, groupby="cell_type", target="Dendritic")
+    assert aimed.towards in (None, other)
+    assert aimed.lower >= result.lower
+
+
+def test_words_say_an_interval_unless_it_is_closed(found) -> None:
+    result = found[1]
+    if result.optimal:
+        assert result.interval.startswith("exactly")
+    else:
+        assert result.interval.startswith("at least")
+    assert result.interval in str(result)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seconds": 0}, {"exact": "yes"}, {"change_type": "other"}], ids=["seconds", "exact", "change type"]
+)
+def test_impossible_settings_are_said(wrong: dict) -> None:
+    with pytest.raises(adv.errors.ParameterError):
+        MinChange("perc1", **wrong)
+
+
+def test_a_spent_budget_leaves_a_valid_interval(pbmc_small: AnnData) -> None:
+    model = adv.classifiers.ScType(scaled=False)
+    result = MinChange("perc1")(pbmc_small, model, groupby="cell_type", target="Dendritic", budget=3)
+    assert not result.complete
+    assert result.lower == 1
+    assert result.upper is None
+
+
+def test_a_label_that_cannot_be_reached_is_said(pbmc_small: AnnData, found) -> None:
+    model, result = found
+    where = {"groupby": "cell_type", "target": "Dendritic"}
+    with pytest.raises(adv.errors.ParameterError, match="the label that the cluster has"):
+        MinChange("perc1", towards=result.baseline)(pbmc_small, model, **where)
+    with pytest.raises(adv.errors.ParameterError, match="never gives"):
+        MinChange("perc1", towards="no such type")(pbmc_small, model, **where)
+
+
+def test_block_functions_get_a_set_and_no_proof() -> None:
+    """New values depend on which genes are changed together, so no bound holds; the set is still judged."""
+    adata, model, where = cells(3), classifier("logistic"), {"groupby": "cluster", "target": TARGETS[0]}
+    attack = MinChange(adv.Custom(lambda block: block.max() + 0 * block, scope="cluster_block"))
+    result = attack(adata, model, **where)
+    assert result.lower <= 2
+    assert len(result.cells) == 0
+    assert result.upper is None or result.verify(adata, model)
+
+
+@pytest.mark.slow
+def test_a_scorer_in_a_wrapper_keeps_its_proofs() -> None:
+    """A wrapper that left out a method would answer with that of the base class: nothing is proven."""
+    public = {name for name, value in vars(Scorer).items() if not name.startswith("_") and callable(value)}
+    assert {"moves", "needs", "refused"} <= public <= set(vars(WrappedScorer))
+    adata = cells(3)
+    cluster = Cluster(adata, "cluster", TARGETS[0])
+    genes, values = np.arange(len(GENES)), np.ones((1, len(GENES)))
+    assert WrappedScorer(classifier("logistic").scorer(cluster)).moves(genes, values) is not None
+    assert WrappedScorer(classifier("CHETAH").scorer(cluster)).needs(genes, values) is not None
+
+
+@pytest.mark.slow
+def test_ranks_prove_more_than_a_scan_of_single_genes(pbmc_small: AnnData) -> None:
+    model = adv.classifiers.Chetah(n_genes=100).fit(pbmc_small, "cell_type")
+    result = MinChange("perc1")(pbmc_small, model, groupby="cell_type", target="Dendritic")
+    assert result.lower > 2
+    assert result.proof in ("own sets", "share of the vote")
+    assert result.upper is None or result.upper >= result.lower
+    assert result.lower_by_rival["lower"].min() == result.lower
+    assert (result.cells["lower"] >= 1).all()
