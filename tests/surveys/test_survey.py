@@ -29,7 +29,7 @@ def serial(pbmc_small, models):
     return run(pbmc_small, models)
 
 
-def test_table_has_one_row_per_question(serial):
+def test_table_has_one_row_per_attack(serial):
     frame = serial.to_frame()
     assert len(frame) == 2 * len(TARGETS) * len(ATTACKS)
     assert not frame.duplicated(["classifier", "cluster", "attack", "modification"]).any()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._types import Matrix
 from adverscarial.errors import ParameterError
 
 
@@ -16,7 +17,7 @@ class OnDisk(NamedTuple):
     path: str
     obs: pd.DataFrame
     layer: str | None
-    values: Any  # of the layer: anndata holds layers in memory
+    values: Matrix  # of the layer: anndata holds layers in memory
 
 
 def sendable(adata: AnnData, layer: str | None) -> AnnData | OnDisk:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from adverscarial.attacks import MaxChange, SingleGene
 from adverscarial.modifications import Custom
-from adverscarial.report.grid import headings, heat, luminance
+from adverscarial.surveys.grid import headings, heat, luminance
 
 
 @given(st.integers(1, 100_000), st.integers(1, 100_000))

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import cloudpickle
 
 from adverscarial.classifiers.base import Classifier
 from adverscarial.errors import MissingDependencyError, ParameterError
-from adverscarial.evaluation.folder import Task
-from adverscarial.evaluation.watch import Outcomes, Runner
+from adverscarial.surveys.group import Finished, Group, Work, run_group
+from adverscarial.surveys.plan import Task
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, Worker
+
+#: what a worker imports before its first task: the module that asks for all of this room, by name, as it stands above
+_FIRST = "adverscarial.surveys"
 
 _DIED = (
     "ClassifierError: the workers that were attacking {} died, one after another: memory ran out, or compiled code of "
@@ -24,7 +31,7 @@ _DIED = (
 )
 
 
-def current_client() -> Any:
+def current_client() -> Client:
     """Return the dask client that the user has made.
 
     Raises
@@ -47,53 +54,45 @@ def current_client() -> Any:
         ) from error
 
 
-def run_on_dask(runner: Runner, work: Any, groups: Sequence[tuple[Classifier, list[Task]]]) -> Iterator[Outcomes]:
-    """Run each group on a worker, and yield its outcomes as they come.
+def run_on_dask(work: Work, groups: Sequence[Group]) -> Iterator[Finished]:
+    """Run each group on a worker, and yield its outcomes when all of it is done.
 
     Parameters
     ----------
-    runner
-        A function at the top of a module.
     work
-        What all groups need: a NamedTuple with the field ``folder``, which is written to here.
+        What all groups need.
     groups
-        A classifier and its tasks.
+        Classifiers and their tasks.
     """
     from distributed import as_completed
 
-    client, folder = current_client(), work.folder
+    client = current_client()
     _import_first(client)
-    sent = _sent(client, work._replace(folder=None))
+    sent = _sent(client, work)
     models = {id(model): model for model, _ in groups}
     there = {key: _sent(client, model) for key, model in models.items()}
 
-    def submit(model: Classifier, tasks: list[Task]) -> Any:
-        return client.submit(_run, runner, sent, there[id(model)], cloudpickle.dumps(tasks), pure=False)
-
-    def kept(tasks: list[Task], outcomes: Outcomes) -> Outcomes:
-        for task, (_, outcome) in zip(tasks, outcomes, strict=True):
-            if folder is not None and not isinstance(outcome, str):
-                folder.write(task, outcome)
-        return outcomes
+    def submit(model: Classifier, tasks: list[Task]) -> Future:
+        return client.submit(_run, sent, there[id(model)], cloudpickle.dumps(tasks), pure=False)
 
     running = {submit(model, tasks): (model, tasks) for model, tasks in groups}
-    blamed: list[tuple[Classifier, list[Task]]] = []
+    blamed: list[Group] = []
     try:
         for future in as_completed(list(running)):
             model, tasks = running.pop(future)
             if (outcomes := _outcomes(future, tasks)) is None:
                 blamed.append((model, tasks))
             else:
-                yield kept(tasks, outcomes)
+                yield from outcomes
     finally:
         client.cancel(list(running))
     for model, tasks in blamed:  # alone now: dask blames all that waited at a worker for its death
         outcomes = _outcomes(submit(model, tasks), tasks)
-        yield kept(tasks, outcomes or [(task.number, _DIED.format(model.name)) for task in tasks])
+        yield from outcomes or [(task.number, _DIED.format(model.name)) for task in tasks]
 
 
-def _import_first(client: Any) -> None:
-    """Let every worker, also those to come, import this package before its first task.
+def _import_first(client: Client) -> None:
+    """Let every worker, also those to come, import what runs the tasks before its first task.
 
     Else the threads that unpack messages and those that run tasks import it at the same time, which can fail.
     """
@@ -103,13 +102,13 @@ def _import_first(client: Any) -> None:
         name = "adverscarial"
         idempotent = True
 
-        def setup(self, worker: Any) -> None:
-            from adverscarial.evaluation import survey  # noqa: F401
+        def setup(self, worker: Worker) -> None:
+            import_module(_FIRST)
 
     client.register_plugin(Import())
 
 
-def _sent(client: Any, what: Any) -> Any:
+def _sent(client: Client, what: object) -> Future:
     """Return `what` as dask holds it: made on a worker, from bytes that the scheduler keeps, and again if it dies.
 
     (Data that are scattered to workers die with them, and with them every task that needs them.)
@@ -119,16 +118,16 @@ def _sent(client: Any, what: Any) -> Any:
         return client.submit(cloudpickle.loads, cloudpickle.dumps(what), pure=False)
 
 
-def _run(runner: Runner, work: Any, model: Classifier, tasks: bytes) -> Outcomes:
-    return list(runner(work, model, cloudpickle.loads(tasks), lambda number: None))
+def _run(work: Work, model: Classifier, tasks: bytes) -> list[Finished]:
+    return list(run_group(work, model, cloudpickle.loads(tasks)))
 
 
-def _outcomes(future: Any, tasks: Sequence[Task]) -> Outcomes | None:
+def _outcomes(future: Future, tasks: Sequence[Task]) -> list[Finished] | None:
     """Return what a group found, or why it failed; None if it is blamed for the death of too many workers."""
     from distributed.scheduler import KilledWorker
 
     try:
-        return future.result()
+        return list(future.result())
     except KilledWorker:
         return None
     except Exception as error:  # noqa: BLE001  whatever a worker may raise

@@ -30,7 +30,7 @@ def backed(request, cells, tmp_path):
 
 
 @pytest.mark.parametrize("layer", [None, "twice"])
-@pytest.mark.parametrize("how", [{"n_jobs": 2}, {"n_jobs": 2, "backend": "threading"}, {"time_limit": 60}])
+@pytest.mark.parametrize("how", [{"n_jobs": 2}, {"n_jobs": 2, "backend": "threading"}, {"time_limit": 3600}])
 def test_the_same_table_as_from_memory(backed, cells, how, layer):
     model = adv.classifiers.ScType(scaled=False)
     memory = cells.copy()

@@ -1,0 +1,276 @@
+"""Groups of attacks in processes of their own.
+
+A process that ends in the middle, because memory ran out, because compiled code of the classifier failed, or because a
+query took longer than the time limit, costs the row of the attack that it was in: another process is started, and
+goes on with the next attack.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from adverscarial.classifiers.base import Classifier
+from adverscarial.errors import AdverscarialError, StorageError
+from adverscarial.surveys.group import Finished, Group, Work, run_group
+from adverscarial.surveys.interruptions import end_with
+from adverscarial.surveys.plan import Task
+from adverscarial.surveys.threads import run_in_threads
+from adverscarial.surveys.timeouts import Clock
+
+
+def run_in_processes(work: Work, groups: Sequence[Group], jobs: int, limit: float | None = None) -> Iterator[Finished]:
+    """Run each group in one of `jobs` child processes, and yield each outcome as it comes.
+
+    Parameters
+    ----------
+    work
+        What all groups need; large arrays in it are mapped, not copied.
+    groups
+        Classifiers and their tasks.
+    jobs
+        Child processes at a time.
+    limit
+        Seconds that the classifier may take for one query; None for no limit.
+
+    Raises
+    ------
+    StorageError
+        If there is no temporary folder, or no room in it.
+    """
+    with _temporary_folder() as folder:
+        sent = _Sent(folder, work)
+        children = [
+            _Child(_Start(sent.work, folder / f"notes-{number}", limit, jobs, os.getpid()))
+            for number in range(min(jobs, len(groups)))
+        ]
+        idle: SimpleQueue[_Child] = SimpleQueue()
+        for child in children:
+            idle.put(child)
+
+        def run(group: Group) -> Iterator[Finished]:
+            model, tasks = group
+            child = idle.get()
+            try:
+                file = sent.file_of(model)
+                yield from ((t.number, file.error) for t in tasks) if file.error else child.run(model.name, file, tasks)
+            finally:
+                idle.put(child)
+
+        def stop() -> None:
+            for child in children:
+                child.end()
+
+        yield from run_in_threads(run, groups, len(children), stop)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="adverscarial-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StorageError(
+            f"There is no temporary folder for the data of other processes ({error}). Name one with the environment "
+            "variable TMPDIR, or use n_jobs=1 and no time_limit."
+        ) from error
+    with folder as name:
+        yield Path(name)
+
+
+class _ModelFile(NamedTuple):
+    """Where a classifier was written for other processes, or why it could not be."""
+
+    path: Path
+    error: str
+
+
+class _Sent:
+    """Writes what child processes need into files, each once."""
+
+    def __init__(self, folder: Path, work: Work) -> None:
+        import joblib
+
+        self.work = folder / "work"
+        self._folder = folder
+        self._files: dict[int, _ModelFile] = {}
+        self._lock = threading.Lock()
+        try:
+            joblib.dump(work, self.work)
+        except OSError as error:
+            raise StorageError(
+                f"The data for other processes cannot be written to '{folder}' ({error.strerror or error}). Name a "
+                "folder with more room with the environment variable TMPDIR, or use n_jobs=1 and no time_limit."
+            ) from error
+
+    def file_of(self, model: Classifier) -> _ModelFile:
+        """Return the file of a classifier; written when first asked for."""
+        with self._lock:
+            if id(model) not in self._files:
+                self._files[id(model)] = self._write(model)
+            return self._files[id(model)]
+
+    def _write(self, model: Classifier) -> _ModelFile:
+        import cloudpickle
+
+        path, error = self._folder / f"classifier-{len(self._files)}", ""
+        try:
+            path.write_bytes(cloudpickle.dumps(model))
+        except Exception as reason:  # noqa: BLE001  pickling raises whatever an object makes it
+            error = (
+                f"ClassifierError: {model.name} cannot be sent to another process ({type(reason).__name__}: {reason}). "
+                "Use n_jobs=1 and no time_limit, or backend='threading'."
+            )
+        return _ModelFile(path, error)
+
+
+class _Start(NamedTuple):
+    """What a child process is started with."""
+
+    work: Path
+    notes: Path
+    limit: float | None
+    jobs: int
+    parent: int
+
+
+class _Child:
+    """One child process after the other; used by one thread at a time."""
+
+    def __init__(self, start: _Start) -> None:
+        self._given = start
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._ended, self._lock = False, threading.Lock()
+
+    def _start(self) -> Connection:
+        from joblib import cpu_count
+        from joblib.externals.loky.backend.context import get_context
+
+        context = get_context("loky")  # a fresh interpreter: after a fork, threads of BLAS or torch may stand still
+        here: Connection
+        there: Connection
+        here, there = context.Pipe()
+        share = str(max(1, cpu_count() // self._given.jobs))
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), share)
+        with self._lock:
+            if self._ended:
+                raise EOFError
+            self._given.notes.write_text("")
+            self._process = context.Process(target=_serve, args=(there, self._given), env=threads)
+            self._process.start()
+        there.close()
+        return here
+
+    def run(self, name: str, model: _ModelFile, tasks: list[Task]) -> Iterator[Finished]:
+        """Run one group; an attack during which the process ends is noted as failed, and the others go on."""
+        left = list(tasks)
+        while left:
+            begun = False
+            try:
+                pipe = self._pipe = self._pipe or self._start()
+                pipe.send_bytes(_packed((str(model.path), left)))
+                while left:
+                    message = pipe.recv()
+                    if isinstance(message, BaseException):
+                        raise message
+                    if message is None:
+                        begun = True
+                        continue
+                    left.pop(0)
+                    yield message
+            except (EOFError, ConnectionError):
+                reason = self._why(name)
+                # before its first attack, it was asking about the unmodified cluster: so would the next process
+                lost = left[:1] if begun else list(left)
+                left = left[len(lost) :]
+                yield from ((task.number, reason) for task in lost)
+
+    def _why(self, name: str) -> str:
+        """Return why the process ended."""
+        if self._ended or self._process is None:
+            return "interrupted"
+        self._process.join()
+        code, self._pipe = self._process.exitcode, None
+        notes = self._given.notes.read_text()
+        if notes.startswith("Timeout"):
+            reason = f"{name} gave no answer within {self._given.limit:g} s; its process was ended."
+            return f"ClassifierError: {reason}{_place(notes)}"
+        how = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
+        return (
+            f"ClassifierError: the process ended ({how}) while {name} was asked: memory ran out, or compiled code of "
+            "the classifier failed."
+        )
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        with self._lock:
+            self._ended = True
+            if self._process is not None and self._process.is_alive() and self._process.pid is not None:
+                os.kill(self._process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+                self._process.join()
+
+
+def _packed(value: object) -> bytes:
+    import cloudpickle
+
+    return bytes(cloudpickle.dumps(value))
+
+
+def _place(notes: str) -> str:
+    """Return where the process hung, from faulthandler's notes: the innermost frame of the main thread, the last."""
+    main = notes.split("Thread 0x")[-1]
+    frames = [line.strip() for line in main.splitlines() if line.strip().startswith("File ")]
+    return f" It was at: {frames[0]}." if frames else ""
+
+
+def _serve(pipe: Connection, start: _Start) -> None:
+    """Run groups until the parent closes the pipe; the main function of a child."""
+    import joblib
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
+    end_with(start.parent)
+    work: Work = joblib.load(start.work, mmap_mode="r")
+    known: dict[str, Classifier] = {}
+    with start.notes.open("w") as notes:
+        if start.limit is not None:
+            work = work._replace(clock=Clock(start.limit, notes))
+        while True:
+            try:
+                packed = pipe.recv_bytes()
+            except EOFError:
+                return
+            _answer(pipe, work, packed, known)
+
+
+def _answer(pipe: Connection, work: Work, packed: bytes, known: dict[str, Classifier]) -> None:
+    """Run one group, and send each outcome to the parent; an error that is no attack's is sent, too."""
+    import cloudpickle
+
+    file, tasks = cloudpickle.loads(packed)
+    try:
+        if file not in known:
+            known.clear()
+            known[file] = cloudpickle.loads(Path(file).read_bytes())
+    except Exception as error:  # noqa: BLE001  reading an object may raise anything
+        reason = (
+            f"ClassifierError: it cannot be read in another process ({type(error).__name__}: {error}). Use n_jobs=1."
+        )
+        for task in tasks:
+            pipe.send((task.number, reason))
+        return
+    try:
+        tell: Callable[[int], None] = lambda number: pipe.send(None)  # noqa: E731
+        for finished in run_group(work, known[file], tasks, tell):
+            pipe.send(finished)
+    except Exception as error:  # noqa: BLE001  the parent raises it
+        ours = isinstance(error, AdverscarialError)
+        pipe.send(error if ours else RuntimeError(f"{type(error).__name__}: {error}"))

@@ -1,0 +1,63 @@
+"""What is read from a survey's folder is checked field by field: files may come from somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict, cast, get_type_hints
+
+from adverscarial._stored_types import fits, shown
+
+
+class StoredData(TypedDict):
+    """The part of a plan that is about the data."""
+
+    cells: int
+    genes: int
+    layer: str | None
+    groupby: str
+    fingerprint: str
+
+
+class StoredPlan(TypedDict):
+    """What ``run.json`` holds."""
+
+    format: int
+    data: StoredData
+    classifiers: dict[str, str]
+    clusters: list[str]
+    attacks: list[dict[str, object]]
+    attack_identities: list[str]
+    seed: int
+    budget: int | None
+    versions: dict[str, str]
+
+
+def check_plan(value: Mapping[str, object]) -> StoredPlan:
+    """Return a plan, checked.
+
+    Raises
+    ------
+    ValueError
+        If a field is missing or of another kind than it must be; it names the first one.
+    """
+    _check_fields(value, StoredPlan)
+    plan = cast("StoredPlan", value)  # which was just seen to
+    _check_fields(plan["data"], StoredData)
+    for name in ("classifiers", "clusters", "attacks"):
+        if not plan[name]:
+            raise ValueError(f"'{name}' is empty")
+    if len(set(plan["clusters"])) < len(plan["clusters"]):
+        raise ValueError("'clusters' names a cluster twice")
+    if len(plan["attack_identities"]) != len(plan["attacks"]):
+        raise ValueError("'attack_identities' has not one entry for each attack")
+    if "adverscarial" not in plan["versions"]:
+        raise ValueError("'versions' does not name adverscarial")
+    return plan
+
+
+def _check_fields(value: Mapping[str, object], kind: type) -> None:
+    for name, hint in get_type_hints(kind).items():
+        if name not in value:
+            raise ValueError(f"'{name}' is missing")
+        if not fits(value[name], hint):
+            raise ValueError(f"'{name}' is {shown(value[name])}, expected {getattr(hint, '__name__', hint)}")
