@@ -77,3 +77,42 @@ def test_what_cannot_be_compared_is_refused(surveyed, pbmc_small):
     with pytest.raises(DataError, match="at least two classifiers"):
         compare(alone)
     assert isinstance(compare(surveyed, n_boot=0), pd.DataFrame)
+
+
+def test_possible_and_impossible_values_are_never_pooled(pbmc_small):
+    models = {
+        "one": adv.classifiers.ScType(scaled=False),
+        "two": adv.classifiers.RandomForest(10, seed=0).fit(pbmc_small, "cell_type"),
+    }
+    attacks = [SingleGene(name, genes=GENES) for name in ("perc99", "positive_aberrant")]
+    found = adv.survey(pbmc_small, models, attacks=attacks, groupby="cell_type")
+    frame = found.to_frame()
+    for values, text in (("possible", "perc99"), ("impossible", "positive_aberrant")):
+        table = compare(found, values=values).set_index("classifier")
+        means = frame[frame["modification"] == text].groupby("classifier")["flipped"].mean()
+        assert table["mean"].to_dict() == pytest.approx(means.astype(float).to_dict())
+        assert (table["pairs"] == 10).all()
+    with pytest.raises(ParameterError, match="values must be 'possible' or 'impossible', got 'all'"):
+        compare(found, values="all")
+    only = adv.survey(pbmc_small, models, attacks=attacks[1], groupby="cell_type", targets=["Dendritic"])
+    with pytest.raises(DataError, match="All its attacks write impossible values: see values='impossible'"):
+        compare(only)
+
+
+def test_accuracy_stands_beside(surveyed, pbmc_small):
+    table = compare(surveyed).set_index("classifier")
+    assert np.isnan(table.loc["one", "accuracy"])  # its names are others
+    model = adv.classifiers.RandomForest(10, seed=0).fit(pbmc_small, "cell_type")
+    right = (model.predict(pbmc_small) == pbmc_small.obs["cell_type"].astype(str)).mean()
+    assert table.loc["two", "accuracy"] == pytest.approx(right)
+
+
+def test_the_clusters_that_carry_a_difference_are_named(surveyed):
+    table = compare(surveyed)
+    wide = surveyed.to_frame().pivot(index=["cluster", "modification"], columns="classifier", values="flipped")
+    best, worst = table["classifier"]
+    per_cluster = (wide[worst].astype(float) - wide[best].astype(float)).groupby(level="cluster").sum()
+    names = table["carried_by"][1].split(", ")
+    assert per_cluster[names].sum() >= per_cluster.sum() / 2 > per_cluster[names[:-1]].sum()
+    left = wide.drop(index=names, level="cluster").astype(float)
+    assert table["difference_without"][1] == pytest.approx((left[worst] - left[best]).mean())

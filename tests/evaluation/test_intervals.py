@@ -36,6 +36,7 @@ def ends(samples: list) -> np.ndarray:
     return np.percentile(samples, [2.5, 97.5], axis=0)
 
 
+@pytest.mark.slow
 def test_bootstrap_is_that_of_drawn_cells():
     """The same draws, by positions of cells and with scikit-learn's measures: the same numbers."""
     scores, positive = some_scores(60)
@@ -64,6 +65,7 @@ def test_bootstrap_of_the_accuracy_is_that_of_drawn_cells():
     assert table.loc[0, ["accuracy_low", "accuracy_high"]].to_list() == [1, 1]  # the reason why it is not the default
 
 
+@pytest.mark.slow
 def test_formulas_and_another_bootstrap_agree_where_cells_are_many():
     """Both kinds against draws of our own: 4,000 cells, ends within 0.006 of each other (areas 0.002)."""
     scores, positive = some_scores(4000, shift=1.5)

@@ -50,13 +50,13 @@ def test_at_zero_nothing_is_changed(pbmc_small, model):
 
 def test_genes_left_out_are_ranked_once_as_the_attack_ranks_them(pbmc_small, model, monkeypatch):
     ranked = []
-    original = adv.attacks.ClusterGradientDescent._ordered_genes
+    original = adv.attacks.ClusterGradientDescent.ordered_genes
 
     def counted(self, session):
         ranked.append(self.genes is None)
         return original(self, session)
 
-    monkeypatch.setattr(ClusterGradientDescent, "_ordered_genes", counted)
+    monkeypatch.setattr(ClusterGradientDescent, "ordered_genes", counted)
     attack = ClusterGradientDescent(order="variance", max_genes=6, stop_at_switch=False)
     table = sweep(pbmc_small, model, attack=attack, strengths=[0.5, 2], kinds=["both"], **WHERE)
     assert sum(ranked) == 1

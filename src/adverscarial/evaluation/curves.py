@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from adverscarial._types import Bools, Floats
 from adverscarial.errors import ClassifierError, ParameterError
 from adverscarial.evaluation.intervals import Intervals, Method, bootstrap, mover, newcombe
 from adverscarial.evaluation.scores import Thresholds, f1_curve, roc_curve_of_cluster, share_of
@@ -15,7 +16,7 @@ from adverscarial.evaluation.scores import Thresholds, f1_curve, roc_curve_of_cl
 
 @dataclass(frozen=True, repr=False)
 class Curve:
-    """What a classifier says of a cluster as an attack grows.
+    """What a classifier answers for a cluster as an attack grows.
 
     Attributes
     ----------
@@ -45,9 +46,9 @@ class Curve:
     label: str
     axis: str
     table: pd.DataFrame
-    positive: np.ndarray
-    clean_scores: np.ndarray | None
-    step_scores: np.ndarray | None
+    positive: Bools
+    clean_scores: Floats | None
+    step_scores: Floats | None
     intervals: Intervals
     n_boot: int
     seed: int
@@ -64,7 +65,7 @@ class Curve:
         """
         return self.table.copy()
 
-    def scores(self, step: float | None = None) -> np.ndarray:
+    def scores(self, step: float | None = None) -> Floats:
         """Return the score of each cell of the data set for the baseline label, shape (cells,).
 
         Parameters
@@ -89,7 +90,7 @@ class Curve:
         steps = self.table[self.axis].to_list()
         if step not in steps:
             raise ParameterError(f"There is no step {self.axis}={step!r}; there are {steps}.")
-        found = self.step_scores[steps.index(step)]
+        found: Floats = self.step_scores[steps.index(step)]
         if np.isnan(found).any():
             raise ClassifierError(f"{self.classifier} refused the input at {self.axis}={step}: it has no scores there.")
         return found
@@ -118,10 +119,10 @@ class Curve:
 
 def measured(
     table: pd.DataFrame,
-    kept: list[np.ndarray | None],
-    clean: np.ndarray | None,
-    scores: np.ndarray | None,
-    positive: np.ndarray,
+    kept: list[Bools | None],
+    clean: Floats | None,
+    scores: Floats | None,
+    positive: Bools,
     how: Method,
 ) -> pd.DataFrame:
     """Return the table of a curve: its steps, and what is measured at each.
@@ -154,18 +155,19 @@ def measured(
     return pd.concat([table, pd.DataFrame(accuracy, columns=names, dtype=np.float64)], axis=1)
 
 
-def _ranked(scores: np.ndarray, positive: np.ndarray, threshold: float, how: Method) -> tuple[float, ...]:
+def _ranked(scores: Floats, positive: Bools, threshold: float, how: Method) -> tuple[float, ...]:
     """Return area and F1 at the threshold, each with its interval."""
     every, one = Thresholds(scores, positive, None), Thresholds(scores, positive, np.array([threshold]))
 
-    def both(weights: np.ndarray) -> np.ndarray:
+    def both(weights: Floats) -> Floats:
         return np.array([every.auc(weights), one.f1(weights)[0]])
 
     ones = np.ones(len(scores))
-    area, f1 = both(ones)
+    area, f1 = both(ones).tolist()
     if how.intervals == "formula":
         sizes = int(positive.sum()), int((~positive).sum())
         tpr, fpr = (float(rate[0]) for rate in one.rates(ones))
-        return area, *newcombe(area, *sizes), f1, *mover(tpr, fpr, *sizes)
-    low, high = bootstrap(both, positive, how)
-    return area, low[0], high[0], f1, low[1], high[1]
+        low, high = mover(tpr, fpr, *sizes)
+        return area, *newcombe(area, *sizes), f1, float(low), float(high)
+    lows, highs = bootstrap(both, positive, how).tolist()
+    return area, lows[0], highs[0], f1, lows[1], highs[1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,14 @@ import scipy.sparse as sp
 from anndata import AnnData
 from threadpoolctl import threadpool_limits
 
-from adverscarial._matrix import CellMatrix, layer_of
+from adverscarial._docs import documented
 from adverscarial._progress import Advance, bar
-from adverscarial.attacks.base import check_run
-from adverscarial.cluster import Cluster, check_genes, gene_positions
+from adverscarial._types import Floats, Ints, Matrix, Untyped
+from adverscarial.attacks.start import check_run
+from adverscarial.cells.cluster import Cluster, check_genes, gene_positions
+from adverscarial.cells.matrix import CellMatrix, layer_of
+from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, ParameterError
-from adverscarial.statistics import GeneStatistics
 
 _CELLS = 512  # cells made dense at a time
 _REFERENCE = 10_000  # most cells that the PCA is fitted on
@@ -34,7 +35,7 @@ _STEPS = _PCA_STEPS + 6
 _FAR = 1e3  # standard deviations; further away is all the same, and numbers stay small
 
 
-def _part(meaning: str, default: float = 0.0) -> Any:
+def _part(meaning: str, default: float = 0.0) -> Untyped:
     return field(default=default, metadata={"meaning": meaning})
 
 
@@ -43,11 +44,12 @@ class Detectability:
     """How visible an attack is; every field is one part, and its meaning stands in :meth:`to_frame`.
 
     ``visibility`` is ``max(0, 2 * (auc - 0.5))``, where ``auc`` is that of a small classifier that tries to tell the
-    attacked cells from the same cells unattacked: 0 says that it does no better than chance on cells it has not seen,
+    attacked cells from the same cells before the attack. 0 means that it does no better than chance on held-out cells,
     1 that it is always right. Both are NaN when fewer than 4 cells are attacked.
 
-    ``auc_genes`` is the same for a classifier that is told which genes were changed. It is near 1 for most attacks that
-    write one value into many cells, so it ranks them badly; it says what a defender can do who has seen the attack.
+    ``auc_genes`` is the same for a classifier that knows which genes were changed. It is near 1 for most attacks that
+    write one value into many cells, so it does not tell them apart; it shows what a defender can do who knows the
+    attack.
 
     Library size and detected genes are NaN where the original data hold negative values, such as z-scores: their sums
     are no library sizes.
@@ -55,7 +57,7 @@ class Detectability:
 
     visibility: float = _part("max(0, 2 * (auc - 0.5)): 0 hidden, 1 obvious")
     auc: float = _part("held-out AUC of an observer who looks at the whole cell: PCA and quality control", 0.5)
-    auc_genes: float = _part("held-out AUC of an observer who is told which genes were changed", 0.5)
+    auc_genes: float = _part("held-out AUC of an observer who knows which genes were changed", 0.5)
     cells: int = _part("attacked cells", 0)
     genes: int = _part("genes changed in at least one cell", 0)
     l0_mean: float = _part("genes changed per cell, mean")
@@ -93,7 +95,7 @@ class Detectability:
         if np.isnan(self.visibility):
             head = f"Visibility unknown: {self.cells} attacked cells are too few for a held-out AUC"
         else:
-            head = f"Visibility {self.visibility:.2f} (AUC {self.auc:.2f}; {self.auc_genes:.2f} if told the genes)"
+            head = f"Visibility {self.visibility:.2f} (AUC {self.auc:.2f}; {self.auc_genes:.2f} if the genes are known)"
         quality = (
             f"library size {_times(self.library_shift)}, detected genes {_times(self.detected_shift)}; "
             f"new outliers {self.library_outliers:.0%} and {self.detected_outliers:.0%}"
@@ -116,6 +118,7 @@ def _times(shift: float) -> str:
     return f"{shift:+.1%}" if abs(shift) < 10 else f"{shift:+.3g} times"
 
 
+@documented
 def detectability(
     adata: AnnData,
     attacked: AnnData,
@@ -144,8 +147,7 @@ def detectability(
         Of the folds, and of the subsamples of large data.
     genes_observed
         Names of the genes that the observer can see, such as those of a panel; all genes when left out.
-    progress
-        Progress bar; left out, on a terminal only.
+    %(progress)s
 
     Returns
     -------
@@ -176,31 +178,18 @@ def detectability(
     >>> import adverscarial as adv
     >>> adata = adv.datasets.embedded()
     >>> changed = adv.modify(adata, ["CD3D"], "positive_aberrant", groupby="cell_type", target="Dendritic")
-    >>> seen = detectability(adata, changed)
-    >>> seen.genes, seen.outside_range, round(seen.visibility, 2)
+    >>> found = detectability(adata, changed)
+    >>> found.genes, found.outside_range, round(found.visibility, 2)
     (1, 1.0, 1.0)
     """
     check_run(None, seed)
     _check_pair(adata, attacked)
     if (groupby is None) != (target is None):
         raise ParameterError("Give both groupby= and target=, or neither: then the cells that differ are measured.")
-    before, after = CellMatrix(layer_of(adata, layer)), CellMatrix(layer_of(attacked, layer))
-    if genes_observed is not None:
-        seen = gene_positions(pd.Index(adata.var_names.astype(str)), genes_observed)
-        if not len(seen):
-            raise ParameterError("genes_observed= is empty; leave it out to observe all genes.")
-        before, after = (CellMatrix(_columns(matrix, seen)) for matrix in (before, after))
-    before.check_finite()
-    after.check_finite()
+    before, after = _observed(adata, attacked, layer, genes_observed)
     rows = _rows_that_differ(before, after)
     if groupby is not None:
-        inside = Cluster(adata, groupby, str(target), layer=layer).rows
-        if outside := len(np.setdiff1d(rows, inside)):
-            raise DataError(
-                f"{outside:,} cells outside cluster '{target}' of obs['{groupby}'] differ from the original. "
-                "Name the cluster that was attacked, or leave groupby= and target= out."
-            )
-        rows = inside if len(rows) else rows
+        rows = _rows_of_cluster(adata, groupby, str(target), layer, rows)
     if not len(rows):
         return Detectability()
     with bar("Detectability", _STEPS, progress) as advance:
@@ -228,7 +217,33 @@ def _check_pair(adata: AnnData, attacked: AnnData) -> None:
             )
 
 
-def _columns(matrix: CellMatrix, genes: np.ndarray) -> Any:
+def _observed(
+    adata: AnnData, attacked: AnnData, layer: str | None, genes_observed: Sequence[str] | None
+) -> tuple[CellMatrix, CellMatrix]:
+    """Return both matrices, with the genes only that the observer can see."""
+    before, after = CellMatrix(layer_of(adata, layer)), CellMatrix(layer_of(attacked, layer))
+    if genes_observed is not None:
+        genes = gene_positions(pd.Index(adata.var_names.astype(str)), genes_observed)
+        if not len(genes):
+            raise ParameterError("genes_observed= is empty; leave it out to observe all genes.")
+        before, after = CellMatrix(_columns(before, genes)), CellMatrix(_columns(after, genes))
+    before.check_finite()
+    after.check_finite()
+    return before, after
+
+
+def _rows_of_cluster(adata: AnnData, groupby: str, target: str, layer: str | None, differ: Ints) -> np.ndarray:
+    """Return the positions of the cluster's cells, or none if no cell differs; no other cell may differ."""
+    inside = Cluster(adata, groupby, target, layer=layer).rows
+    if outside := len(np.setdiff1d(differ, inside)):
+        raise DataError(
+            f"{outside:,} cells outside cluster '{target}' of obs['{groupby}'] differ from the original. "
+            "Name the cluster that was attacked, or leave groupby= and target= out."
+        )
+    return inside if len(differ) else differ
+
+
+def _columns(matrix: CellMatrix, genes: Ints) -> Matrix:
     return sp.csr_array(matrix.csc()[:, genes]) if matrix.sparse else matrix.columns(genes)
 
 
@@ -236,7 +251,7 @@ def _blocks(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + _CELLS] for start in range(0, len(rows), _CELLS)]
 
 
-def _rows_that_differ(before: CellMatrix, after: CellMatrix) -> np.ndarray:
+def _rows_that_differ(before: CellMatrix, after: CellMatrix) -> Ints:
     if sp.issparse(before.X) and sp.issparse(after.X):
         return np.unique((before.X != after.X).tocoo().row).astype(np.int64)
     every = _blocks(np.arange(before.shape[0]))
@@ -244,7 +259,7 @@ def _rows_that_differ(before: CellMatrix, after: CellMatrix) -> np.ndarray:
     return np.flatnonzero(np.concatenate(differ)) if differ else np.empty(0, dtype=np.int64)
 
 
-def _changes(before: CellMatrix, after: CellMatrix, rows: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+def _changes(before: CellMatrix, after: CellMatrix, rows: np.ndarray) -> tuple[dict[str, float], Ints]:
     """Return the sizes of the changes, and the positions of the genes that changed."""
     statistics = GeneStatistics(before)
     norms: dict[str, list[np.ndarray]] = {"l0": [], "l1": [], "l2": [], "linf": []}
@@ -263,7 +278,7 @@ def _changes(before: CellMatrix, after: CellMatrix, rows: np.ndarray) -> tuple[d
         norms["linf"].append(largest)
         beyond = (new[:, genes] < statistics.minimum(genes)) | (new[:, genes] > statistics.maximum(genes))
         outside += int((beyond & changed[:, genes]).sum())
-    parts: dict[str, Any] = {}
+    parts: dict[str, float] = {}
     for name, pieces in norms.items():
         values = np.concatenate(pieces)
         parts |= {f"{name}_mean": float(values.mean()), f"{name}_median": float(np.median(values))}
@@ -302,8 +317,8 @@ def _quality(before: CellMatrix, after: CellMatrix, rows: np.ndarray) -> dict[st
     return parts
 
 
-def _log(totals: np.ndarray) -> np.ndarray:
-    return np.sign(totals) * np.log1p(np.abs(totals))  # sums of scaled values can be negative
+def _log(totals: np.ndarray) -> Floats:
+    return np.asarray(np.sign(totals) * np.log1p(np.abs(totals)))  # sums of scaled values can be negative
 
 
 def _observers(
@@ -321,10 +336,10 @@ def _observers(
     pca = _fit_pca(before, _some(rng, usual, _REFERENCE), seed)
     advance(_PCA_STEPS)
     parts = {"neighbour_distance": 1.0}
-    old, new = _seen(pca, before, judged), _seen(pca, after, judged)
+    old, new = _features(pca, before, judged), _features(pca, after, judged)
     if pca is not None:
         n = pca.n_components_
-        real = _seen(pca, before, known)[:, :n]
+        real = _features(pca, before, known)[:, :n]
         parts["neighbour_distance"] = _distance_ratio(real, known, old[:, :n], new[:, :n], judged)
     advance(2)
     parts["auc"] = held_out_auc(old, new, seed=seed)
@@ -341,7 +356,7 @@ def _some(rng: np.random.Generator, cells: np.ndarray, most: int) -> np.ndarray:
     return cells if len(cells) <= most else np.sort(rng.choice(cells, most, replace=False))
 
 
-def _fit_pca(matrix: CellMatrix, cells: np.ndarray, seed: int) -> Any:
+def _fit_pca(matrix: CellMatrix, cells: np.ndarray, seed: int) -> Untyped:
     """Return principal components of these cells; None where there are none to find."""
     from sklearn.decomposition import PCA
 
@@ -355,8 +370,8 @@ def _fit_pca(matrix: CellMatrix, cells: np.ndarray, seed: int) -> Any:
     return PCA(n, svd_solver="arpack", random_state=seed).fit(X) if n > 0 and varies else None
 
 
-def _seen(pca: Any, matrix: CellMatrix, cells: np.ndarray) -> np.ndarray:
-    """Return what an observer sees of whole cells: components, distance from their plane, library, detected genes."""
+def _features(pca: Untyped, matrix: CellMatrix, cells: np.ndarray) -> Floats:
+    """Return what an observer knows of whole cells: components, distance from their plane, library, detected genes."""
     pieces = []
     for block in _blocks(cells):
         X = matrix.rows(block).astype(np.float64)

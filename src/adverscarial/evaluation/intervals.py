@@ -18,14 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from adverscarial.attacks.base import check_run
+from adverscarial._types import Floats
+from adverscarial.attacks.start import check_run
 from adverscarial.errors import ParameterError
 
 Intervals = Literal["formula", "bootstrap"]
+#: one share or rate, or an array of them
+Shares: TypeAlias = float | Floats
 
 _ENDS = (2.5, 97.5)  # percentiles of the bootstrap
 _Z = 1.959963984540054  # standard deviations that hold 95% of a normal distribution
@@ -59,12 +62,12 @@ def check_n_boot(n_boot: int) -> None:
         raise ParameterError(f"n_boot must be a whole number, 0 for no bootstrap intervals, got {n_boot!r}.")
 
 
-def wilson(share: Any, n: int) -> tuple[Any, Any]:
+def wilson(share: Shares, n: int) -> tuple[Floats, Floats]:
     """Return the ends of Wilson's 95% interval of a share of `n` cells; arrays of shares give arrays."""
     centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + (_Z / (2 * n)) ** 2)
     # of shares of 0 and 1 one end is the share itself, which rounding may miss
-    return np.clip(centre - half, 0.0, share), np.clip(centre + half, share, 1.0)
+    return np.asarray(np.clip(centre - half, 0.0, share)), np.asarray(np.clip(centre + half, share, 1.0))
 
 
 def newcombe(area: float, inside: int, outside: int) -> tuple[float, float]:
@@ -86,7 +89,7 @@ def newcombe(area: float, inside: int, outside: int) -> tuple[float, float]:
     return float(low), float(1.0 if area >= 1 else brentq(surprise, area + (1 - area) * 1e-9, 1))
 
 
-def mover(tpr: Any, fpr: Any, inside: int, outside: int) -> tuple[Any, Any]:
+def mover(tpr: Shares, fpr: Shares, inside: int, outside: int) -> tuple[Floats, Floats]:
     """Return the ends of a 95% interval of F1 from its rates; arrays of rates give arrays.
 
     F1 grows with the true positive rate and falls with the false: each of its ends is as far from it as the worse (or
@@ -94,16 +97,16 @@ def mover(tpr: Any, fpr: Any, inside: int, outside: int) -> tuple[Any, Any]:
     doi:10.1002/sim.3095) call this MOVER; Newcombe's interval of a difference of shares is made the same way.
     """
 
-    def f1(true: Any, false: Any) -> Any:
-        return 2 * inside * true / (inside * true + outside * false + inside)
+    def f1(true: Shares, false: Shares) -> Floats:
+        return np.asarray(2 * inside * true / (inside * true + outside * false + inside))
 
     here, (tpr_low, tpr_high), (fpr_low, fpr_high) = f1(tpr, fpr), wilson(tpr, inside), wilson(fpr, outside)
     low = here - np.hypot(here - f1(tpr_low, fpr), here - f1(tpr, fpr_high))
     high = here + np.hypot(f1(tpr_high, fpr) - here, f1(tpr, fpr_low) - here)
-    return np.maximum(low, 0.0), np.minimum(high, 1.0)
+    return np.asarray(np.maximum(low, 0.0)), np.asarray(np.minimum(high, 1.0))
 
 
-def bootstrap(measure: Callable[[np.ndarray], Any], positive: np.ndarray, how: Method) -> np.ndarray:
+def bootstrap(measure: Callable[[Floats], Shares], positive: np.ndarray, how: Method) -> Floats:
     """Return both ends of the 95% interval of what is measured; NaN without samples.
 
     Parameters
@@ -121,10 +124,11 @@ def bootstrap(measure: Callable[[np.ndarray], Any], positive: np.ndarray, how: M
         samples[number] = measure(weights)
     if not how.n_boot:
         return np.full((2, *shape), np.nan)
-    return np.percentile(samples, _ENDS, axis=0, overwrite_input=True)
+    ends: Floats = np.percentile(samples, _ENDS, axis=0, overwrite_input=True)
+    return ends
 
 
-def _resamples(positive: np.ndarray, how: Method) -> Iterator[np.ndarray]:
+def _resamples(positive: np.ndarray, how: Method) -> Iterator[Floats]:
     """Yield how often each cell is drawn, with replacement inside and outside of the cluster apart."""
     rng = np.random.default_rng([how.seed, 1])
     for _ in range(how.n_boot):

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._docs import documented
 from adverscarial._progress import bar
-from adverscarial.attacks.base import scorer_for
-from adverscarial.attacks.cgd import ClusterGradientDescentResult
+from adverscarial._types import Bools, Floats
 from adverscarial.attacks.result import Result
-from adverscarial.classifiers.base import Answer, Classifier, Scorer
+from adverscarial.attacks.start import scorer_for
+from adverscarial.cells.cluster import Cluster
+from adverscarial.cells.statistics import GeneStatistics
+from adverscarial.classifiers.answers import Answer
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.cluster import Cluster
 from adverscarial.errors import InputRejected, ParameterError
 from adverscarial.evaluation.curves import Curve, measured
 from adverscarial.evaluation.intervals import Intervals, Method, method
-from adverscarial.modifications import Modification, parse, with_values
-from adverscarial.statistics import GeneStatistics
+from adverscarial.modifications import Modification
+from adverscarial.modifications.base import parse, with_values
 
 #: new values of genes (positions), shape (cells of the cluster, genes)
 Values = Callable[[np.ndarray], np.ndarray]
@@ -34,32 +38,20 @@ class Step(NamedTuple):
     values: Values
 
 
-def robustness_curve(
-    adata: AnnData,
-    classifier: Any,
-    *,
-    groupby: str,
-    target: str,
-    genes: Sequence[str],
-    modification: Modification | str | Mapping[float, Modification | str],
-    n_genes: Sequence[int] | None = None,
-    layer: str | None = None,
-    seed: int = 0,
-    intervals: Intervals = "formula",
-    n_boot: int = 200,
-    statistics: GeneStatistics | None = None,
-    progress: bool | None = None,
-) -> Curve:
+@documented
+def robustness_curve(  # noqa: PLR0913
+    adata: AnnData, classifier: object, *, groupby: str, target: str, genes: Sequence[str],
+    modification: Modification | str | Mapping[float, Modification | str], n_genes: Sequence[int] | None = None,
+    layer: str | None = None, seed: int = 0, intervals: Intervals = "formula", n_boot: int = 200,
+    statistics: GeneStatistics | None = None, progress: bool | None = None,
+) -> Curve:  # fmt: skip
     """Measure a classifier while more and more genes of a cluster are changed, or the same genes more strongly.
 
     Parameters
     ----------
-    adata
-        Cells x genes; not changed.
-    classifier
-        A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands.
-    groupby, target
-        Column of ``adata.obs``, and the cluster in it.
+    %(adata)s
+    %(classifier)s
+    %(groupby)s
     genes
         Names, in the order in which they are changed.
     modification
@@ -68,8 +60,7 @@ def robustness_curve(
     n_genes
         How many of `genes` to change; 0, 1, 2, 5, 10, 20, 50, ... when left out. Numbers beyond their length are left
         out, and the length itself is added then.
-    layer
-        Layer to attack; ``X`` when left out.
+    %(layer_attacked)s
     seed
         Of the modification and of the bootstrap.
     intervals
@@ -78,8 +69,7 @@ def robustness_curve(
         replacement inside and outside of the cluster apart.
     n_boot
         Samples of the bootstrap; 0 for no bootstrap intervals (NaN).
-    statistics
-        Statistics of the same layer, when they are at hand already.
+    %(statistics)s
     progress
         Show a bar; on a terminal when left out.
 
@@ -101,10 +91,10 @@ def robustness_curve(
     the cluster's baseline label; the threshold sweeps over the scores of all cells of the data set. A classifier whose
     answer for a cell depends on the other cells is asked about all of them at every step.
 
-    Formulas are the default because a bootstrap of a rare cell type tells more than its cells can. Where all of 5 cells
-    keep their label it draws nothing else, and says "1 to 1"; Wilson's interval says 0.57 to 1. In simulated samples of
-    4 to 40 cells, 95% intervals of F1 held the truth in 89% to 98% by formula, in 39% to 95% by bootstrap. Of large
-    clusters both say the same.
+    Formulas are the default because a bootstrap of a rare cell type claims more than its cells can show. Where all of
+    5 cells keep their label, every bootstrap sample is the same, and its interval is 1 to 1; Wilson's is 0.57 to 1. In
+    simulated samples of 4 to 40 cells, 95% intervals of F1 held the truth in 89% to 98% by formula, and in 39% to 95%
+    by bootstrap. For large clusters both intervals are nearly the same.
 
     Examples
     --------
@@ -122,7 +112,7 @@ def robustness_curve(
         raise ParameterError("genes= is empty; give at least one gene to change, such as rank_genes() returns.")
 
     def values(how: Modification) -> Values:
-        return lambda positions: how.values(cluster, positions)
+        return lambda positions: how.new_values(cluster, positions)
 
     if isinstance(modification, Mapping):
         _check_some(modification, "modification", "modification")
@@ -135,23 +125,17 @@ def robustness_curve(
     return _curve(adata, wrap(classifier), cluster, "n_genes", plan, how_sure, progress)
 
 
+@documented
 def curve_along(
-    adata: AnnData,
-    classifier: Any,
-    result: ClusterGradientDescentResult | Mapping[float, Result],
-    *,
-    n_genes: Sequence[int] | None = None,
-    intervals: Intervals = "formula",
-    n_boot: int = 200,
-    statistics: GeneStatistics | None = None,
-    progress: bool | None = None,
-) -> Curve:
+    adata: AnnData, classifier: object, result: Result | Mapping[float, Result], *,
+    n_genes: Sequence[int] | None = None, intervals: Intervals = "formula", n_boot: int = 200,
+    statistics: GeneStatistics | None = None, progress: bool | None = None,
+) -> Curve:  # fmt: skip
     """Measure a classifier along the path of an attack that is done: the paper's Fig. 4C-E.
 
     Parameters
     ----------
-    adata
-        The cells that were attacked; not changed.
+    %(adata_attacked)s
     classifier
         The classifier that was attacked; another one, to see how far the attack carries over to it.
     result
@@ -181,10 +165,7 @@ def curve_along(
         If `result` is of another attack, or its strengths are of different clusters.
     ClassifierError
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells, model = adv.datasets.embedded(), adv.classifiers.ScType(scaled=False)
+    %(example)s
     >>> attack = adv.attacks.ClusterGradientDescent(genes=["CD79A", "CD79B", "MS4A1"], stop_at_switch=False)
     >>> result = attack(cells, model, groupby="cell_type", target="CD19+ B")
     >>> curve_along(cells, model, result).to_frame()["n_genes"].to_list()
@@ -195,22 +176,22 @@ def curve_along(
     cluster = Cluster(adata, first.groupby, first.target, layer=first.layer, seed=first.seed, statistics=statistics)
 
     def values(of: Result) -> Values:
-        return lambda positions: of._values(cluster, positions)
+        return lambda positions: of.changed_values(cluster, positions)
 
     if isinstance(result, Mapping):
-        plan = [Step(at, cluster.positions(of._applied_genes()), values(of)) for at, of in result.items()]
+        plan = [Step(at, cluster.positions(of.changed_genes), values(of)) for at, of in result.items()]
         return _curve(adata, wrap(classifier), cluster, "strength", plan, how_sure, progress)
-    moved, same = result.n_changed > 0, values(result)
-    plan = [
-        Step(n, cluster.positions(result.gene[:n][moved[:n]]), same) for n in _sizes(n_genes, len(result.tested_genes))
-    ]
+    path = first.trajectory()
+    assert path is not None  # `_attacked` has seen to it
+    genes, moved, same = path["gene"].to_numpy()[1:], path["n_cells_changed"].to_numpy()[1:] > 0, values(first)
+    plan = [Step(n, cluster.positions(genes[:n][moved[:n]]), same) for n in _sizes(n_genes, len(genes))]
     return _curve(adata, wrap(classifier), cluster, "n_genes", plan, how_sure, progress)
 
 
-def _attacked(result: Any) -> Result:
+def _attacked(result: Result | Mapping[float, Result]) -> Result:
     """Return a result that says what was attacked, once all are known to agree on it."""
     if not isinstance(result, Mapping):
-        if not isinstance(result, ClusterGradientDescentResult):
+        if not isinstance(result, Result) or result.trajectory() is None:
             raise ParameterError(
                 f"A {type(result).__name__} has no path to go along; give the result of ClusterGradientDescent, or a "
                 "mapping such as {1.0: result, 10.0: another} to compare strengths of any attack."
@@ -230,7 +211,7 @@ def _attacked(result: Any) -> Result:
     return first
 
 
-def _check_some(mapping: Mapping[float, Any], name: str, what: str) -> None:
+def _check_some(mapping: Mapping[float, object], name: str, what: str) -> None:
     if not mapping:
         raise ParameterError(f"{name}= is an empty mapping; give at least one strength and its {what}.")
 
@@ -275,15 +256,15 @@ def _curve(
             if column is None or clean is None:
                 continue
             if answer.rejected:
-                seen = np.full(adata.n_obs, np.nan)
+                of_cells = np.full(adata.n_obs, np.nan)
             elif model.needs_all_cells:
                 changed = with_values(adata, cluster.rows, step.genes, step.values(step.genes), layer=layer)
-                seen = _scores_or_refused(model, changed, layer, column)
+                of_cells = _scores_or_refused(model, changed, layer, column)
             else:
-                seen = clean.copy()
+                of_cells = clean.copy()
                 assert answer.scores is not None
-                seen[cluster.rows] = answer.scores[:, column]
-            scores.append(seen)
+                of_cells[cluster.rows] = answer.scores[:, column]
+            scores.append(of_cells)
     positive = np.zeros(adata.n_obs, dtype=bool)
     positive[cluster.rows] = True
     stacked = None if clean is None else np.array(scores)
@@ -321,17 +302,18 @@ def _column(model: Classifier, cluster: Cluster, baseline: Answer) -> int | None
     return classes.index(baseline.label) if known else None
 
 
-def _scores(model: Classifier, adata: AnnData, layer: str | None) -> np.ndarray:
-    return model.scores(adata, layer=layer).to_numpy(dtype=np.float64)
+def _scores(model: Classifier, adata: AnnData, layer: str | None) -> Floats:
+    scores: Floats = model.scores(adata, layer=layer).to_numpy(dtype=np.float64)
+    return scores
 
 
-def _scores_or_refused(model: Classifier, adata: AnnData, layer: str | None, column: int) -> np.ndarray:
+def _scores_or_refused(model: Classifier, adata: AnnData, layer: str | None, column: int) -> Floats:
     try:
         return _scores(model, adata, layer)[:, column]
     except InputRejected:
         return np.full(adata.n_obs, np.nan)
 
 
-def _kept(answer: Answer, baseline: Answer) -> np.ndarray | None:
+def _kept(answer: Answer, baseline: Answer) -> Bools | None:
     """Return which cells keep the baseline label; None if the classifier only answers for the whole cluster."""
     return None if answer.labels is None else np.asarray(answer.labels, dtype=str) == baseline.label

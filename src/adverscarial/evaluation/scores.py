@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from adverscarial._types import Bools, Floats
 from adverscarial.errors import DataError, ParameterError
 from adverscarial.evaluation.intervals import Intervals, Method, bootstrap, method, mover, newcombe, wilson
 
@@ -15,11 +15,8 @@ from adverscarial.evaluation.intervals import Intervals, Method, bootstrap, meth
 def accuracy_curve(
     truth: Sequence[str] | np.ndarray,
     labels_by_step: Sequence[Sequence[str]] | np.ndarray,
-    *,
-    intervals: Intervals = "formula",
-    n_boot: int = 200,
-    seed: int = 0,
-) -> pd.DataFrame:
+    *, intervals: Intervals = "formula", n_boot: int = 200, seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
     """Return the share of right labels at each step of an attack, with 95% intervals over cells.
 
     Parameters
@@ -29,8 +26,8 @@ def accuracy_curve(
     labels_by_step
         Labels at each step, shape (steps, n).
     intervals
-        ``"formula"`` for Wilson's, or ``"bootstrap"``, which has no width where all labels are right: where 5 of 5
-        are, it says 1 to 1, Wilson's 0.57 to 1.
+        ``"formula"`` for Wilson's interval, or ``"bootstrap"``. A bootstrap interval has no width where all labels are
+        right: for 5 of 5 cells it is 1 to 1, and Wilson's is 0.57 to 1.
     n_boot, seed
         Samples and seed of the bootstrap; 0 samples for no such intervals (NaN). Every step has the same samples.
 
@@ -53,21 +50,18 @@ def accuracy_curve(
         raise DataError("truth is empty; give the right label of each cell.")
     rows = []
     for step, labels in enumerate(labels_by_step):
-        said = np.asarray(labels, dtype=str)
-        if said.shape != right.shape:
-            raise DataError(f"Step {step} labels {len(said):,} cells, but truth has {len(right):,}.")
-        rows.append((step, *share_of(said == right, how)))
+        given = np.asarray(labels, dtype=str)
+        if given.shape != right.shape:
+            raise DataError(f"Step {step} labels {len(given):,} cells, but truth has {len(right):,}.")
+        rows.append((step, *share_of(given == right, how)))
     return pd.DataFrame(rows, columns=["step", "accuracy", "accuracy_low", "accuracy_high"])
 
 
 def roc_curve_of_cluster(
     scores: Sequence[float] | np.ndarray,
     is_cluster: Sequence[bool] | np.ndarray,
-    *,
-    intervals: Intervals = "formula",
-    n_boot: int = 200,
-    seed: int = 0,
-) -> pd.DataFrame:
+    *, intervals: Intervals = "formula", n_boot: int = 200, seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
     """Return the ROC curve of one cluster against all other cells, with 95% intervals over cells.
 
     Parameters
@@ -103,7 +97,7 @@ def roc_curve_of_cluster(
     values, positive = _checked(scores, is_cluster)
     cut = Thresholds(values, positive, None)
 
-    def measured(weights: np.ndarray) -> np.ndarray:
+    def measured(weights: Floats) -> Floats:
         tpr, fpr = cut.rates(weights)
         return np.concatenate([fpr, tpr, [area_under(tpr, fpr)]])
 
@@ -175,7 +169,7 @@ def f1_curve(
     return table
 
 
-def share_of(cells: np.ndarray, how: Method) -> tuple[float, float, float]:
+def share_of(cells: Bools, how: Method) -> tuple[float, float, float]:
     """Return the share of True, and its 95% interval."""
     n, share = len(cells), float(cells.mean())
     if how.intervals == "formula":
@@ -188,43 +182,45 @@ def share_of(cells: np.ndarray, how: Method) -> tuple[float, float, float]:
 class Thresholds:
     """Cells in the order of their scores, to count those above thresholds under any weights."""
 
-    def __init__(self, scores: np.ndarray, positive: np.ndarray, thresholds: np.ndarray | None) -> None:
+    def __init__(self, scores: Floats, positive: Bools, thresholds: Floats | None) -> None:
         self._order = np.argsort(-scores, kind="stable")
         self._positive = positive[self._order].astype(np.float64)
         every = thresholds is None
-        self.thresholds = np.concatenate([[np.inf], np.unique(scores)[::-1]]) if thresholds is None else thresholds
+        self.thresholds: Floats = (
+            np.concatenate([[np.inf], np.unique(scores)[::-1]]) if thresholds is None else thresholds
+        )
         self._called = np.searchsorted(-scores[self._order], -self.thresholds, side="right")
         if every:
             self._called[0] = 0  # the start of a ROC curve: no cell is called, not even one that scores infinity
 
-    def _counts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _counts(self, weights: Floats) -> tuple[Floats, Floats]:
         """Return true and false positives at each threshold."""
         ordered = weights[self._order]
         true = np.concatenate([[0.0], np.cumsum(ordered * self._positive)])[self._called]
         return true, np.concatenate([[0.0], np.cumsum(ordered)])[self._called] - true
 
-    def rates(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def rates(self, weights: Floats) -> tuple[Floats, Floats]:
         """Return true and false positive rates at each threshold."""
         true, false = self._counts(weights)
         inside = float(weights[self._order] @ self._positive)
         return true / inside, false / (float(weights.sum()) - inside)
 
-    def auc(self, weights: np.ndarray) -> float:
+    def auc(self, weights: Floats) -> float:
         """Return the area under the curve, ties counting a half; the thresholds must be all scores."""
         return area_under(*self.rates(weights))
 
-    def f1(self, weights: np.ndarray) -> np.ndarray:
+    def f1(self, weights: Floats) -> Floats:
         """Return F1 at each threshold."""
         true, false = self._counts(weights)
         return 2 * true / (true + false + float(weights[self._order] @ self._positive))
 
 
-def area_under(tpr: np.ndarray, fpr: np.ndarray) -> float:
+def area_under(tpr: Floats, fpr: Floats) -> float:
     """Return the area under a ROC curve, by trapezoids."""
     return float(np.sum(np.diff(fpr) * (tpr[1:] + tpr[:-1]) / 2))
 
 
-def _checked(scores: Any, is_cluster: Any) -> tuple[np.ndarray, np.ndarray]:
+def _checked(scores: Sequence[float] | np.ndarray, is_cluster: Sequence[bool] | np.ndarray) -> tuple[Floats, Bools]:
     values, positive = np.asarray(scores, dtype=np.float64), np.asarray(is_cluster, dtype=bool)
     if values.ndim != 1 or values.shape != positive.shape:
         raise DataError(

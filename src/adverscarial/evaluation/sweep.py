@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._docs import documented
 from adverscarial._progress import track
-from adverscarial.attacks.base import check_run, scorer_for
 from adverscarial.attacks.cgd import ClusterGradientDescent
-from adverscarial.attacks.session import Meter, Session
+from adverscarial.attacks.run import Meter, Run
+from adverscarial.attacks.start import check_run, scorer_for
+from adverscarial.cells.cluster import Cluster
+from adverscarial.cells.statistics import GeneStatistics
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.cluster import Cluster
 from adverscarial.errors import ParameterError, some
-from adverscarial.statistics import GeneStatistics
 
 #: how a strength s is split into (alpha, epsilon)
 KINDS = {"alpha": (1, 0), "epsilon": (0, 1), "both": (1, 1)}
@@ -26,9 +29,10 @@ STRENGTHS = tuple(round(0.1 * k, 1) for k in range(21))
 _GENES = 500  # of the ranking, as in the paper
 
 
-def sweep(
+@documented
+def sweep(  # noqa: PLR0913
     adata: AnnData,
-    classifier: Any,
+    classifier: object,
     *,
     groupby: str,
     target: str,
@@ -45,12 +49,10 @@ def sweep(
 
     Parameters
     ----------
-    adata
-        Cells x genes; not changed.
+    %(adata)s
     classifier
         A classifier with scores, or anything that :func:`adverscarial.classifiers.wrap` understands.
-    groupby, target
-        Column of ``adata.obs``, and the cluster in it.
+    %(groupby)s
     genes
         Names, in the order in which they are moved. Left out: those of `attack`, else the first 500 of its ranking,
         which is computed once.
@@ -60,14 +62,11 @@ def sweep(
         Which of the three to try.
     attack
         A :class:`~adverscarial.attacks.ClusterGradientDescent` whose other settings are taken.
-    layer
-        Layer to attack; ``X`` when left out.
+    %(layer_attacked)s
     seed
         Of the ranking, where it is random.
-    progress
-        Progress bar; left out, on a terminal only.
-    statistics
-        Statistics of the same layer, when they are at hand already.
+    %(progress)s
+    %(statistics)s
 
     Returns
     -------
@@ -102,12 +101,13 @@ def sweep(
         row = {"kind": kind, "strength": strength, "alpha": alpha, "epsilon": epsilon, "available": available}
         if alpha == epsilon == 0:
             found = {"tested": 0, "modified": 0, "success": False}
-            end = scorer.baseline
+            label, share = scorer.baseline.label, scorer.baseline.share
         else:
             end = replace(attack, alpha=alpha, epsilon=epsilon).run(cluster, model, scorer)
             found = {"tested": len(end.gene), "modified": len(end.modified_genes), "success": end.success}
+            label, share = end.label, end.share
         ratio = found["tested"] / found["modified"] if found["modified"] else np.nan
-        labels = {"baseline": scorer.baseline.label, "label": end.label, "share": end.share}
+        labels = {"baseline": scorer.baseline.label, "label": label, "share": share}
         rows.append({"classifier": model.name, "cluster": cluster.target, **row, **found, "ratio": ratio, **labels})
     return pd.DataFrame(rows)
 
@@ -126,10 +126,10 @@ def _pairs(strengths: Sequence[float], kinds: Sequence[str]) -> list[tuple[str, 
 
 
 def _with_genes(
-    attack: ClusterGradientDescent, genes: Sequence[str] | None, cluster: Cluster, scorer: Any, model: Any
+    attack: ClusterGradientDescent, genes: Sequence[str] | None, cluster: Cluster, scorer: Scorer, model: Classifier
 ) -> ClusterGradientDescent:
     """Return the attack with its genes by name, so that no run has to rank them again."""
     if genes is not None:
         attack = replace(attack, genes=genes)
-    session = Session(cluster, scorer, None, "any", Meter(), model)
-    return replace(attack, genes=tuple(cluster.genes[attack._ordered_genes(session)]))
+    run = Run(cluster, scorer, model, Meter())
+    return replace(attack, genes=tuple(cluster.genes[attack.ordered_genes(run)]))
