@@ -27,7 +27,6 @@ def test_10x(name: str) -> None:
 
 
 def test_single_cell_experiment() -> None:
-    pytest.importorskip("rds2py")
     adata = load(FOLDER / "sce.rds")
     np.testing.assert_array_equal(adata.X.toarray(), COUNTS)
     np.testing.assert_array_equal(adata.layers["dense"], 2 * COUNTS)

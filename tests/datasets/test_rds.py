@@ -1,16 +1,15 @@
-"""SingleCellExperiment files, written by rds2py and laid out as R lays them out."""
+"""SingleCellExperiment files that rds2py writes, laid out as R lays them out; other objects are in ``test_r.py``."""
 
 import bz2
 import gzip
 import lzma
-import sys
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from adverscarial.datasets import load
-from adverscarial.errors import DataError, MissingDependencyError
+from adverscarial.errors import DataError
 
 GENES = [f"ENSG{i}" for i in range(6)]
 CELLS = [f"cell{i}" for i in range(4)]
@@ -63,14 +62,14 @@ def test_single_cell_experiment(counts, tmp_path):
 
 
 @pytest.mark.parametrize("compress", [bytes, bz2.compress, lzma.compress])
-def test_other_compressions(counts, tmp_path, compress):
+def test_other_compressions_are_read(counts, tmp_path, compress):
     write_sce(tmp_path / "x.rds", {"counts": counts})
     (tmp_path / "y.rds").write_bytes(compress(gzip.decompress((tmp_path / "x.rds").read_bytes())))
     np.testing.assert_array_equal(load(tmp_path / "y.rds").X, counts.T)
 
 
 def test_gene_names_in_the_row_ranges_where_r_keeps_them(counts, tmp_path):
-    """R leaves rowData without row names and keeps them in the row ranges, which rds2py does not read."""
+    """R leaves rowData without row names and keeps them in the row ranges."""
     rds2py = pytest.importorskip("rds2py")
     from rds2py.lib_rds_parser import write_rds
 
@@ -102,33 +101,11 @@ def test_missing_values_of_a_factor_as_r_writes_them(counts, tmp_path):
     assert list(labels.dropna()) == ["T", "B", "T"]
 
 
-def test_other_r_objects(tmp_path):
-    rds2py = pytest.importorskip("rds2py")
-    rds2py.write_rds(np.array([1.0, 2.0]), str(tmp_path / "x.rds"))
-    with pytest.raises(DataError, match="R object of class 'double_vector', expected 'SingleCellExperiment'"):
-        load(tmp_path / "x.rds")
-
-
-def test_seurat_objects_name_the_conversion(tmp_path, monkeypatch):
-    rds2py = pytest.importorskip("rds2py")
-    (tmp_path / "x.rds").write_bytes(b"anything")
-    monkeypatch.setattr(rds2py, "parse_rds", lambda path: {"type": "S4", "class_name": "Seurat"})
-    with pytest.raises(DataError, match=r"class 'Seurat'.*as\.SingleCellExperiment"):
-        load(tmp_path / "x.rds")
-
-
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.2, 0.7, 0.98])
-def test_cut_short(counts, tmp_path, share):
+def test_a_file_cut_short_is_refused(counts, tmp_path, share):
     write_sce(tmp_path / "whole.rds", {"counts": counts})
     content = (tmp_path / "whole.rds").read_bytes()
     assert content.startswith(b"\x1f\x8b")
     (tmp_path / "x.rds").write_bytes(content[: int(share * len(content))])
     with pytest.raises(DataError, match=r"x\.rds"):
-        load(tmp_path / "x.rds")
-
-
-def test_without_rds2py(tmp_path, monkeypatch):
-    (tmp_path / "x.rds").write_bytes(b"anything")
-    monkeypatch.setitem(sys.modules, "rds2py", None)
-    with pytest.raises(MissingDependencyError, match=r"adverscarial\[rds\]"):
         load(tmp_path / "x.rds")

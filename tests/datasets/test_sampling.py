@@ -101,7 +101,7 @@ def test_split_of_pbmc3k_has_the_papers_sizes(shared):
 
 
 @pytest.mark.parametrize("sparse", [True, False])
-def test_backed_files(tmp_path, sparse):
+def test_backed_files_give_what_memory_gives(tmp_path, sparse):
     adata = make(["B"] * 9 + ["T"] * 30, sparse=sparse)
     adata.write_h5ad(tmp_path / "x.h5ad")
     backed = load(tmp_path / "x.h5ad", backed=True)
@@ -114,13 +114,13 @@ def test_backed_files(tmp_path, sparse):
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, None])
-def test_bad_seeds(seed):
+def test_bad_seeds_are_refused(seed):
     for function in (split, balance):
         with pytest.raises(ParameterError, match="non-negative whole number"):
             function(make(["B", "T"]), "cell_type", seed=seed)
 
 
-def test_unknown_column():
+def test_an_unknown_column_is_named():
     for function in (split, balance):
         with pytest.raises(DataError, match="Did you mean 'cell_type'"):
             function(make(["B", "T"]), "cell_typ", seed=0)

@@ -88,7 +88,7 @@ def test_constant_genes_become_zero_even_if_their_mean_is_rounded():
     assert made.X[:, 2].std() > 0
 
 
-def test_one_cell():
+def test_one_cell_has_z_scores_of_zero():
     assert (preprocess(AnnData(np.array([[3.0, 0.0]]))).X == 0).all()
 
 
@@ -116,7 +116,7 @@ def test_lognorm_gives_the_same_z_scores(pbmc_small):
     assert (scaled.layers["lognorm"] != pbmc_small.X).nnz == 0
 
 
-def test_without_scaling():
+def test_scaling_can_be_left_out():
     counts = np.random.default_rng(0).poisson(1, (30, 20))
     made = preprocess(AnnData(counts), scale=False)
     assert isinstance(made.X, sp.csr_matrix)
@@ -146,7 +146,7 @@ def test_the_input_is_left_alone_and_the_rest_is_kept(tmp_path):
     made.write_h5ad(tmp_path / "x.h5ad")
 
 
-def test_backed(tmp_path):
+def test_a_backed_file_is_preprocessed_as_in_memory(tmp_path):
     counts = np.random.default_rng(0).poisson(1, (30, 20))
     AnnData(sp.csr_matrix(counts)).write_h5ad(tmp_path / "x.h5ad")
     backed = load(tmp_path / "x.h5ad", backed=True)
@@ -175,7 +175,7 @@ def test_log_normalised_input_is_recognised(pbmc_small):
         preprocess(pbmc_small)
 
 
-def test_nonsense():
+def test_impossible_settings_and_cells_are_refused():
     adata = AnnData(np.ones((3, 2)))
     with pytest.raises(ParameterError, match="target_sum must be positive"):
         preprocess(adata, target_sum=0)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
-from adverscarial.datasets import gene_symbols, load
+from adverscarial.datasets import gene_symbols, load, strip_versions
 from adverscarial.errors import DataError
 
 IDS = ["ENSG1", "ENSG2", "ENSG3", "ENSG4"]
@@ -63,3 +63,21 @@ def test_result_can_be_written(tmp_path):
         named = load(tmp_path / "y.h5ad")
         assert list(named.var["gene_id"]) == IDS
         assert list(named.var_names) == list("ABCD")
+
+
+def test_versions_are_taken_off(caplog):
+    adata = AnnData(
+        np.arange(10.0).reshape(2, 5),
+        var=pd.DataFrame(index=["ENSG01.3", "ENSMUSG02.11", "ENSG03.1_PAR_Y", "AC000061.1", "ENSG01.4"]),
+    )
+    with caplog.at_level(logging.INFO, "adverscarial"):
+        named = strip_versions(adata)
+    assert list(named.var_names) == ["ENSG01", "ENSMUSG02", "ENSG03_PAR_Y", "AC000061.1", "ENSG01-1"]
+    assert list(named.var["gene_id"]) == list(adata.var_names)
+    np.testing.assert_array_equal(named.X, adata.X)
+    assert "1 ids repeat ('ENSG01')" in caplog.text
+
+
+def test_no_versions():
+    with pytest.raises(DataError, match=r"None of the 4 gene names .* is an Ensembl id with a version"):
+        strip_versions(make())

@@ -2,8 +2,25 @@
 
 from adverscarial.datasets.examples import embedded, pbmc3k
 from adverscarial.datasets.files import load
+from adverscarial.datasets.quality import quality_control
+from adverscarial.datasets.readers.registry import formats
+from adverscarial.datasets.remote.cellxgene import cellxgene
 from adverscarial.datasets.sampling import balance, split
 from adverscarial.datasets.scaling import preprocess
-from adverscarial.datasets.symbols import gene_symbols
+from adverscarial.datasets.select import select
+from adverscarial.datasets.symbols import gene_symbols, strip_versions
 
-__all__ = ["balance", "embedded", "gene_symbols", "load", "pbmc3k", "preprocess", "split"]
+__all__ = [
+    "balance",
+    "cellxgene",
+    "embedded",
+    "formats",
+    "gene_symbols",
+    "load",
+    "pbmc3k",
+    "preprocess",
+    "quality_control",
+    "select",
+    "split",
+    "strip_versions",
+]

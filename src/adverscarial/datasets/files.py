@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import anndata
 import h5py
+import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial.datasets import formats, hdf5, rds
+from adverscarial._types import Matrix
+from adverscarial.cells.matrix import is_sparse, layers_of
+from adverscarial.datasets import hdf5, readers  # noqa: F401 - importing the readers makes them known
+from adverscarial.datasets.readers.registry import OPTIONS, Format, known, readable
 from adverscarial.errors import AdverscarialError, DataError, MemoryLimitError, ParameterError, did_you_mean, some
 
-_HDF5 = (".h5ad", ".h5", ".hdf5", ".loom")
-#: endings of tables of text
-TABLES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-_MTX = (".mtx", ".mtx.gz")
-_RDS = (".rds",)
-_READABLE = (
-    "Files that can be read: .h5ad, .zarr folder, .loom, 10x folder (matrix.mtx) or 10x .h5, "
-    ".csv/.tsv/.txt (may be .gz; cells x genes), SingleCellExperiment .rds."
-)
+logger = logging.getLogger(__name__)
+
+#: what to do with files of other kinds
+_ADVICE = {
+    ".rda": "In R: load(file); saveRDS(x, 'x.rds'), with the name of what load() brought for x.",
+    ".rdata": "In R: load(file); saveRDS(x, 'x.rds'), with the name of what load() brought for x.",
+    ".h5seurat": "In R: saveRDS(SeuratDisk::LoadH5Seurat(file), 'seurat.rds').",
+    ".qs": "In R: saveRDS(qs::qread(file), 'x.rds').",
+    ".xlsx": "Save the sheet as .csv.",
+    ".tar": "Unpack it first.",
+    ".tar.gz": "Unpack it first.",
+    ".zip": "Unpack it first.",
+}
 
 
-def load(path: str | os.PathLike[str], *, backed: bool = False) -> AnnData:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    backed: bool = False,
+    transpose: bool | None = None,
+    genome: str | None = None,
+    mod: str | None = None,
+    obs_names: str | None = None,
+    var_names: str | None = None,
+) -> AnnData:
     """Read a data set; the format is recognised by the ending and, for HDF5 files, by what is inside.
 
-    ================== =========================================================================================
-    ``.h5ad``          AnnData
-    ``.zarr``          folder of an AnnData
-    ``.loom``          needs ``pip install 'adverscarial[loom]'``
-    10x                folder with ``matrix.mtx``, features or genes and barcodes; or Cell Ranger's ``.h5``
-    ``.csv`` ``.tsv``  cells x genes, first column cell names, may be ``.gz``; columns of text go to ``obs``
-    ``.rds``           SingleCellExperiment of R, needs ``pip install 'adverscarial[rds]'``
-    ================== =========================================================================================
+    :func:`formats` lists the formats. The name of a file beginning with ``._``, as macOS leaves them beside others, is
+    passed over in folders.
 
     Parameters
     ----------
@@ -45,17 +55,27 @@ def load(path: str | os.PathLike[str], *, backed: bool = False) -> AnnData:
         File or folder.
     backed
         Leave the matrix of an ``.h5ad``, all matrices of a ``.zarr``, on disk and read from them when needed.
+    transpose
+        For tables, ``.mtx`` files and matrices of R: whether each row is a gene (True) or a cell (False). Left out,
+        the names of rows and columns decide: gene symbols, Ensembl ids, barcodes.
+    genome
+        For 10x data: the genome to keep, where there are several (``"hg19"``).
+    mod
+        For MuData: the modality to read; ``rna`` when left out. For Seurat objects: the assay; ``RNA`` when left out.
+    obs_names, var_names
+        For loom: the attribute of columns with the cell names, of rows with the gene names; found by their usual names
+        when left out.
 
     Returns
     -------
-    AnnData, cells x genes.
+    AnnData, cells x genes. Where ``X`` is empty and ``raw`` is not, ``raw`` takes its place, with a warning.
 
     Raises
     ------
     DataError
         If the file is absent, of an unknown format, damaged, or holds something else.
     ParameterError
-        If `backed` is asked of another format than ``.h5ad`` and ``.zarr``.
+        If an option is given that the format does not have.
     MissingDependencyError
         If the format needs a package that is not installed.
 
@@ -64,36 +84,46 @@ def load(path: str | os.PathLike[str], *, backed: bool = False) -> AnnData:
     The HDF5 library crashes, or never ends, over some damaged files. So each such file is first gone through by another
     process, which takes some tenths of a second: names, texts, and arrays of up to 16 MiB; nothing of large matrices.
 
+    Files of R are read without R, and nothing in them is run.
+
     Examples
     --------
     >>> import adverscarial as adv
     >>> adata = adv.datasets.load("pbmc3k.h5ad")  # doctest: +SKIP
+    >>> adata = adv.datasets.load("GSM1_counts.csv.gz", transpose=True)  # doctest: +SKIP
     """
     path = Path(path)
     if not path.exists():
         raise DataError(_no_such(path))
+    if not (path.is_file() or path.is_dir()):
+        raise DataError(
+            f"'{path}' is neither a file nor a folder, but a pipe or a device. Write what it gives into a file first."
+        )
+    given = {"transpose": transpose, "genome": genome, "mod": mod, "obs_names": obs_names, "var_names": var_names}
+    options = {name: value for name, value in given.items() if value is not None}
     with _in_words(path):
-        kind = _kind(path)
-        if backed and kind not in ("h5ad", "zarr"):
+        kind = format_of(path)
+        _check_options(kind, options, path)
+        if backed and kind.read_backed is None:
+            able = ", ".join(each.name for each in known() if each.read_backed is not None)
             raise ParameterError(
-                f"'{path}' is read as {kind}; backed=True works for .h5ad and .zarr only. "
+                f"'{path}' is read as {kind.name}; backed=True works for {able} only. "
                 "Leave it out, or write the data as .h5ad first (adata.write_h5ad)."
             )
-        adata = _BACKED[kind](path) if backed else _READERS[kind](path)
+        read = kind.read_backed if backed and kind.read_backed is not None else kind.read
+        adata = _with_values(read(path, **options), path)
         _check(adata, path)
     return adata
 
 
-_READERS = {
-    "h5ad": anndata.read_h5ad,
-    "zarr": formats.read_zarr,
-    "loom": formats.read_loom,
-    "10x h5": formats.read_10x_h5,
-    "10x mtx": formats.read_10x_mtx,
-    "table": formats.read_table,
-    "rds": rds.read_sce,
-}
-_BACKED = {"h5ad": formats.read_h5ad_backed, "zarr": formats.read_zarr_backed}
+def _check_options(kind: Format, options: Mapping[str, object], path: Path) -> None:
+    for name in options:
+        if name not in kind.options:
+            able = some([each.name for each in known() if name in each.options])
+            raise ParameterError(
+                f"'{path}' is read as {kind.name}, which has no {name}= ({OPTIONS[name]}). It is for {able}; "
+                "leave it out."
+            )
 
 
 @contextmanager
@@ -112,7 +142,8 @@ def _in_words(path: Path) -> Iterator[None]:
         size = f", {path.stat().st_size:,} bytes" if path.is_file() else ""
         raise DataError(
             f"'{path}'{size} cannot be read ({type(error).__name__}: {error}). It is damaged or cut short, or its "
-            "content does not fit its ending. Copy or download it again, or write it anew from the source. " + _READABLE
+            "content does not fit its ending. Copy or download it again, or write it anew from the source. "
+            + readable()
         ) from error
 
 
@@ -128,36 +159,43 @@ def _no_such(path: Path) -> str:
     return f"{text}.{did_you_mean(path.name, names)} {have}"
 
 
-def _kind(path: Path) -> str:
-    name = path.name.lower()
+def format_of(path: Path) -> Format:
+    """Return the format of a file or folder.
+
+    Raises
+    ------
+    DataError
+        If it is none that is known.
+    """
     if path.is_dir():
-        return _folder_kind(path)
-    if name.endswith(_HDF5):
-        return _hdf5_kind(path)
-    for endings, kind in ((_MTX, "10x mtx"), (TABLES, "table"), (_RDS, "rds")):
-        if name.endswith(endings):
+        return _folder_format(path)
+    name = path.name.lower()
+    ending = max((end for each in known() for end in each.endings if name.endswith(end)), key=len, default="")
+    if not ending:
+        if name.endswith((".h5ad.gz", ".h5.gz", ".loom.gz", ".h5mu.gz")):
+            raise DataError(f"'{path}' is compressed as a whole. Unpack it first: gunzip '{path.name}'.")
+        advice = next((f" {line}" for end, line in _ADVICE.items() if name.endswith(end)), "")
+        raise DataError(
+            f"'{path}' has an ending that is not known ('{''.join(path.suffixes[-2:])}'). {readable()}{advice}"
+        )
+    if name.startswith("._"):
+        raise DataError(
+            f"'{path}' is a file that macOS adds to archives, and holds no data. Name '{path.name[2:]}' instead."
+        )
+    kind = next(each for each in known() if ending in each.endings)
+    return kind if kind.hdf5 is None else _hdf5_format(path)
+
+
+def _folder_format(path: Path) -> Format:
+    for kind in known():
+        if kind.folder is not None and kind.folder(path):
             return kind
-    if name.endswith(".h5ad.gz"):
-        raise DataError(f"'{path}' is compressed as a whole. Unpack it first: gunzip '{path.name}'.")
-    raise DataError(f"'{path}' has an ending that is not known ('{''.join(path.suffixes[-2:])}'). {_READABLE}")
-
-
-def _folder_kind(path: Path) -> str:
     names = sorted(entry.name for entry in path.iterdir())
-    if path.suffix == ".zarr" or {"zarr.json", ".zgroup"} & set(names):
-        if not {"obs", "var"} <= set(names):
-            raise DataError(
-                f"The zarr folder '{path}' holds {some(names)}: no AnnData, which has 'obs' and 'var'. "
-                "Name the folder that adata.write_zarr wrote."
-            )
-        return "zarr"
-    if any(name.endswith(_MTX) for name in names):
-        return "10x mtx"
     have = f"It holds: {some(names)}." if names else "It is empty."
-    raise DataError(f"The folder '{path}' is neither a zarr nor a 10x folder. {have} {_READABLE}")
+    raise DataError(f"The folder '{path}' is neither a zarr folder nor one with an .mtx file. {have} {readable()}")
 
 
-def _hdf5_kind(path: Path) -> str:
+def _hdf5_format(path: Path) -> Format:
     if not h5py.is_hdf5(path):
         with path.open("rb") as file:
             start = file.read(16)
@@ -168,19 +206,37 @@ def _hdf5_kind(path: Path) -> str:
         )
     hdf5.look_over(path)
     with h5py.File(path, "r") as file:
-        names = set(file)
-        if {"obs", "var"} <= names:
-            return "h5ad"
-        if {"matrix", "row_attrs", "col_attrs"} <= names:
-            return "loom"
-        groups = [entry for entry in file.values() if isinstance(entry, h5py.Group)]
-        if any({"barcodes", "indptr"} <= set(group) for group in groups):
-            return "10x h5"
-    hint = "This is a MuData file: read it with mudata and save one modality as .h5ad." if "mod" in names else _READABLE
+        for kind in known():
+            if kind.hdf5 is not None and kind.hdf5(file):
+                return kind
+        names = sorted(file)
     raise DataError(
-        f"'{path}' is an HDF5 file with {some(sorted(names)) or 'nothing in it'}: neither an AnnData "
-        f"(with 'obs' and 'var'), nor a loom, nor a 10x file. {hint}"
+        f"'{path}' is an HDF5 file with {some(names) or 'nothing in it'}: neither an AnnData "
+        f"(with 'obs' and 'var'), nor a MuData, a loom or a 10x file. {readable()}"
     )
+
+
+def _with_values(adata: AnnData, path: Path) -> AnnData:
+    """Return data whose X has values: raw in its place where it has none; float32 in place of float16."""
+    if adata.isbacked:
+        return adata
+    if adata.raw is not None and not layers_of(adata) and _empty(adata.X) and not _empty(adata.raw.X):
+        logger.warning("'%s': X is empty; raw, with its %d genes, takes its place.", path, adata.raw.n_vars)
+        adata = adata.raw.to_adata()
+    if isinstance(adata.X, np.ndarray) and adata.X.dtype == np.float16:
+        adata.X = adata.X.astype(np.float32)  # the same values; scipy and numba know no float16
+    for name, layer in layers_of(adata).items():
+        if isinstance(layer, np.ndarray) and layer.dtype == np.float16:
+            adata.layers[name] = layer.astype(np.float32)
+    return adata
+
+
+def _empty(X: Matrix | None) -> bool:
+    if X is None:
+        return True
+    if is_sparse(X):
+        return not X.nnz
+    return isinstance(X, np.ndarray) and not X.any()
 
 
 def _check(adata: AnnData, path: Path) -> None:
@@ -189,7 +245,7 @@ def _check(adata: AnnData, path: Path) -> None:
             f"'{path}' holds {adata.n_obs:,} cells x {adata.n_vars:,} genes. Expected at least one of each."
         )
     X = adata.X if not adata.isbacked or "X" in adata.file else None
-    for matrix in [X, *adata.layers.values()]:
+    for matrix in [X, *layers_of(adata).values()]:
         # a damaged index would crash compiled code much later, without a word
         if isinstance(matrix, sp.csr_matrix | sp.csr_array | sp.csc_matrix | sp.csc_array):
             matrix.check_format(full_check=True)
@@ -197,11 +253,11 @@ def _check(adata: AnnData, path: Path) -> None:
             _check_on_disk(matrix, adata)
 
 
-def _check_on_disk(matrix: Any, adata: AnnData) -> None:
+def _check_on_disk(matrix: Matrix, adata: AnnData) -> None:
     """Open all parts of a matrix in a file; their values are checked when they are read."""
     if tuple(matrix.shape) != adata.shape:
         raise ValueError(f"the matrix is of the shape {tuple(matrix.shape)}, the names are {adata.shape}")
-    names = ("data", "indices", "indptr") if hasattr(matrix, "group") else ()
-    parts = [matrix.group[name] for name in names] or [matrix]
+    group = getattr(matrix, "group", None)
+    parts = [matrix] if group is None else [group[name] for name in ("data", "indices", "indptr")]
     if len({part.shape for part in parts[:2]}) != 1 or parts[0].dtype.kind not in "biuf":
         raise ValueError("its values do not fit their places, or are no numbers")

@@ -12,7 +12,14 @@ import faulthandler
 import json
 import signal
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import h5py
+
+
+Found = TypeVar("Found")
 
 _SMALL = 2**24  # bytes of numbers that are read; of more, only where they lie is looked up
 _MANY = 2**17  # chunks of one array whose places are looked up
@@ -23,7 +30,7 @@ _WAITING = 12  # where waiting cannot be told from computing, a step may take so
 class Walk:
     """All names, attributes and texts of an open file, and the numbers of small arrays; `seconds` for each step."""
 
-    def __init__(self, file: Any, seconds: float) -> None:
+    def __init__(self, file: h5py.File, seconds: float) -> None:
         self.size = file.id.get_filesize()
         self.seconds = seconds
         left, seen = [file], set()
@@ -38,7 +45,7 @@ class Walk:
                     seen.add(place)
                     left += self.step(lambda item=item: self.below(item))
 
-    def below(self, item: Any) -> list[Any]:
+    def below(self, item: h5py.Group | h5py.Dataset) -> list[h5py.Group | h5py.Dataset]:
         """Return the members of a group; read an array."""
         if hasattr(item, "keys"):
             names = self.step(lambda: list(item))
@@ -47,7 +54,7 @@ class Walk:
             self.read(item)
         return []
 
-    def step(self, task: Any, more: float = 0) -> list[Any]:
+    def step(self, task: Callable[..., list[Found]], more: float = 0) -> list[Found]:
         """Return what `task` returns, nothing where HDF5 reports an error; or end this process: it runs in circles."""
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_PROF, self.seconds + more)  # stands still while a slow disk is waited for
@@ -58,7 +65,7 @@ class Walk:
         except Exception:  # noqa: BLE001  the reader that comes after is told the same
             return []
 
-    def read(self, array: Any) -> None:
+    def read(self, array: h5py.Dataset) -> None:
         """Read an array, or look up where it lies."""
         if array.chunks is not None:
             chunks = 1
@@ -82,7 +89,7 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _place(item: Any) -> tuple[int, int]:
+def _place(item: h5py.Group | h5py.Dataset) -> tuple[int, int]:
     from h5py import h5o
 
     info = h5o.get_info(item.id)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial.cluster import cluster_labels, cluster_names
+from adverscarial._types import Matrix
+from adverscarial.cells.cluster import cluster_labels, cluster_names
+from adverscarial.cells.matrix import is_sparse, layers_of
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
 logger = logging.getLogger(__name__)
+
+_MANY = 20  # types of one cell each that make no column of types
 
 
 def split(adata: AnnData, groupby: str, *, seed: int, exclude: Iterable[str] = ()) -> tuple[AnnData, AnnData]:
@@ -74,6 +77,11 @@ def split(adata: AnnData, groupby: str, *, seed: int, exclude: Iterable[str] = (
             logger.info("Type '%s' has one cell only; it is in train, test has none.", name)
     if not halves[0]:
         raise DataError(f"No cell is left: every type of obs['{groupby}'] is excluded.")
+    if len(halves[0]) > _MANY and not any(map(len, halves[1])):
+        raise DataError(
+            f"obs['{groupby}'] has {len(names):,} different values in {len(labels):,} cells, no two of them the same: "
+            "it holds measurements or names of cells. Expected a column of clusters or cell types."
+        )
     train, test = (_take(adata, np.sort(np.concatenate(half))) for half in halves)
     return train, test
 
@@ -119,7 +127,7 @@ def balance(adata: AnnData, groupby: str, n: int = 100, *, seed: int) -> AnnData
         raise ParameterError(f"n must be a whole number of at least 1 cell per type, got {n!r}.")
     labels = cluster_labels(adata, groupby)
     _names(labels, groupby)
-    matrices: dict[str | None, list[Any]] = {name: [] for name in [None, *adata.layers]}
+    matrices: dict[str | None, list[Matrix | None]] = {name: [] for name in [None, *layers_of(adata)]}
     cells: list[str] = []
     types: list[str] = []
     synthetic: list[bool] = []
@@ -145,19 +153,22 @@ def balance(adata: AnnData, groupby: str, n: int = 100, *, seed: int) -> AnnData
     return balanced
 
 
-def _topped_up(X: Any, donors: np.ndarray) -> Any:
+def _topped_up(X: Matrix | None, donors: np.ndarray) -> Matrix | None:
     """Return one type's rows, and below them one row per row of `donors`: which cell gives its value of each gene."""
     if X is None or len(donors) == 0:
         return X
-    values = X.toarray() if sp.issparse(X) else np.asarray(X)
+    values = X.toarray() if is_sparse(X) else np.asarray(X)
     drawn = values[donors, np.arange(values.shape[1])]
-    return sp.vstack([X, type(X)(drawn)], format=X.format) if sp.issparse(X) else np.vstack([values, drawn])
+    return sp.vstack([X, type(X)(drawn)], format=X.format) if is_sparse(X) else np.vstack([values, drawn])
 
 
-def _stack(parts: list[Any]) -> Any:
-    if parts[0] is None:
+def _stack(parts: list[Matrix | None]) -> Matrix | None:
+    first = parts[0]
+    if first is None:
         return None
-    return sp.vstack(parts, format=parts[0].format) if sp.issparse(parts[0]) else np.vstack(parts)
+    if is_sparse(first):
+        return sp.vstack(parts, format=first.format)
+    return np.vstack([np.asarray(part) for part in parts])
 
 
 def _take(adata: AnnData, rows: np.ndarray) -> AnnData:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import numpy as np
 import scanpy as sc
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial._matrix import CellMatrix, copy_of, layer_of
+from adverscarial._types import Matrix
+from adverscarial.cells.matrix import CellMatrix, copy_of, is_sparse, layer_of
+from adverscarial.cells.zscores import zscores
 from adverscarial.errors import DataError, ParameterError
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def preprocess(
         raise DataError("The data set has no cells.")
     new = copy_of(adata)
     X = layer_of(new, None)
+    X = X.astype(np.float32) if X.dtype == np.float16 else X  # the same values; scipy knows no float16
     CellMatrix(X).check_finite(new)
     if target_sum is None:
         lognorm = sp.csr_matrix(X)
@@ -92,23 +94,18 @@ def _log_normalised(counts: sp.csr_matrix, target_sum: float) -> sp.csr_matrix:
 
 def _z_scores(lognorm: sp.csr_matrix, max_value: float | None) -> np.ndarray:
     matrix = CellMatrix(lognorm)
-    n_cells, n_genes = matrix.shape
+    n_genes = matrix.shape[1]
     out = np.empty(matrix.shape, dtype=np.float32)
     for start in range(0, n_genes, _BLOCK):
         genes = np.arange(start, min(start + _BLOCK, n_genes))
         block = matrix.columns(genes).astype(np.float64)
-        # told by its values, not by its deviation: rounding makes that of a constant 0.1 slightly more than 0
-        constant = block.max(axis=0) == block.min(axis=0)
-        block -= block.mean(axis=0)
-        deviation = np.sqrt((block**2).sum(axis=0) / max(n_cells - 1, 1))
-        block /= np.where(constant, 1.0, deviation)
-        block[:, constant] = 0.0
-        out[:, genes] = block if max_value is None else np.minimum(block, max_value)
+        z = zscores(block)
+        out[:, genes] = z if max_value is None else np.minimum(z, max_value)
     return out
 
 
-def _check_counts(X: Any) -> None:
-    values = X.data if sp.issparse(X) else np.asarray(X)
+def _check_counts(X: Matrix) -> None:
+    values = np.asarray(X.data if is_sparse(X) else X)
     broken = int(np.count_nonzero(values != np.rint(values))) if values.dtype.kind == "f" else 0
     negative = int(np.count_nonzero(values < 0))
     if not broken and not negative:

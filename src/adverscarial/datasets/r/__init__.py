@@ -1,0 +1,1 @@
+"""Files of R, read without R: nothing in them is run."""
