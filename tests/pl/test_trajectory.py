@@ -108,9 +108,10 @@ def test_given_axes_show_the_shares_only(result):
 
 
 def test_other_results_are_refused(result, pbmc_small):
+    by_step = [name for name in result.arrays() if name in ("gene", "n_changed", "outcome") or name.startswith("step_")]
     model = adv.classifiers.ScType(scaled=False)
     other = SingleGene("perc1", genes=["LYZ"])(pbmc_small, model, groupby="cell_type", target="Dendritic")
     with pytest.raises(ParameterError, match=r"got a SingleGeneResult\. Run that attack, or draw"):
         trajectory(other)
     with pytest.raises(ParameterError, match="No gene was tested"):
-        trajectory(replace(result, gene=np.array([])))
+        trajectory(replace(result, **{name: values[:0] for name, values in result.arrays().items() if name in by_step}))

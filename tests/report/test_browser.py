@@ -16,6 +16,7 @@ from adverscarial.report import write_report
 from adverscarial.report.tables import csv
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+PATIENCE = 600_000  # milliseconds for one step of the browser, however busy the machine is
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -31,8 +32,10 @@ def browser() -> Iterator[sync_api.Browser]:
         if os.environ.get("ADVERSCARIAL_REQUIRE_SHARED") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
+    sync_api.expect.set_options(timeout=PATIENCE)
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)  # its profile is new and empty
+        # its profile is new and empty
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS, timeout=PATIENCE)
         yield chromium
         chromium.close()
 
@@ -48,6 +51,7 @@ def page(browser, file) -> Iterator[sync_api.Page]:
     """The report, opened; at the end of a test nothing may have gone wrong or been asked of a network."""
     wrong: list[str] = []
     context = browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     opened.on("console", lambda message: wrong.append(f"console: {message.text}"))
     opened.on("pageerror", lambda error: wrong.append(f"error: {error}"))
@@ -76,22 +80,23 @@ def test_it_loads_with_all_its_figures(page):
 def test_a_page_that_is_wrong_would_be_noticed(browser, file, tmp_path):
     broken = tmp_path / "broken.html"
     broken.write_text(file.read_text().replace('"use strict";', '"use strict"; console.error("no"); nothing();'))
-    seen: list[str] = []
+    messages: list[str] = []
     opened = browser.new_page()
-    opened.on("console", lambda message: seen.append(message.text))
-    opened.on("pageerror", lambda error: seen.append(str(error)))
+    opened.set_default_timeout(PATIENCE)
+    opened.on("console", lambda message: messages.append(message.text))
+    opened.on("pageerror", lambda error: messages.append(str(error)))
     opened.goto(broken.as_uri())
     opened.close()
-    assert "no" in seen
-    assert "nothing is not defined" in seen
+    assert "no" in messages
+    assert "nothing is not defined" in messages
 
 
 @pytest.mark.parametrize("how", ["click", "Enter", "Space"])
 def test_headings_sort_numbers_as_numbers(page, how):
-    table = page.locator("#a-clustergradientdescent table")
+    table = page.locator("#a-cgd table")
     heading = table.get_by_role("columnheader", name="Genes tested")
-    place = table.locator("thead th").all_inner_texts().index(heading.inner_text()) + 1
-    assert first_column(table, place) == ["1", "2", "12", "12"]
+    position = table.locator("thead th").all_inner_texts().index(heading.inner_text()) + 1
+    assert first_column(table, position) == ["1", "2", "12", "12"]
     for state in ("ascending", "descending"):
         if how == "click":
             heading.get_by_role("button").click()
@@ -99,7 +104,7 @@ def test_headings_sort_numbers_as_numbers(page, how):
             heading.get_by_role("button").focus()
             page.keyboard.press(how)
         assert heading.get_attribute("aria-sort") == state
-        shown = first_column(table, place)
+        shown = first_column(table, position)
         assert shown == (["1", "2", "12", "12"] if state == "ascending" else ["12", "12", "2", "1"])
     table.get_by_role("columnheader", name="Cluster").get_by_role("button").click()
     assert heading.get_attribute("aria-sort") is None
@@ -107,7 +112,7 @@ def test_headings_sort_numbers_as_numbers(page, how):
 
 
 def test_coloured_tables_sort_too(page):
-    table = page.locator("#single .heat").first
+    table = page.locator("#single-gene .heat").first
     for expected in (["left", "right"], ["right", "left"]):
         table.get_by_role("columnheader", name="Cluster").get_by_role("button").click()
         assert [text.split("\n")[0] for text in first_column(table, 1)] == expected
@@ -173,15 +178,25 @@ def test_contents_stay_in_sight_and_lead_to_their_section(page):
     assert heading["y"] >= box["y"] + box["height"]  # not hidden below it
 
 
-def test_the_keyboard_skips_to_the_summary(page):
+def test_the_keyboard_skips_to_the_verdict(page):
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the summary"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the verdict"
     page.keyboard.press("Enter")
-    assert page.evaluate("location.hash") == "#summary"
+    assert page.evaluate("location.hash") == "#verdict"
+
+
+def test_a_verdict_leads_to_its_reason(page):
+    page.locator(".matrix a.verdict").last.click()
+    assert page.evaluate("document.querySelector(location.hash).closest('details').open")
+
+
+def test_the_verdicts_are_seen_without_scrolling(page):
+    box = page.locator("#verdict .matrix").bounding_box()
+    assert box["y"] + box["height"] < 900
 
 
 def test_a_link_opens_its_cluster(page):
-    page.locator("#single .heat a", has_text="right").first.click()
+    page.locator("#single-gene .heat a", has_text="right").first.click()
     assert page.evaluate("document.querySelector(location.hash).open")
 
 

@@ -8,14 +8,14 @@ import pytest
 import adverscarial as adv
 from adverscarial.errors import DataError, ParameterError
 from adverscarial.report import write_report
-from adverscarial.report.cells import _told, seen, telling
+from adverscarial.report.cells import clearest_flip, draw_flips, flip_sentence
 
 
-def test_the_most_telling_flip_is_drawn_and_told(everything, cells, models):
-    result = telling(everything, "soft")
+def test_the_clearest_flip_is_drawn_and_told(everything, cells, models):
+    result = clearest_flip(everything, "soft")
     assert (result.baseline, result.label) == ("A", "B")  # a real cell type, by a value that occurs
     assert str(result.attack.modification) == "perc99"
-    soft, firm = seen(everything, cells, models)
+    soft, firm = draw_flips(everything, cells, models)
     assert "Shown: SingleGene on left. A (100% of 20 cells) becomes B (100%) by the gene g1 alone" in soft.sentence
     umap, heatmap, plane = soft.figures
     assert all(soft.sentence in figure.alt for figure in (umap, heatmap))
@@ -34,7 +34,7 @@ def test_impossible_values_are_shown_last_and_told(cells, names, odd):
 
     attacks = [adv.attacks.SingleGene(name, search="exact") for name in names]
     survey = adv.survey(cells, {"m": model}, attacks=attacks, groupby="group")
-    sentence = _told(telling(survey, "m"))
+    sentence = flip_sentence(clearest_flip(survey, "m"))
     assert ("The value is impossible: no attack without such values flips a label." in sentence) == odd
     assert (
         "becomes B (100%) by the gene =SUM(1) alone (positive_aberrant), one of 12 genes that do." in sentence
@@ -44,7 +44,7 @@ def test_impossible_values_are_shown_last_and_told(cells, names, odd):
 
 def test_without_marsilea_the_heatmap_is_left_out_in_words(everything, cells, monkeypatch):
     monkeypatch.setitem(sys.modules, "marsilea", None)
-    soft, _ = seen(everything, cells, None)
+    soft, _ = draw_flips(everything, cells, None)
     assert len(soft.figures) == 1
     (note,) = soft.notes
     assert note.startswith("The heatmap is left out: ")

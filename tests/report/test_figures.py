@@ -7,8 +7,10 @@ import pytest
 
 from adverscarial.attacks import ClusterGradientDescentResult
 from adverscarial.pl._style import new_axes
+from adverscarial.report import descents as descents_module
 from adverscarial.report import figures, write_report
-from adverscarial.report.figures import Album, Figure, counts, descents, embed
+from adverscarial.report.descents import descents
+from adverscarial.report.figures import Album, Figure, counts, embed
 
 
 def test_the_same_survey_gives_the_same_bytes_whatever_the_style(everything, cells, models, tmp_path):
@@ -45,7 +47,7 @@ def test_descents_take_turns_and_say_what_is_left(everything, monkeypatch):
         for task, result in zip(everything.tasks, everything.results, strict=True)
         if isinstance(result, ClusterGradientDescentResult)
     ]
-    monkeypatch.setattr(figures, "_PATHS", 3)
+    monkeypatch.setattr(descents_module, "_PATHS", 3)
     drawn, left = descents(paths)
     assert ([figure.caption for figure in drawn], left) == (["soft, left", "firm, left", "soft, right"], 1)
     assert "The cluster's label becomes unknown." in drawn[0].alt

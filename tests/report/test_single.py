@@ -7,8 +7,8 @@ import pytest
 
 import adverscarial as adv
 from adverscarial.attacks import SingleGene
-from adverscarial.report.grid import grids
 from adverscarial.report.single import single_gene
+from adverscarial.surveys.grid import grids
 
 SIZE = "12 genes × 2 clusters × {} modification"
 

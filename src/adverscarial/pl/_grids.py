@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from adverscarial.errors import ParameterError, did_you_mean, some
 
 if TYPE_CHECKING:
-    from adverscarial.evaluation.survey import Survey
-    from adverscarial.report.grid import Grid
-
-TITLES = {"single": "Genes that flip the label alone", "max": "Genes of the signature"}
+    from adverscarial.surveys.grid import Grid
+    from adverscarial.surveys.table import Survey
 
 
-def chosen_grids(survey: Survey, kind: Literal["single", "max"], classifier: str | None = None) -> list[Grid]:
+def chosen_grids(survey: Survey, kind: str, classifier: str | None = None) -> list[Grid]:
     """Return the grids to draw, one per classifier.
 
     Raises
     ------
     ParameterError
-        If `kind` is something else, the survey had no such attack, or no such classifier.
+        If the survey had no attack of this name, or one that counts nothing, or no such classifier.
     """
-    from adverscarial.report.grid import ATTACK, grids
+    from adverscarial.surveys.grid import ALIASES, counted, grids
 
-    if kind not in ATTACK:
-        raise ParameterError(f"kind must be 'single' or 'max', got '{kind}'.")
     found = grids(survey, kind)
     if not found:
-        needed = ATTACK[kind].__name__
+        names = counted(survey)
+        known = [*(short for short, name in ALIASES.items() if name in names), *names]
         raise ParameterError(
-            f"kind='{kind}' draws {needed} attacks, and the survey has none. Add one, or draw another kind."
+            f"kind='{kind}' draws the attack '{ALIASES.get(kind, kind)}', and the survey has none that could be drawn."
+            f"{did_you_mean(kind, known)} This survey has: {some(known) if known else 'no attack that counts genes'}."
         )
     names = [grid.classifier for grid in found]
     if classifier is not None and classifier not in names:
@@ -39,10 +37,13 @@ def chosen_grids(survey: Survey, kind: Literal["single", "max"], classifier: str
     return [grid for grid in found if classifier in (None, grid.classifier)]
 
 
+def title(chosen: list[Grid]) -> str:
+    """Return what the numbers count, as a heading."""
+    text = chosen[0].count.title
+    return text[:1].upper() + text[1:]
+
+
 def footnote(chosen: list[Grid]) -> str:
     """Return the explanation of the marks that occur."""
-    from adverscarial.report.grid import MEANING
-
-    used = "".join(entry.marks for grid in chosen for entry in grid.done)
-    kind = chosen[0].kind
-    return "\n".join(f"{mark} {text}" for (of, mark), text in MEANING.items() if of == kind and mark in used)
+    meanings = {mark: text for grid in chosen for mark, text in grid.meanings.items()}
+    return "\n".join(f"{mark} {meanings[mark]}" for mark in chosen[0].count.marks if mark in meanings)

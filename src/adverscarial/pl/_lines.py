@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypedDict, Unpack
 
 import pandas as pd
 
+from adverscarial._names import numbered
 from adverscarial.errors import ParameterError
 from adverscarial.evaluation.curves import Curve
+from adverscarial.pl._options import colours
 from adverscarial.pl._style import FONT, MUTED, PALETTE
 
 if TYPE_CHECKING:
@@ -19,7 +21,17 @@ Curves = Curve | Sequence[Curve] | Mapping[str, Curve]
 _COLOURS = tuple(colour for colour in PALETTE if colour != "#f0e442")  # yellow lines are lost on white paper
 _FORMULAS = {"accuracy": "Wilson", "tpr": "Wilson", "auc": "Newcombe", "f1": "MOVER"}
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+#: a line style of matplotlib: by name, or an offset and the lengths of dashes and gaps
+Dash: TypeAlias = str | tuple[float, tuple[float, ...]]
+DASHES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+
+
+class Where(TypedDict, total=False):
+    """Where a legend stands, as matplotlib calls it."""
+
+    loc: Literal["best", "lower left"]
+    bbox_to_anchor: tuple[float, float]
+    ncols: int
 
 
 class Look(NamedTuple):
@@ -27,16 +39,16 @@ class Look(NamedTuple):
 
     colour: str
     marker: str
-    dash: Any
+    dash: Dash
 
 
 def look(number: int) -> Look:
     """Return the look of line `number`; after 7 they repeat in other dashes."""
-    turn = number % len(_COLOURS)
-    return Look(_COLOURS[turn], _MARKERS[turn], DASHES[(number + number // len(_COLOURS)) % len(DASHES)])
+    own = colours(_COLOURS)
+    return Look(own[number % len(own)], _MARKERS[number % len(_MARKERS)], DASHES[number % len(DASHES)])
 
 
-def named(curves: Any) -> dict[str, Curve]:
+def named(curves: Curves) -> dict[str, Curve]:
     """Return curves by the name that the legend shows: the key given, else the classifier, numbered where it repeats.
 
     Raises
@@ -47,11 +59,9 @@ def named(curves: Any) -> dict[str, Curve]:
     if isinstance(curves, Mapping):
         found = {str(name): curve for name, curve in curves.items()}
     else:
-        found = {}
-        for curve in [curves] if isinstance(curves, Curve) else list(curves):
-            name = getattr(curve, "classifier", "")
-            same = sum(known.split(" #")[0] == name for known in found)
-            found[f"{name} #{same + 1}" if same else name] = curve
+        listed = [curves] if isinstance(curves, Curve) else list(curves)
+        names = numbered(curve.classifier if isinstance(curve, Curve) else "" for curve in listed)
+        found = dict(zip(names, listed, strict=True))
     if not found or not all(isinstance(curve, Curve) for curve in found.values()):
         kinds = ", ".join(sorted({type(curve).__name__ for curve in found.values()})) or "nothing"
         raise ParameterError(
@@ -93,11 +103,13 @@ def band_of(drawn: Iterable[tuple[Curve, pd.DataFrame]], y: str) -> str:
     return f"95% ({', '.join(dict.fromkeys(kinds))})" if kinds else ""
 
 
-def legend(ax: Axes, *, band: str = "", **where: Any) -> None:
+def legend(ax: Axes, *, band: str = "", **where: Unpack[Where]) -> None:
     """Explain the lines, and the bands where they are named, small and without a frame."""
     from matplotlib.patches import Patch  # here and not above: importing the package stays quick
 
     lines, _ = ax.get_legend_handles_labels()
     bands = [Patch(facecolor=MUTED, label=band)] if band else []
-    where["handles"] = [*lines, *bands]
-    ax.legend(fontsize=FONT - 1, frameon=False, handlelength=2.6, borderaxespad=0.2, labelspacing=0.3, **where)
+    ax.legend(
+        handles=[*lines, *bands], fontsize=FONT - 1, frameon=False, handlelength=2.6, borderaxespad=0.2,
+        labelspacing=0.3, **where,
+    )  # fmt: skip

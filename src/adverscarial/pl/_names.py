@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 
+from adverscarial._types import Bools, Floats
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patheffects import AbstractPathEffect
+
+
+class Look(TypedDict, total=False):
+    """How a name is written: properties of a text, as matplotlib calls them."""
+
+    fontsize: float
+    color: str
+    fontweight: str
+    multialignment: Literal["left", "right", "center"]
+    path_effects: Sequence[AbstractPathEffect]
+
 
 _WAYS = (1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)
 _GRID = 2  # points; of dots that stand closer than this, one counts
@@ -17,7 +31,7 @@ _ALONG = np.linspace(0, 1, 30)  # where a line is looked at
 
 def place_names(
     ax: Axes, at: np.ndarray, names: Sequence[str], dots: np.ndarray, *,
-    distances: Sequence[float], radius: float, looks: Sequence[dict[str, Any]],
+    distances: Sequence[float], radius: float, looks: Sequence[Look],
 ) -> None:  # fmt: skip
     """Write each name on its place, or beside it where that covers less; a thin line leads to those further away.
 
@@ -80,7 +94,7 @@ class _Taken:
         self._boxes = np.append(self._boxes, [box], axis=0)
         self._lines = np.append(self._lines, line, axis=0)
 
-    def cost(self, boxes: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    def cost(self, boxes: Floats, lines: Floats) -> Floats:
         """Return how much each choice covers, in square points; what makes it unreadable counts ten times."""
         low, high = boxes[:, None, 0], boxes[:, None, 1]
         dots = _inside(self._dots, low - self._radius, high + self._radius).sum(axis=1)
@@ -88,9 +102,13 @@ class _Taken:
         crossed = _inside(self._lines, low, high).sum(axis=1)
         crossing = _inside(lines[:, :, None], self._boxes[:, 0], self._boxes[:, 1]).sum(axis=(1, 2))
         outside = (np.maximum(-boxes[:, 0], 0) + np.maximum(boxes[:, 1] - self._size, 0)).sum(axis=1)
-        return (2 * self._radius) ** 2 * dots + 10 * (names.prod(axis=2).sum(axis=1) + crossed + crossing + outside)
+        covered: Floats = (2 * self._radius) ** 2 * dots + 10 * (
+            names.prod(axis=2).sum(axis=1) + crossed + crossing + outside
+        )
+        return covered
 
 
-def _inside(points: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _inside(points: Floats, low: Floats, high: Floats) -> Bools:
     """Return which points lie between two corners."""
-    return np.all((low < points) & (points < high), axis=-1)
+    inside: Bools = np.all((low < points) & (points < high), axis=-1)
+    return inside

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial._matrix import CellMatrix, layer_of
-from adverscarial.attacks import Result, SingleGeneResult
-from adverscarial.cluster import Cluster
-from adverscarial.errors import ParameterError, did_you_mean
+from adverscarial._types import Floats, Matrix
+from adverscarial.attacks import Result
+from adverscarial.cells.cluster import Cluster
+from adverscarial.cells.matrix import CellMatrix, layer_of
+from adverscarial.classifiers.answers import of_the_cells
+from adverscarial.errors import ParameterError
 
 _TOTAL = 1e4  # counts of a cell, once normalised
 
@@ -30,8 +30,8 @@ class Pair:
 
     Attributes
     ----------
-    told
-        What the classifier says before and after, for titles.
+    titles
+        What the classifier calls the cluster before and after.
     labels
         Cluster of each cell, None where it is missing, shape (cells,).
     rows
@@ -61,12 +61,12 @@ class Pair:
                 f"Expected the result of an attack, got a {type(result).__name__}. For example: "
                 "result = adv.attacks.SingleGene('perc99')(adata, classifier, groupby=..., target=...)."
             )
-        after = says(result.label, result.share) if gene is None else _says_of(result, gene)
-        self.told = (says(result.baseline, result.baseline_share), after)
+        after = _called(result.label, result.share) if gene is None else _called_with(result, gene)
+        self.titles = (_called(result.baseline, result.baseline_share), after)
         cluster = Cluster(adata, result.groupby, result.target, layer=result.layer)
         self.labels, self.rows, self.genes = cluster.labels, cluster.rows, cluster.gene_names
         self.matrix, self._old = cluster.statistics.matrix, cluster.X
-        changed = result.apply(adata, gene) if isinstance(result, SingleGeneResult) else result.apply(adata)
+        changed = result.apply(adata, gene)
         self._new = CellMatrix(layer_of(changed, result.layer)).rows(self.rows)
         self.shift = np.abs(self._new.astype(np.float64) - self._old).mean(axis=0)
         self.changed = np.argsort(-self.shift, kind="stable")[: int((self.shift > 0).sum())]
@@ -85,8 +85,8 @@ class Pair:
         totals = np.asarray(in_memory(self.matrix).sum(axis=1)).ravel()
         return _log_normalised(values, totals if cells is None else totals[cells])
 
-    def lognorm(self) -> Any:
-        """Return all counts normalised, as logarithms; sparse where they are."""
+    def lognorm(self) -> Matrix:
+        """Return all counts normalised, as logarithms; sparse where the counts are sparse."""
         import scanpy as sc
 
         work = AnnData(in_memory(self.matrix).astype(np.float32))
@@ -100,31 +100,24 @@ class Pair:
         return _log_normalised(values, np.maximum(self._new, 0).sum(axis=1)) if self.counts else values
 
 
-def in_memory(matrix: CellMatrix) -> Any:
+def in_memory(matrix: CellMatrix) -> Matrix:
     """Return a matrix as numpy array, or scipy's sparse *matrix*: scanpy 1.10 and 1.11 refuse sparse arrays."""
     return sp.csr_matrix(matrix.csc()) if matrix.sparse else matrix.columns(np.arange(matrix.shape[1]))
 
 
-def _log_normalised(counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
+def _log_normalised(counts: np.ndarray, totals: np.ndarray) -> Floats:
     """Return log(1 + counts per 10,000); an attack can make counts negative, which are taken for 0."""
-    return np.log1p(np.maximum(counts, 0) * (_TOTAL / np.maximum(totals, 1))[:, None])
+    return np.asarray(np.log1p(np.maximum(counts, 0) * (_TOTAL / np.maximum(totals, 1))[:, None]))
 
 
-def says(label: str, share: float) -> str:
-    """Return what the classifier says of the cluster, for a title."""
-    return f"called {label} ({share:.0%} of the cells)"
+def _called(label: str, share: float) -> str:
+    """Return what the classifier calls the cluster, for a title."""
+    return f"called {label} ({of_the_cells(share)})"
 
 
-def _says_of(result: Result, gene: str) -> str:
-    """Return what the classifier says of the cluster when `gene` alone is changed."""
-    if not isinstance(result, SingleGeneResult):
-        raise ParameterError(f"gene= chooses among single genes; {result.attack!r} is drawn whole. Leave gene= out.")
-    table = result.to_frame()
-    row = table[table["gene"] == gene]
-    if not len(row):
-        hint = did_you_mean(gene, result.gene.tolist())
-        raise ParameterError(f"The attack did not test '{gene}', so what it does is unknown.{hint}")
-    found = row.iloc[0]
-    if found["outcome"] == "rejected":
-        return "the classifier refuses the input"
-    return says(found["label"], found["share"]) if found["alone"] else "only tested with other genes"
+def _called_with(result: Result, gene: str) -> str:
+    """Return what the classifier calls the cluster when `gene` alone is changed, for a title."""
+    answer = result.answer_to(gene)
+    if answer is None:
+        return "only tested with other genes"
+    return "the classifier refuses the input" if answer.rejected else _called(answer.label, answer.share)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adverscarial.pl._options import size
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -17,10 +19,10 @@ MUTED, ATTACKED = "#d0d0d0", "#d55e00"  # cells that are not meant, and those th
 
 
 def new_axes(width: float = COLUMN, height: float = 0.7 * COLUMN) -> Axes:
-    """Return the Axes of a new figure, sizes in inches."""
+    """Return the Axes of a new figure, sizes in inches, unless the user chose others."""
     import matplotlib.pyplot as plt  # here and not above: importing the package stays quick
 
-    return plt.figure(figsize=(width, height), layout="constrained").add_subplot()
+    return plt.figure(figsize=size(width, height), layout="constrained").add_subplot()
 
 
 def plain(ax: Axes) -> Axes:

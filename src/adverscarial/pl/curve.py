@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
+from adverscarial._docs import documented
 from adverscarial.errors import ParameterError
+from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import Curves, band_of, legend, look, named
+from adverscarial.pl._options import Options
 from adverscarial.pl._style import COLUMN, FONT, new_axes, plain, ticks_of_counts
 
 if TYPE_CHECKING:
@@ -21,18 +24,23 @@ _LONG = 20  # on longer axes the first steps would be lost
 _MANY = 1_000  # longer numbers would not fit beside each other
 
 
-def curve(curves: Curves, *, y: Literal["accuracy", "auc", "f1"] = "accuracy", ax: Axes | None = None) -> Axes:
+@figure("How fast does a classifier give way as more genes change?")
+@documented
+def curve(
+    curves: Curves,
+    *,
+    y: Literal["accuracy", "auc", "f1"] = "accuracy",
+    ax: Axes | None = None,
+    **options: Unpack[Options],
+) -> Axes:
     """Draw accuracy, ROC area or F1 along an attack, with 95% bands over cells; one line per classifier.
 
     Parameters
     ----------
-    curves
-        What :func:`adverscarial.robustness_curve` or :func:`adverscarial.curve_along` returned; several as a list, or
-        by the name that the legend shall show.
+    %(curves)s
     y
         What to draw: a column of ``curve.to_frame()``.
-    ax
-        Where to draw; a new figure of one journal column (89 mm), when left out.
+    %(ax)s
 
     Returns
     -------
@@ -44,12 +52,7 @@ def curve(curves: Curves, *, y: Literal["accuracy", "auc", "f1"] = "accuracy", a
     ParameterError
         If `y` is something else, a classifier has no scores to draw it from, or the curves have different axes.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> model = adv.classifiers.Markers({"B": ["CD79A", "MS4A1"], "T": ["CD3D", "CD3E"]})
-    >>> found = adv.robustness_curve(adv.datasets.embedded(), model, groupby="cell_type", target="CD19+ B",
-    ...                              genes=["CD79A", "CD3D"], modification="perc1")
+    %(curve_example)s
     >>> curve(found).get_xlabel()
     'Genes attacked'
     """

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
+from adverscarial._docs import documented
+from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import Curves, band_of, before_and_after, last_scored, legend, named
+from adverscarial.pl._options import Options
 from adverscarial.pl._style import COLUMN, new_axes, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def f1(curves: Curves, *, step: float | None = None, ax: Axes | None = None) -> Axes:
+@figure("Is there any threshold that still finds the cluster after the attack?")
+@documented
+def f1(curves: Curves, *, step: float | None = None, ax: Axes | None = None, **options: Unpack[Options]) -> Axes:
     """Draw F1 of the cluster by threshold on its score, before (dashed) and after an attack.
 
     Parameters
@@ -22,33 +27,18 @@ def f1(curves: Curves, *, step: float | None = None, ax: Axes | None = None) -> 
         What :func:`adverscarial.robustness_curve` or :func:`adverscarial.curve_along` returned; several as a list, or
         by the name that the legend shall show. Scores of different classifiers are on different scales, so several
         are drawn from each one's lowest score (0) to its highest (1).
-    step
-        Where on the curves' axis "after" is: the last step that the classifier did not refuse, when left out.
-    ax
-        Where to draw; a new figure of one journal column (89 mm), when left out.
+    %(step)s
+    %(ax)s
 
     Returns
     -------
     The Axes; the legend gives the best F1 of any threshold, and says how the bands are made: 95% intervals over cells.
 
-    Raises
-    ------
-    ClassifierError
-        If a classifier gives labels only, or refused the step.
-    ParameterError
-        If there is no such step.
-
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> model = adv.classifiers.Markers({"B": ["CD79A", "MS4A1"], "T": ["CD3D", "CD3E"]})
-    >>> found = adv.robustness_curve(adv.datasets.embedded(), model, groupby="cell_type", target="CD19+ B",
-    ...                              genes=["CD79A", "CD3D"], modification="perc1")
+    %(curve_errors_and_example)s
     >>> f1(found).get_ylabel()
     'F1'
     """
-    chosen = named(curves)
-    pairs = {}
+    chosen, pairs = named(curves), {}
     for name, one in chosen.items():
         at = last_scored(one, step)
         both = np.concatenate([one.scores(), one.scores(at)])

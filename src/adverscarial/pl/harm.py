@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 
+from adverscarial._docs import documented
 from adverscarial.errors import ParameterError, some
+from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import legend, look
-from adverscarial.pl._names import place_names
+from adverscarial.pl._names import Look, place_names
+from adverscarial.pl._options import Options
 from adverscarial.pl._style import COLUMN, FONT, new_axes, plain
 
 if TYPE_CHECKING:
@@ -19,7 +22,9 @@ _MOST = 4  # names on one point
 _DISTANCES = (4, 14, 28)  # points between a dot and its name
 
 
-def harm(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+@figure("Which attacks do much and show little?")
+@documented
+def harm(table: pd.DataFrame, *, ax: Axes | None = None, **options: Unpack[Options]) -> Axes:
     """Draw attacks by how visible they are and how many cells they relabel; dangerous ones stand top left.
 
     Parameters
@@ -27,23 +32,20 @@ def harm(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     table
         What :func:`adverscarial.evaluation.harm` returned; a column ``classifier``, added where several are put below
         each other, gives each its colour.
-    ax
-        Where to draw; a new figure of one journal column (89 mm), when left out.
+    %(ax)s
 
     Returns
     -------
-    The Axes. Filled points flipped the cluster's label, hollow ones did not. Attacks on too few cells to know their
-    visibility are named below the axis.
+    The Axes. The marker is filled where the attack flipped the cluster's label, hollow where the label held, and a
+    cross where the classifier refused the changed cells. Attacks on too few cells to know their visibility are named
+    below the axis.
 
     Raises
     ------
     ParameterError
         If the table is of something else, or no attack has a known visibility.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells, model = adv.datasets.embedded(), adv.classifiers.ScType(scaled=False)
+    %(example)s
     >>> attack = adv.attacks.ClusterGradientDescent(genes=["CD79A", "CD79B", "MS4A1"])
     >>> result = attack(cells, model, groupby="cell_type", target="CD19+ B")
     >>> harm(adv.evaluation.harm(cells, model, {"CGD": result})).get_ylabel()
@@ -58,10 +60,10 @@ def harm(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     groups = known["classifier"] if "classifier" in known else pd.Series("", index=known.index)
     for number, group in enumerate(dict.fromkeys(groups)):
         colour, marker, _ = look(number)
-        for flipped, face in ((True, colour), (False, "none")):
-            part = known[(groups == group) & (known["flipped"].astype(bool) == flipped)]
+        for outcome, shape, face in (("flipped", marker, colour), ("held", marker, "none"), ("rejected", "x", colour)):
+            part = known[(groups == group) & (_outcomes(known) == outcome)]
             x, y = part["visibility"], part["harm"]
-            ax.plot(x, y, marker, color=colour, markerfacecolor=face, markersize=4.5, clip_on=False, zorder=3)
+            ax.plot(x, y, shape, color=colour, markerfacecolor=face, markersize=4.5, clip_on=False, zorder=3)
         ax.plot([], [], marker, color=colour, markersize=4.5, label=group)
     ax.set(xlabel="Visibility (0 hidden, 1 obvious)", ylabel="Harm: cells relabelled (share)")
     ax.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
@@ -74,9 +76,14 @@ def harm(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     one_place = [points[side].round(2) for side in points]  # closer, and the points cover each other
     names = known["attack"].groupby(one_place, sort=False).agg(_list)
     at = points.groupby(one_place, sort=False).first().to_numpy()
-    looks = [{"fontsize": FONT - 1, "multialignment": "left"}] * len(at)
+    looks: list[Look] = [{"fontsize": FONT - 1, "multialignment": "left"}] * len(at)
     place_names(ax, at, names, points.to_numpy(), distances=_DISTANCES, radius=3, looks=looks)
     return ax
+
+
+def _outcomes(table: pd.DataFrame) -> pd.Series:
+    """Return the outcome of each attack; a table of an earlier version says only which of them flipped."""
+    return table.get("outcome", table["flipped"].map(lambda yes: "flipped" if yes else "held"))
 
 
 def _list(names: pd.Series) -> str:

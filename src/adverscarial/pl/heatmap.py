@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from adverscarial.cluster import cluster_names, gene_positions
+from adverscarial._docs import documented
+from adverscarial._types import Floats, Untyped
+from adverscarial.attacks.ranking import rank_genes
+from adverscarial.cells.cluster import cluster_names, gene_positions
+from adverscarial.cells.kinds import kind_of
+from adverscarial.cells.matrix import is_sparse
 from adverscarial.errors import MissingDependencyError, ParameterError
+from adverscarial.pl._figures import figure
+from adverscarial.pl._options import Options, colour_map, size
 from adverscarial.pl._pair import Pair
 from adverscarial.pl._style import ATTACKED, FONT, MM, PAGE
-from adverscarial.ranking import rank_genes
+from adverscarial.pl._types import colours_of_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
     from adverscarial.attacks import Result
@@ -29,9 +37,12 @@ _NAMED = 35  # names of genes that fit beside the picture
 _HEIGHT, _GAP, _TREE, _NAMES, _MARGIN = 95 * MM, 3 * MM, 9.5 * MM, 33 * MM, 1 * MM
 _SIDE = (PAGE - _TREE - _GAP - _NAMES - 2 * _MARGIN) / 2  # width of one panel
 _LONG = 13  # letters of a cluster's name, from which on it stands upright, so as not to leave the picture aslant
+_STRIP = 0.025  # height of the bar of clusters, in units of a panel
 _BAR = (1.06, -0.11, 0.36, 0.02)  # colour scale, in units of the right panel
 
 
+@figure("What did the attack change, beside the genes that tell the clusters apart?")
+@documented
 def heatmap(
     adata: AnnData,
     result: Result,
@@ -43,18 +54,13 @@ def heatmap(
     max_cells: int = 100,
     seed: int = 0,
     figure: Figure | None = None,
+    **options: Unpack[Options],
 ) -> tuple[Axes, Axes]:
     """Draw genes x cells before and after the attack, side by side, and mark the genes that were changed.
 
     Parameters
     ----------
-    adata
-        The data that was attacked; not changed. The layer is the result's: log-normalised values or z-scores are used
-        as they are, counts are normalised and logarithms taken.
-    result
-        What an attack returned; a :class:`~adverscarial.attacks.SingleGene` draws its strongest flip.
-    gene
-        Of a :class:`~adverscarial.attacks.SingleGene`: draw this gene's change instead, whether it flips or not.
+    %(attacked_and_drawn)s
     n_genes
         Most discriminating genes to draw, of :func:`adverscarial.rank_genes`.
     genes
@@ -108,7 +114,6 @@ def heatmap(
             raise ParameterError(f"{name} must be a whole number and at least {least}, got {value!r}.")
     ma = _marsilea()
     import matplotlib.pyplot as plt
-    from matplotlib.patches import Rectangle
 
     pair = Pair(adata, result, gene)
     if genes is None:
@@ -117,37 +122,59 @@ def heatmap(
     longest = max(map(len, shown.ends))
     rotation, letter = (45, 1.0 * MM) if longest < _LONG else (90, 1.4 * MM)
     below = max(24 * MM, 8 * MM + longest * letter)  # for the names, and the notes below them
-    before, after = _panels(ma, shown, plt.figure() if figure is None else figure, below)
-    ends = np.array(list(shown.ends.values()))
-    starts = np.append(0, ends[:-1])
-    target = list(shown.ends).index(result.target)
-    for ax, title in (
-        (before, f"Before: {pair.told[0]}"),
-        (after, f"After: {pair.told[1]}"),
-    ):
-        ax.set_axis_on()  # marsilea hides ticks and names
-        ax.spines[:].set_visible(False)
+    board = plt.figure() if figure is None else figure
+    before, after = _panels(ma, shown, board, below, colour_map(_COLOURS))
+    if figure is None:  # as large as its parts, unless asked for otherwise
+        board.set_size_inches(*size(*board.get_size_inches()))
+    bar = colours_of_types(adata, result.groupby, list(shown.ends))
+    for ax, title in ((before, f"Before: {pair.titles[0]}"), (after, f"After: {pair.titles[1]}")):
         ax.set_title(title, fontsize=FONT, loc="left")
-        ax.vlines(ends[:-1], 0, len(shown.names), color="#ffffff", linewidth=0.5)
-        ax.add_patch(Rectangle((starts[target], 0), ends[target] - starts[target], len(shown.names), fill=False,
-                               edgecolor=ATTACKED, linewidth=1, clip_on=False, zorder=5))  # fmt: skip
-        ax.set_yticks([])
-        ax.set_xticks(_apart((starts + ends) / 2, ends[-1]), list(shown.ends), rotation=rotation, ha="right",
-                      va="center" if rotation == 90 else "baseline", rotation_mode="anchor", fontsize=FONT)  # fmt: skip
-        ax.get_xticklabels()[target].set(color=ATTACKED, fontweight="bold")
-        ax.tick_params(axis="x", length=0)
+        _mark_clusters(ax, shown, result.target, rotation, bar)
     after.set_yticks(np.flatnonzero(np.isin(shown.rows, shown.changed)) + 0.5, [])
     after.yaxis.tick_right()
     after.tick_params(axis="y", length=2)
-    bar = after.figure.colorbar(after.collections[0], cax=after.inset_axes(_BAR), orientation="horizontal",
-                                extend="both")  # fmt: skip
-    bar.set_label("Difference from\nthe gene's median", fontsize=FONT - 1)
-    bar.ax.tick_params(labelsize=FONT - 1, length=2)
+    _add_colour_scale(after, _unit(pair))
     before.annotate("; ".join(shown.notes), (4, 4), xycoords="figure points", fontsize=FONT - 1)
     return before, after
 
 
-def _marsilea() -> Any:
+def _mark_clusters(ax: Axes, shown: _Shown, target: str, rotation: float, bar: dict[str, str]) -> None:
+    """Part the clusters by lines, name them below a bar of their colours, and frame the attacked one."""
+    from matplotlib.patches import Rectangle
+
+    ends = np.array(list(shown.ends.values()))
+    starts = np.append(0, ends[:-1])
+    attacked = list(shown.ends).index(target)
+    ax.set_axis_on()  # marsilea hides ticks and names
+    ax.spines[:].set_visible(False)
+    ax.vlines(ends[:-1], 0, len(shown.names), color="#ffffff", linewidth=0.5)
+    ax.add_patch(Rectangle((starts[attacked], 0), ends[attacked] - starts[attacked], len(shown.names), fill=False,
+                           edgecolor=ATTACKED, linewidth=1, clip_on=False, zorder=5))  # fmt: skip
+    for start, end, name in zip(starts, ends, shown.ends, strict=True):
+        ax.add_patch(Rectangle((start, -_STRIP), end - start, 0.7 * _STRIP, transform=ax.get_xaxis_transform(),
+                               facecolor=bar[name], linewidth=0, clip_on=False))  # fmt: skip
+    ax.set_yticks([])
+    ax.set_xticks(_apart((starts + ends) / 2, ends[-1]), list(shown.ends), rotation=rotation, ha="right",
+                  va="center" if rotation == 90 else "baseline", rotation_mode="anchor", fontsize=FONT)  # fmt: skip
+    ax.get_xticklabels()[attacked].set(color=ATTACKED, fontweight="bold")
+    ax.tick_params(axis="x", length=0, pad=2 + _STRIP * _HEIGHT * 72)
+
+
+def _unit(pair: Pair) -> str:
+    """Return what the values are."""
+    if pair.counts:
+        return "log of counts per 10,000"
+    X = pair.matrix.X
+    return kind_of(X) if isinstance(X, np.ndarray) or is_sparse(X) else ""
+
+
+def _add_colour_scale(ax: Axes, unit: str) -> None:
+    bar = ax.figure.colorbar(ax.collections[0], cax=ax.inset_axes(_BAR), orientation="horizontal", extend="both")
+    bar.set_label("Difference from\nthe gene's median" + (f"\n({unit})" if unit else ""), fontsize=FONT - 1)
+    bar.ax.tick_params(labelsize=FONT - 1, length=2)
+
+
+def _marsilea() -> Untyped:
     try:
         import marsilea
     except ImportError as error:
@@ -176,12 +203,12 @@ class _Shown:
 def _arrange(pair: Pair, genes: Sequence[str], max_changed: int, max_cells: int, seed: int) -> _Shown:
     listed = gene_positions(pd.Index(pair.genes), genes)
     others = pair.changed[~np.isin(pair.changed, listed)]
-    places = np.concatenate([listed, others[:max_changed]])
-    changed = pair.changed[np.isin(pair.changed, places)]
+    drawn = np.concatenate([listed, others[:max_changed]])
+    changed = pair.changed[np.isin(pair.changed, drawn)]
     groups, notes = _draw_cells(pair, max_cells, seed)
     if len(changed) < len(pair.changed):
         notes.insert(0, f"{len(changed):,} of the {len(pair.changed):,} changed genes are drawn")
-    values = {name: pair.before(places, cells) for name, cells in groups.items()}
+    values = {name: pair.before(drawn, cells) for name, cells in groups.items()}
     centre = np.median(np.concatenate(list(values.values())), axis=0)
     order = {name: _by_tree(block) for name, block in values.items()}
     names = list(groups)
@@ -190,10 +217,10 @@ def _arrange(pair: Pair, genes: Sequence[str], max_changed: int, max_cells: int,
     before = np.concatenate([values[name][order[name]] for name in clusters]) - centre
     after = before.copy()
     attacked = np.flatnonzero(np.isin(cells, pair.rows))
-    after[attacked] = pair.after(places)[np.searchsorted(pair.rows, cells[attacked])] - centre
+    after[attacked] = pair.after(drawn)[np.searchsorted(pair.rows, cells[attacked])] - centre
     return _Shown(
-        before.T, after.T, pair.genes[places], pd.Index(places).get_indexer(changed),
-        linkage(before.T, "complete") if len(places) > 1 else None,
+        before.T, after.T, pair.genes[drawn], pd.Index(drawn).get_indexer(changed),
+        linkage(before.T, "complete") if len(drawn) > 1 else None,
         dict(zip(clusters, np.cumsum([len(groups[name]) for name in clusters]).tolist(), strict=True)), notes,
     )  # fmt: skip
 
@@ -215,26 +242,27 @@ def _by_tree(rows: np.ndarray) -> np.ndarray:
     return leaves_list(linkage(rows, "complete")) if len(rows) > 1 else np.arange(len(rows))
 
 
-def _apart(centres: np.ndarray, n_cells: int) -> np.ndarray:
+def _apart(centres: np.ndarray, n_cells: int) -> Floats:
     """Return where the names of clusters stand: at their centres, but never closer than a line is high."""
     line = min(1.1 * FONT / 72 / _SIDE, 1 / len(centres)) * n_cells
     steps = line * np.arange(len(centres))
-    return np.minimum(np.maximum.accumulate(centres - steps), n_cells - steps[-1]) + steps
+    apart: Floats = np.minimum(np.maximum.accumulate(centres - steps), n_cells - steps[-1]) + steps
+    return apart
 
 
-def _panels(ma: Any, shown: _Shown, figure: Figure, below: float) -> tuple[Axes, Axes]:
+def _panels(ma: Untyped, shown: _Shown, figure: Figure, below: float, cmap: str | Colormap) -> tuple[Axes, Axes]:
     """Draw both panels, the tree and the names of the genes that changed most."""
     limit = float(np.quantile(np.abs(shown.before), _WITHIN)) or float(np.abs(shown.after).max())
-    boards: list[Any] = []
+    boards: list[Untyped] = []
     for side, values in (("before", shown.before), ("after", shown.after)):
-        board = ma.Heatmap(np.clip(values, -limit, limit), vmin=-limit, vmax=limit, cmap=_COLOURS, name=side,
+        board = ma.Heatmap(np.clip(values, -limit, limit), vmin=-limit, vmax=limit, cmap=cmap, name=side,
                            width=_SIDE, height=_HEIGHT, legend=False, rasterized=True)  # fmt: skip
         if shown.tree is not None:
             board.add_dendrogram(
                 "left", linkage=shown.tree, size=_TREE - 0.5 * MM, pad=0.5 * MM, linewidth=0.4, show=not boards
             )
         boards.append(board)
-    named = np.ma.masked_all(len(shown.names), dtype=object)
+    named = np.ma.array(np.empty(len(shown.names), dtype=object), mask=True)
     named[shown.changed[:_NAMED]] = shown.names[shown.changed[:_NAMED]]
     boards[1].add_right(ma.plotter.AnnoLabels(named, pointer_size=0.12, linewidth=0.5, text_gap=0.1, fontsize=FONT - 1),
                         size=_NAMES - 1 * MM, pad=1 * MM)  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 import pandas as pd
 
+from adverscarial._docs import documented
 from adverscarial.errors import ParameterError, some
+from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import DASHES, legend, look
+from adverscarial.pl._options import Options
 from adverscarial.pl._style import COLUMN, FONT, new_axes, plain, ticks_of_counts
 
 if TYPE_CHECKING:
@@ -17,33 +20,20 @@ KINDS = {"alpha": "alpha alone", "epsilon": "epsilon alone", "both": "alpha = ep
 Kind = Literal["alpha", "epsilon", "both"]
 
 
-def sweep(table: pd.DataFrame, *, kind: Kind | None = None, ax: Axes | None = None) -> Axes:
+@figure("How many genes does a gradient descent need at each strength?")
+@documented
+def sweep(table: pd.DataFrame, *, kind: Kind | None = None, ax: Axes | None = None, **options: Unpack[Options]) -> Axes:
     """Draw how many genes a gradient descent tests until the label switches, by alpha and epsilon.
 
     Parameters
     ----------
-    table
-        What :func:`adverscarial.sweep` returned; those of several classifiers below each other (:func:`pandas.concat`).
-    kind
-        Draw ``"alpha"`` alone, ``"epsilon"`` alone, or ``"both"`` equal; all that there are, when left out.
-    ax
-        Where to draw; a new figure of one journal column (89 mm), when left out.
+    %(sweep)s
 
     Returns
     -------
     The Axes, genes on a logarithmic scale. Where the label held to the last gene, the marker is hollow.
 
-    Raises
-    ------
-    ParameterError
-        If the table is of something else, or has no such kind.
-
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> model = adv.classifiers.ScType(scaled=False)
-    >>> table = adv.sweep(adv.datasets.embedded(), model, groupby="cell_type", target="CD19+ B",
-    ...                   genes=["CD79A", "CD79B", "MS4A1"], strengths=[0.5, 2], kinds=["both"])
+    %(sweep_errors_and_example)s
     >>> sweep(table).get_ylabel()
     'Genes tested until the switch'
     """
@@ -81,10 +71,15 @@ def by_strength(table: pd.DataFrame, y: str, kind: Kind | None, ax: Axes | None)
             names = [run[("classifier", "cluster").index(name)] for name in several]
             names += [KINDS[which]] if not several or len(drawn) > 1 else []
             x, values, success = one["strength"], one[y].astype(float), one["success"].astype(bool)
-            line: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 3.2, "linewidth": 1}
-            ax.plot(x, values, linestyle=dash if len(drawn) == 1 else DASHES[k], label=", ".join(names), **line)
-            held = ax.plot(x[~success], values[~success], linestyle="", zorder=3, **line)
-            held[0].set_markerfacecolor("#ffffff")
+            style = dash if len(drawn) == 1 else DASHES[k]
+            ax.plot(
+                x, values, color=colour, marker=marker, markersize=3.2, linewidth=1, linestyle=style,
+                label=", ".join(names),
+            )  # fmt: skip
+            ax.plot(
+                x[~success], values[~success], color=colour, marker=marker, markersize=3.2, markerfacecolor="#ffffff",
+                linestyle="", zorder=3,
+            )  # fmt: skip
     if not tried["success"].all():
         ax.plot([], [], "o", markerfacecolor="#ffffff", markeredgecolor="#000000", markersize=3.2, label="label held")
     ax.set_xlabel("Strength" if len(drawn) > 1 else KINDS[drawn[0]].capitalize())

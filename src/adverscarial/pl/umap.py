@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial.errors import DataError, ParameterError
-from adverscarial.pl._names import place_names
+from adverscarial._docs import documented
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.wrap import wrap
+from adverscarial.errors import DataError, InputRejected, ParameterError, did_you_mean, some
+from adverscarial.pl._figures import figure
+from adverscarial.pl._names import Look, place_names
+from adverscarial.pl._options import Options, size
 from adverscarial.pl._pair import Pair, in_memory
 from adverscarial.pl._style import ATTACKED, FONT, MUTED, PAGE, plain
+from adverscarial.pl._types import colours_of_types
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from adverscarial.attacks import Result
 
-#: Tol's "muted" colours without the two that come near the attacked cells', for the other clusters
-_TINTS = ("#88ccee", "#ddcc77", "#44aa99", "#aa4499", "#999933", "#332288", "#117733", "#882255")
-_STRENGTH = 0.8  # of the tints: the attacked cells stand out
+_JOINT = "joint"  # the embedding that is made of all cells and the attacked copies
 _DISTANCES = (3, 8, 14, 22, 32, 44, 60)  # points between the middle of a cluster and its name
 _FEWEST = 10  # cells, below which neighbours mean nothing
 
 
-def umap(
-    adata: AnnData,
-    result: Result,
-    *,
-    gene: str | None = None,
-    n_genes: int = 2_000,
-    n_components: int = 10,
-    n_neighbors: int = 30,
-    seed: int = 0,
-    axes: tuple[Axes, Axes] | None = None,
-) -> tuple[Axes, Axes]:
+@figure("Where do the attacked cells stand among the others, before and after?")
+@documented
+def umap(  # noqa: PLR0913
+    adata: AnnData, result: Result, *, classifier: object = None, gene: str | None = None, basis: str | None = None,
+    n_genes: int = 2_000, n_components: int = 10, n_neighbors: int = 30, seed: int = 0,
+    axes: tuple[Axes, Axes] | None = None, **options: Unpack[Options],
+) -> tuple[Axes, Axes]:  # fmt: skip
     """Draw all cells before and after the attack, side by side in one embedding, the attacked ones on top.
 
     Parameters
     ----------
-    adata
-        The data that was attacked; not changed. The layer is the result's: log-normalised values or z-scores are used
-        as they are, counts are normalised and logarithms taken.
-    result
-        What an attack returned; a :class:`~adverscarial.attacks.SingleGene` draws its strongest flip.
-    gene
-        Of a :class:`~adverscarial.attacks.SingleGene`: draw this gene's change instead, whether it flips or not.
+    %(attacked_and_drawn)s
+    classifier
+        The attacked classifier: every cell is coloured by what it is called, before and after, and the attacked ones
+        are ringed. Without it, by its cluster, and the attacked ones stand out.
+    basis
+        An embedding of the data, such as ``"X_umap"``: the cells keep their places, so look at their colours.
+        ``"joint"`` makes one in which the attacked cells move. Left out: with a classifier, the data's ``X_umap``
+        where they have one; else ``"joint"``.
     n_genes
         Most variable genes to use; the attacked ones come on top.
     n_components, n_neighbors
@@ -58,7 +59,8 @@ def umap(
 
     Returns
     -------
-    The two Axes, with the same limits. In each, the last collection holds the attacked cells.
+    The two Axes, with the same limits. In each, the last collection holds the attacked cells. Colours are those in
+    ``uns["GROUPBY_colors"]``, where scanpy left them; no two types share one.
 
     Raises
     ------
@@ -99,23 +101,80 @@ def umap(
     pair = Pair(adata, result, gene)
     if len(pair.labels) < _FEWEST:
         raise DataError(f"{len(pair.labels)} cells are too few for an embedding; at least {_FEWEST} are needed.")
-    genes = np.union1d(_variable_genes(adata, pair, n_genes), pair.changed)
-    places = _embedding(pair, genes, n_components, n_neighbors, seed)
-    n = len(pair.labels)
-    now = places[:n].copy()
-    now[pair.rows] = places[n:]
+    called = None if classifier is None else _called(adata, result, wrap(classifier), gene, pair)
+    n, positions = len(pair.labels), _data_embedding(adata, pair, basis, called is not None)
+    if positions is None:
+        genes = np.union1d(_variable_genes(adata, pair, n_genes), pair.changed)
+        positions = _embedding(pair, genes, n_components, n_neighbors, seed)
+    now = positions[:n].copy()
+    now[pair.rows] = positions[n:]
+    shown = (pair.labels, pair.labels) if called is None else called
+    names = sorted(
+        {name for labels in shown for name in labels if name is not None}
+        - ({result.target} if called is None else set())
+    )
+    colours = colours_of_types(adata, result.groupby, names)
+    if called is None:
+        colours[result.target] = ATTACKED
     before, after = _new_axes() if axes is None else axes
-    colours = _tints(places[:n], pair.labels, result.target)
-    for ax, where, told in zip((before, after), (places[:n], now), pair.told, strict=True):
-        _draw(ax, where, pair, colours)
-        ax.set_title(f"{'Before' if ax is before else 'After'}: {told}", fontsize=FONT + 1, loc="left")
-    margin = 0.04 * np.ptp(places, axis=0)
-    low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
-    for ax in (before, after):
+    margin = 0.04 * np.ptp(positions, axis=0)
+    low, high = positions.min(axis=0) - margin, positions.max(axis=0) + margin
+    for ax, where, labels, title in zip((before, after), (positions[:n], now), shown, pair.titles, strict=True):
+        _draw(ax, where, pair.rows, pd.Series(labels).map(colours).fillna(MUTED).to_numpy(), ringed=called is not None)
+        text = title if called is None else "\n(".join(title.rsplit(" (", 1))  # the list takes room
+        ax.set_title(f"{'Before' if ax is before else 'After'}: {text}", fontsize=FONT + 1, loc="left")
         ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    for ax, where in ((before, places[:n]), (after, now)):
-        _name(ax, where, places, pair, {**colours, result.target: ATTACKED})
+    if called is not None:
+        _list_types(after, called, pair.rows, colours)
+    else:
+        for ax, where in ((before, positions[:n]), (after, now)):
+            _name(ax, where, positions, pair, colours)
     return before, after
+
+
+def _called(
+    adata: AnnData, result: Result, model: Classifier, gene: str | None, pair: Pair
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what every cell is called, before and after.
+
+    Raises
+    ------
+    ParameterError
+        If the classifier labels whole clusters.
+    """
+    if model.of_clusters:
+        raise ParameterError(f"{model.name} labels whole clusters, not cells: leave out classifier=.")
+    before = model.predict(adata, layer=result.layer, progress=False).to_numpy().astype(object)
+    changed = result.apply(adata, gene)
+    after = before.copy()
+    try:
+        if model.needs_all_cells:
+            after = model.predict(changed, layer=result.layer, progress=False).to_numpy().astype(object)
+        else:
+            after[pair.rows] = model.predict(changed[pair.rows], layer=result.layer, progress=False).to_numpy()
+    except InputRejected:
+        after[pair.rows] = "(refused)"
+    return before, after
+
+
+def _data_embedding(adata: AnnData, pair: Pair, basis: str | None, called: bool) -> np.ndarray | None:
+    """Return the data's own positions of all cells, and of the attacked ones again; None for the joint embedding.
+
+    Raises
+    ------
+    ParameterError
+        If the data have no such embedding.
+    """
+    chosen = basis or ("X_umap" if called and "X_umap" in adata.obsm else _JOINT)
+    if chosen == _JOINT:
+        return None
+    if chosen not in adata.obsm:
+        known = [*adata.obsm, _JOINT]
+        raise ParameterError(
+            f"The data have no embedding '{chosen}' in obsm.{did_you_mean(chosen, known)} There are: {some(known)}."
+        )
+    own = np.asarray(adata.obsm[chosen], dtype=np.float64)[:, :2]
+    return np.concatenate([own, own[pair.rows]])
 
 
 def _variable_genes(adata: AnnData, pair: Pair, n_genes: int) -> np.ndarray:
@@ -140,7 +199,7 @@ def _variable_genes(adata: AnnData, pair: Pair, n_genes: int) -> np.ndarray:
 
 
 def _embedding(pair: Pair, genes: np.ndarray, n_components: int, n_neighbors: int, seed: int) -> np.ndarray:
-    """Return places of all cells, then of the attacked copies, shape (cells + attacked cells, 2)."""
+    """Return positions of all cells, then of the attacked copies, shape (cells + attacked cells, 2)."""
     import scanpy as sc
     from threadpoolctl import threadpool_limits
 
@@ -171,50 +230,47 @@ def _graph(components: np.ndarray, n_neighbors: int) -> AnnData:
 def _new_axes() -> tuple[Axes, Axes]:
     import matplotlib.pyplot as plt
 
-    figure = plt.figure(figsize=(PAGE, 0.5 * PAGE), layout="constrained")
+    figure = plt.figure(figsize=size(PAGE, 0.5 * PAGE), layout="constrained")
     before, after = figure.subplots(1, 2)
     return before, after
 
 
-def _tints(places: np.ndarray, labels: np.ndarray, target: str) -> pd.Series:
-    """Return a colour for every other cluster; one that comes twice is as far from its like as can be."""
-    from matplotlib.colors import LinearSegmentedColormap, to_hex
-
-    tints = [to_hex(LinearSegmentedColormap.from_list("", ["white", tint])(_STRENGTH)) for tint in _TINTS]
-    middles: dict[str, list[np.ndarray]] = {tint: [] for tint in tints}
-    found = {}
-    for name in sorted({label for label in labels if label not in (None, target)}):
-        here = np.median(places[labels == name], axis=0)
-        rarest = min(map(len, middles.values()))
-        free = [tint for tint in tints if len(middles[tint]) == rarest]
-        found[name] = max(
-            free, key=lambda tint: min((np.linalg.norm(here - there) for there in middles[tint]), default=0)
-        )
-        middles[found[name]].append(here)
-    return pd.Series(found, dtype=object)
-
-
-def _draw(ax: Axes, places: np.ndarray, pair: Pair, colours: pd.Series) -> None:
+def _draw(ax: Axes, positions: np.ndarray, rows: np.ndarray, fill: np.ndarray, *, ringed: bool) -> None:
     """Draw the cells, the attacked ones last."""
-    size = float(np.clip(8_000 / len(places), 1, 8))
-    rest = np.setdiff1d(np.arange(len(places)), pair.rows)
-    fill = pd.Series(pair.labels[rest]).map(colours).fillna(MUTED)
-    x, y = places.T
-    ax.scatter(x[rest], y[rest], s=size, c=fill, linewidth=0, rasterized=True)
-    ax.scatter(x[pair.rows], y[pair.rows], s=size * 1.2, c=ATTACKED, linewidth=0, rasterized=True)
+    size = float(np.clip(8_000 / len(positions), 1, 8))
+    rest = np.setdiff1d(np.arange(len(positions)), rows)
+    x, y = positions.T
+    ax.scatter(x[rest], y[rest], s=size, c=fill[rest], linewidth=0, rasterized=True)
+    ring = {"edgecolor": "#000000", "linewidth": 0.35} if ringed else {"linewidth": 0}
+    ax.scatter(x[rows], y[rows], s=size * (1.6 if ringed else 1.2), c=fill[rows], rasterized=True, **ring)
     ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2", aspect="auto")
     plain(ax)
 
 
-def _name(ax: Axes, places: np.ndarray, everywhere: np.ndarray, pair: Pair, colours: dict[str, str]) -> None:
+def _list_types(ax: Axes, called: tuple[np.ndarray, np.ndarray], rows: np.ndarray, colours: dict[str, str]) -> None:
+    """List beside the picture what cells are called, and how many of the attacked ones, before and after."""
+    from matplotlib.lines import Line2D
+
+    counts = [(int((called[0][rows] == name).sum()), int((called[1][rows] == name).sum())) for name in colours]
+    marks = [
+        Line2D([], [], marker="o", linestyle="", markersize=4, markeredgewidth=0, color=colour,
+               label=f"{name}: {old:,} → {new:,}" if old or new else name)
+        for (name, colour), (old, new) in zip(colours.items(), counts, strict=True)
+    ]  # fmt: skip
+    ax.legend(handles=marks, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=FONT - 1,
+              title="Called (ringed: attacked,\nbefore → after)", title_fontsize=FONT - 1, alignment="left",
+              handletextpad=0.2)  # fmt: skip
+
+
+def _name(ax: Axes, positions: np.ndarray, everywhere: np.ndarray, pair: Pair, colours: dict[str, str]) -> None:
     """Ring the cell in the middle of each cluster and name it, off the cells of both pictures: names stay in place."""
     from matplotlib.patheffects import withStroke
 
     middles = []
     for name, colour in colours.items():
-        own = places[pair.labels == name]
+        own = positions[pair.labels == name]
         middles.append(own[np.argmin(np.linalg.norm(own - np.median(own, axis=0), axis=1))])
         ax.plot(*middles[-1], "o", color=colour, markersize=3.2, markeredgecolor="#000000", markeredgewidth=0.5)
-    look = {"fontsize": FONT, "path_effects": [withStroke(linewidth=1.2, foreground="white")]}
-    looks = [look] * (len(colours) - 1) + [{**look, "color": ATTACKED, "fontweight": "bold"}]
+    look: Look = {"fontsize": FONT, "path_effects": [withStroke(linewidth=1.2, foreground="white")]}
+    looks: list[Look] = [look] * (len(colours) - 1) + [{**look, "color": ATTACKED, "fontweight": "bold"}]
     place_names(ax, np.array(middles), list(colours), everywhere, distances=_DISTANCES, radius=1, looks=looks)

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from anndata import AnnData
 
 from adverscarial._progress import track
-from adverscarial.attacks import Result, SingleGeneResult
-from adverscarial.classifiers.base import is_named
+from adverscarial.attacks.result import Result
+from adverscarial.classifiers.answers import is_named
 from adverscarial.errors import AdverscarialError, DataError, MissingDependencyError, ParameterError, some
-from adverscarial.evaluation import harm
-from adverscarial.evaluation.folder import fingerprint
-from adverscarial.evaluation.survey import Survey
-from adverscarial.modifications import Aberrant
+from adverscarial.evaluation.harm import harm
+from adverscarial.evaluation.verdicts import Rules
 from adverscarial.report.figures import Figure, embed
-from adverscarial.report.others import flipped
-from adverscarial.report.words import count, listed, percent
+from adverscarial.report.sections import section_of
+from adverscarial.report.sentences import count, percent
+from adverscarial.surveys.plan import data_identity
+from adverscarial.surveys.table import Survey
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _MOST = 10  # attacks of one classifier in the plane of harm and visibility
 
 
 @dataclass
-class Seen:
-    """What was drawn of the cells of one classifier, and what could not be."""
+class DrawnFlip:
+    """One flip of a classifier's labels in the cells: its figures, and notes on those that could not be drawn."""
 
     classifier: str
     sentence: str
@@ -42,28 +45,29 @@ def check_cells(survey: Survey, adata: AnnData) -> None:
             f"adata has {adata.n_obs:,} cells x {adata.n_vars:,} genes, the survey attacked {data['cells']:,} x "
             f"{data['genes']:,}. Give the cells that were attacked: after a split, the half that was not trained on."
         )
-    if fingerprint(adata, data["groupby"], data["layer"]) != data["fingerprint"]:
+    if data_identity(adata, data["groupby"], data["layer"]) != data["fingerprint"]:
         raise DataError(
             "adata has the size of the data that were attacked, but not their values, names or clusters. Give the "
             "same cells, prepared in the same way."
         )
 
 
-def seen(
-    survey: Survey, adata: AnnData, classifiers: Mapping[str, Any] | None, progress: bool | None = None
-) -> list[Seen]:
-    """Return figures of the most telling flip of each classifier; with `classifiers`, also harm and visibility."""
+def draw_flips(
+    survey: Survey, adata: AnnData, classifiers: Mapping[str, object] | None, progress: bool | None = None
+) -> list[DrawnFlip]:
+    """Return figures of the clearest flip of each classifier; with `classifiers`, also harm and visibility."""
     check_cells(survey, adata)
     names = list(dict.fromkeys(task.classifier for task in survey.tasks))
     if strange := [name for name in classifiers or {} if name not in names]:
         raise ParameterError(f"The survey has no classifier '{strange[0]}'. It has: {some(names)}.")
     found = []
     for name in track(names, "Drawing cells", len(names), progress):
-        result = telling(survey, name)
+        result = clearest_flip(survey, name)
         if result is None:
-            found.append(Seen(name, f"No attack gave any cluster of {name} another label, so there is none to show."))
+            none = f"No attack gave any cluster of {name} another label, so there is none to show."
+            found.append(DrawnFlip(name, none))
             continue
-        shown = Seen(name, _told(result))
+        shown = DrawnFlip(name, flip_sentence(result))
         _flip_figures(shown, adata, result)
         if classifiers and name in classifiers:
             _plane(shown, survey, adata, classifiers[name], result.target)
@@ -71,36 +75,32 @@ def seen(
     return found
 
 
-def telling(survey: Survey, classifier: str) -> Result | None:
+def clearest_flip(survey: Survey, classifier: str) -> Result | None:
     """Return the flip that shows most: by values that occur, to a real cell type, by most cells, of a sure cluster."""
-    hits = [result for result in _of(survey, classifier) if flipped(result)]
+    hits = [result for result in _results_of(survey, classifier) if result.success and result.label != result.baseline]
 
-    def worth(result: Result) -> tuple[bool, bool, float, int]:
+    def clearness(result: Result) -> tuple[bool, bool, bool, float, int]:
         sure = round(result.share * result.baseline_share, 6)
-        return not _impossible(result), is_named(result.label), sure, result.n_cells
+        wrong = result.right is not None and 2 * result.right < result.n_cells
+        headline = result.baseline_share > 0.5 and result.n_cells >= Rules().min_cells and not wrong
+        return not _impossible(result), headline, is_named(result.label), sure, result.n_cells
 
-    return max(hits, key=worth, default=None)
+    return max(hits, key=clearness, default=None)
 
 
 def _impossible(result: Result) -> bool:
-    return isinstance(getattr(result.attack, "modification", None), Aberrant)
+    return result.attack.impossible
 
 
-def _of(survey: Survey, classifier: str) -> list[Result]:
+def _results_of(survey: Survey, classifier: str) -> list[Result]:
     pairs = zip(survey.tasks, survey.results, strict=True)
     return [result for task, result in pairs if result is not None and task.classifier == classifier]
 
 
-def _told(result: Result) -> str:
+def flip_sentence(result: Result) -> str:
     """Return a flip as a sentence."""
     attack = type(result.attack).__name__
-    by = f"{count(len(result.genes), 'changed gene')} ({listed(result.genes)})"
-    if isinstance(result, SingleGeneResult):
-        flips = result.to_frame().query("outcome == 'flipped'")
-        best = flips.iloc[0]
-        equal = int(((flips["share"] == best["share"]) & (flips["label"] == best["label"])).sum())
-        among = f", one of {equal:,} genes that do" if equal > 1 else ""
-        by = f"the gene {best['gene']} alone ({result.attack.modification}){among}"
+    by = section_of(result.attack).cause(result)
     odd = " The value is impossible: no attack without such values flips a label." if _impossible(result) else ""
     return (
         f"Shown: {attack} on {result.target}. {result.baseline} ({percent(result.baseline_share)} of "
@@ -108,11 +108,11 @@ def _told(result: Result) -> str:
     )
 
 
-def _flip_figures(shown: Seen, adata: AnnData, result: Result) -> None:
+def _flip_figures(shown: DrawnFlip, adata: AnnData, result: Result) -> None:
     """Add the cells before and after, in an embedding and as a heatmap."""
     from adverscarial import pl
 
-    pictures: list[tuple[Callable[[], Any], str, str]] = [
+    pictures: list[tuple[Callable[[], Axes | tuple[Axes, ...]], str, str]] = [
         (
             lambda: pl.umap(adata, result),
             "Two scatter plots of all cells in one embedding, before and after the attack",
@@ -133,11 +133,11 @@ def _flip_figures(shown: Seen, adata: AnnData, result: Result) -> None:
             shown.notes.append(f"A figure is left out: {error}")
 
 
-def _plane(shown: Seen, survey: Survey, adata: AnnData, classifier: Any, cluster: str) -> None:
+def _plane(shown: DrawnFlip, survey: Survey, adata: AnnData, classifier: object, cluster: str) -> None:
     """Add harm against visibility of the attacks on one cluster."""
     from adverscarial import pl
 
-    own = [result for result in _of(survey, shown.classifier) if result.target == cluster and result._applied_genes()]
+    own = [r for r in _results_of(survey, shown.classifier) if r.target == cluster and r.changed_genes]
     try:
         table = harm(adata, classifier, own[:_MOST])
         alt = "Scatter plot of attacks, visibility (0 to 1) across and share of cells relabelled up. " + " ".join(

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from adverscarial.attacks import ClusterGradientDescentResult
-from adverscarial.evaluation.survey import Survey
-from adverscarial.report.grid import Grid, Kind, grids
-from adverscarial.report.words import count, percent
+from adverscarial.surveys.grid import Grid, grids
+from adverscarial.surveys.table import Survey
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROOM = 3_000_000  # letters that all figures may take
-_PATHS = 12  # most descents drawn
 _DPI = 200  # of pictures with thousands of points
-_COUNTED: dict[Kind, str] = {"single": "genes that flip the label alone", "max": "genes of the signature"}
 
 
 @dataclass(frozen=True)
@@ -46,9 +40,10 @@ def embed(draw: Callable[[], Axes | tuple[Axes, ...]], *, alt: str, caption: str
     with plt.style.context("default"), plt.rc_context({"svg.hashsalt": "adverscarial"}):
         drawn = draw()
         ax = drawn[0] if isinstance(drawn, tuple) else drawn
-        figure: Any = ax.figure.get_figure(root=True)
+        figure = ax.get_figure(root=True)
+        assert figure is not None
         page = BytesIO()
-        metadata: dict[str, Any] = {"Software": None} if points else {"Date": None}
+        metadata = {"Software": None} if points else {"Date": None}
         kind: Literal["png", "svg"] = "png" if points else "svg"
         figure.savefig(page, format=kind, dpi=_DPI, metadata=metadata)
         width = round(96 * figure.get_size_inches()[0] * 1.35)  # letters of 7 points are small on a screen
@@ -75,14 +70,14 @@ class Album:
         return kept
 
 
-def counts(survey: Survey, kind: Kind) -> list[Figure]:
-    """Return the figures of one kind of grid; none where every attack failed or there was none."""
-    found = [grid for grid in grids(survey, kind) if grid.done]
+def counts(survey: Survey, kind: str) -> list[Figure]:
+    """Return the figures of one kind of grid; none where there is no number."""
+    found = [grid for grid in grids(survey, kind) if grid.values]
     if not found:
         return []
     from adverscarial import pl
 
-    what = _COUNTED[kind]
+    what = found[0].count.title
     return [
         embed(
             lambda: pl.impact(survey, kind=kind),
@@ -115,49 +110,13 @@ def _extremes(found: list[Grid]) -> str:
     """Return the largest and the smallest number of every grid, as a text."""
     said = []
     for grid in found:
-        counted = sorted(grid.done, key=lambda entry: entry.value or 0)
-        least, most = counted[0], counted[-1]
-        if most.value == least.value:
-            said.append(f"{grid.classifier}: {most.value:,} everywhere.")
+        counted = sorted(((e.value, e) for e in grid.done if e.value is not None), key=lambda pair: pair[0])
+        (low, least), (high, most) = counted[0], counted[-1]
+        if low == high:
+            said.append(f"{grid.classifier}: {high:,} everywhere.")
         else:
             said.append(
-                f"{grid.classifier}: from {least.value:,} ({least.cluster}, {least.heading}) "
-                f"to {most.value:,} ({most.cluster}, {most.heading})."
+                f"{grid.classifier}: from {low:,} ({least.cluster}, {least.heading}) "
+                f"to {high:,} ({most.cluster}, {most.heading})."
             )
     return " ".join(said)
-
-
-def descents(paths: Iterable[tuple[str, ClusterGradientDescentResult]]) -> tuple[list[Figure], int]:
-    """Return figures of descents, given with their classifier's name, and how many are not drawn.
-
-    Classifiers take turns; of each, those that switch come first, with fewest genes on top.
-    """
-    from adverscarial import pl
-
-    drawable = sorted(
-        ((name, result) for name, result in paths if len(result.gene)),
-        key=lambda pair: (not pair[1].success, len(pair[1].modified_genes)),
-    )
-    turn: Counter[str] = Counter()
-    order = []
-    for name, result in drawable:
-        order.append((turn[name], name, result))
-        turn[name] += 1
-    chosen = sorted(order, key=lambda entry: entry[0])[:_PATHS]
-    drawn = [
-        embed(partial(pl.trajectory, result), alt=_path(result), caption=f"{name}, {result.target}")
-        for _, name, result in chosen
-    ]
-    return drawn, len(drawable) - len(drawn)
-
-
-def _path(result: ClusterGradientDescentResult) -> str:
-    """Return what the path of a descent shows."""
-    start, last = result.start, result.steps.iloc[-1]
-    text = (
-        f"Line plot over {count(len(result.gene), 'tested gene')}, {len(result.modified_genes):,} of them modified. "
-        f"Cells labelled {result.baseline}: from {percent(start['original_share'])} to "
-        f"{percent(last['original_share'])}; cells with the runner-up's label: from {percent(start['new_share'])} "
-        f"({start['new_label']}) to {percent(last['new_share'])} ({last['new_label']}). "
-    )
-    return text + (f"The cluster's label becomes {result.label}." if result.success else "The cluster's label stays.")

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from anndata import AnnData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from adverscarial import _store
-from adverscarial.attacks import SingleGeneResult
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.errors import ParameterError, StorageError
-from adverscarial.evaluation.survey import Survey
-from adverscarial.modifications import Modification
-from adverscarial.report import words
-from adverscarial.report.cells import Seen, seen
-from adverscarial.report.figures import Album, counts
-from adverscarial.report.grid import MEANING, Grid, Kind, grids, heat
-from adverscarial.report.others import sections
-from adverscarial.report.places import places
+from adverscarial.errors import ParameterError, StorageError, did_you_mean, some
+from adverscarial.evaluation.verdicts import Rules, verdicts
+from adverscarial.report import sentences
+from adverscarial.report.cells import DrawnFlip, draw_flips
+from adverscarial.report.chance import chance_of
+from adverscarial.report.clusters import cluster_parts
+from adverscarial.report.expression import expression_of
+from adverscarial.report.figures import Album
+from adverscarial.report.grid_sections import GridSection, grid_sections
+from adverscarial.report.outcome_tables import outcome_tables
 from adverscarial.report.ranking import rankings
-from adverscarial.report.single import single_gene
 from adverscarial.report.tables import downloads
+from adverscarial.report.transferred import transferred
+from adverscarial.report.verdicts import MEANINGS, apart, counted, nearest_rows, verdict_tables
+from adverscarial.surveys.grid import column_words, heat
+from adverscarial.surveys.table import Survey
 
 _LONG = 160  # letters of an attack that are shown at once
 
@@ -37,7 +41,10 @@ def write_report(
     *,
     title: str | None = None,
     adata: AnnData | None = None,
-    classifiers: Mapping[str, Any] | None = None,
+    classifiers: Mapping[str, object] | None = None,
+    made: Mapping[str, str] | None = None,
+    rules: Mapping[str, Any] | None = None,
+    null: pd.DataFrame | None = None,
     progress: bool | None = None,
 ) -> Path:
     """Write a survey as one HTML file that needs nothing else: no network, no fonts, no scripts of others.
@@ -51,11 +58,21 @@ def write_report(
     title
         Heading of the report.
     adata
-        The cells that were attacked. With them, the report shows the most telling flip of each classifier, before and
-        after: an embedding, and a heatmap (needs the extra ``figures``). Takes seconds per classifier.
+        The cells that were attacked. With them, the report shows the clearest flip of each classifier, before and
+        after: an embedding, and a heatmap (needs the extra ``figures``); and whether the genes that flip a label differ
+        between the types. Takes seconds per classifier.
     classifiers
         With `adata`: the classifiers by their names in the survey, to measure harm and visibility of the attacks on
-        that flip's cluster. Takes seconds per attack.
+        that flip's cluster, and to try the flips of each classifier on the others. Takes seconds per attack.
+    made
+        How the data and the classifiers came about, as pairs of words for the end of the page: file, command, who
+        trained a model on what. The command line fills it in.
+    rules
+        Thresholds of the verdicts that are not the usual ones, such as ``{"min_cells": 20}``: see
+        :func:`adverscarial.evaluation.verdicts`.
+    null
+        How many flips are chance, of :func:`adverscarial.evaluation.null_flips`; with `adata` flips are compared with
+        random genes when it is left out.
     progress
         Progress bar while cells are drawn; left out, on a terminal only.
 
@@ -87,11 +104,22 @@ def write_report(
         )
     if classifiers and adata is None:
         raise ParameterError("classifiers= are asked about cells: give adata=, too.")
-    cells = [] if adata is None else seen(survey, adata, classifiers, progress)
+    thresholds = _thresholds(rules or {})
+    cells = [] if adata is None else draw_flips(survey, adata, classifiers, progress)
+    expression = None if adata is None else expression_of(survey, adata)
+    carried = None if adata is None or not classifiers else transferred(survey, adata, classifiers)
     text = (
         _environment()
         .get_template("report.html.j2")
-        .render(_content(survey, title, cells, _labels(survey, classifiers)))
+        .render(
+            _content(survey, title, cells, _labels(survey, classifiers), thresholds)
+            | {
+                "made": dict(made or {}),
+                "expression": expression,
+                "chance": chance_of(survey, adata, null),
+                "transferred": carried,
+            }
+        )
     )
     try:
         return _store.write_text(path, text)
@@ -109,10 +137,10 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         number=lambda n: f"{n:,}",
-        decimal=words.decimal,
+        decimal=sentences.decimal,
         abridged=_abridged,
-        percent=words.percent,
-        count=words.count,
+        percent=sentences.percent,
+        count=sentences.count,
         breakable=_breakable,
         paint=_paint,
     )
@@ -136,84 +164,83 @@ def _paint(value: int, largest: int) -> str:
     return "background:{};color:{}".format(*heat(value, largest))
 
 
-def _labels(survey: Survey, classifiers: Mapping[str, Any] | None) -> dict[str, set[str]]:
+def _labels(survey: Survey, classifiers: Mapping[str, object] | None) -> dict[str, set[str]]:
     """Return labels that each classifier is known to give: its own where it is at hand, and those that it gave."""
     found = {name: set(wrap(classifier).labels) for name, classifier in (classifiers or {}).items()}
     for task, result in zip(survey.tasks, survey.results, strict=True):
         if result is not None:
-            new = result.labels.tolist() if isinstance(result, SingleGeneResult) else []
-            found.setdefault(task.classifier, set()).update([result.baseline, result.label, *new])
+            found.setdefault(task.classifier, set()).update(result.labels_given)
     return found
 
 
-def _content(survey: Survey, title: str | None, cells: list[Seen], labels: dict[str, set[str]]) -> dict[str, Any]:
+def _thresholds(given: Mapping[str, Any]) -> Rules:
+    if unknown := [name for name in given if name not in Rules._fields]:
+        raise ParameterError(
+            f"rules= has no threshold '{unknown[0]}'.{did_you_mean(unknown[0], Rules._fields)} There are: "
+            f"{some(Rules._fields)}."
+        )
+    return Rules(**given)
+
+
+def _content(
+    survey: Survey, title: str | None, flips: list[DrawnFlip], labels: dict[str, set[str]], rules: Rules
+) -> dict[str, object]:
     """Return everything that the template names."""
-    single, several = _tables(survey, "single", labels), _tables(survey, "max", labels)
     album = Album()  # what comes first is kept first
-    figures = {"single": album.take(counts(survey, "single")), "several": album.take(counts(survey, "max"))}
-    shown = [replace(of, figures=album.take(of.figures)) for of in cells]
-    others = [replace(section, figures=album.take(section.figures)) for section in sections(survey)]
-    found = places([table.grid for table in (*single, *several)])
-    results = [result for result in survey.results if result is not None]
+    decided = verdicts(survey, **rules._asdict())
+    uncertain = sorted(set(decided.loc[decided["apart"].astype(bool), "cluster"]))
+    sections = grid_sections(survey, labels, apart(decided))
+    sections = [replace(section, figures=album.take(section.figures)) for section in sections]
+    drawn = [replace(flip, figures=album.take(flip.figures)) for flip in flips]
+    tables = [replace(table, figures=album.take(table.figures)) for table in outcome_tables(survey)]
+    parts = cluster_parts([table.grid for section in sections for table in section.tables])
+    anchors = {(name, cluster): part.anchor for name, row in parts.items() for cluster, part in row.items()}
+    clusters = list(dict.fromkeys(task.target for task in survey.tasks))
+    all_parts = [part for row in parts.values() for part in row.values()]
     classifiers = list(dict.fromkeys(task.classifier for task in survey.tasks))
-    costs = ("queries", "proven", "cells_rescored", "seconds")
-    attacks = {repr(task.attack): task.attack for task in survey.tasks}
-    used = [m for a in attacks.values() for m in (getattr(a, "modification", None), *getattr(a, "modifications", ()))]
     return {
         "title": title or "How easily can the cell-type labels be flipped?",
         "plan": survey.plan,
+        "verdicts": verdict_tables(decided, anchors),
+        "in_order": [name for name in clusters if name not in uncertain] + [n for n in clusters if n in uncertain],
+        "verdict_words": counted(decided),
+        "rules": rules._asdict(),
+        "verdict_meanings": MEANINGS,
         "classifiers": classifiers,
-        "clusters": list(dict.fromkeys(task.target for task in survey.tasks)),
-        "summary": {name: _summary(name, [*single, *several]) for name in classifiers},
-        "single": single,
-        "several": several,
-        "others": others,
-        "places": found,
-        "flips": sum(place.n_flips for row in found.values() for place in row.values()),
-        "rows": sum(place.n_rows for row in found.values() for place in row.values()),
-        "rankings": rankings(survey),
+        "clusters": clusters,
+        "summary": {name: _summary(name, sections) for name in classifiers},
+        "sections": sections,
+        "outcome_tables": tables,
+        "parts": parts,
+        "flips": sum(part.n_flips for part in all_parts),
+        "rows": sum(part.n_rows for part in all_parts),
+        "rankings": rankings(survey, uncertain),
+        "uncertain": uncertain,
+        "nearest": nearest_rows(decided),
+        "column_words": column_words(survey),
         "downloads": downloads(survey),
-        "figures": figures,
-        "seen": shown,
+        "drawn_flips": drawn,
         "undrawn": album.left,
+        **_how_it_was_made(survey),
+    }
+
+
+def _how_it_was_made(survey: Survey) -> dict[str, object]:
+    """Return the attacks and what they cost."""
+    results = [result for result in survey.results if result is not None]
+    costs = ("queries", "proven", "cells_rescored", "seconds")
+    attacks = {repr(task.attack): task.attack for task in survey.tasks}
+    return {
         "attacks": list(attacks),
-        "modifications": {str(m): words.meaning(m) for m in used if isinstance(m, Modification)},
+        "modifications": {str(m): m.meaning for attack in attacks.values() for m in attack.changes},
         "cost": {name: sum(getattr(r, name) for r in results) for name in costs},
         "asked": len(survey.tasks),
         "failed": len(survey.errors),
     }
 
 
-@dataclass(frozen=True)
-class _Table:
-    """One grid, with what is said about it."""
-
-    grid: Grid
-    sentences: list[str]
-    caveats: list[str]
-    largest: int
-    legend: list[int]
-    marks: dict[str, str]
-
-
-def _tables(survey: Survey, kind: Kind, labels: dict[str, set[str]]) -> list[_Table]:
-    """Return one table per classifier; all share one colour scale, so that they can be compared."""
-    found = grids(survey, kind)
-    describe = single_gene if kind == "single" else words.max_change
-    largest = max((entry.value or 0 for grid in found for entry in grid.done), default=0)
-    top = max(10, largest)
-    legend = [10**k for k in range(len(str(top))) if 10**k < top] + [top]  # ends where the colours do
-    tables = []
-    for grid in found:
-        used = "".join(entry.marks for entry in grid.done)
-        marks = {mark: text for (of, mark), text in MEANING.items() if of == kind and mark in used}
-        limits = words.caveats(grid, int(survey.plan["data"]["genes"]), labels.get(grid.classifier, ()))
-        tables.append(_Table(grid, describe(grid), limits, largest, legend, marks))
-    return tables
-
-
-def _summary(classifier: str, tables: list[_Table]) -> tuple[list[str], list[str]]:
-    """Return one classifier's sentences and caveats; a caveat that holds for both of its tables is said once."""
-    own = [table for table in tables if table.grid.classifier == classifier]
+def _summary(classifier: str, sections: list[GridSection]) -> tuple[list[str], list[str]]:
+    """Return one classifier's sentences and caveats; a caveat that holds for several of its tables is said once."""
+    own = [table for section in sections for table in section.tables if table.grid.classifier == classifier]
     sentences = [sentence for table in own for sentence in table.sentences]
     return sentences, list(dict.fromkeys(caveat for table in own for caveat in table.caveats))

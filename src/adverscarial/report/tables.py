@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from adverscarial.attacks import MaxChangeResult
-from adverscarial.evaluation.survey import Survey
+from adverscarial.surveys.spreadsheets import csv
+from adverscarial.surveys.table import Survey
 
 _PLAIN = 400_000  # bytes, above which a table is compressed
 _LARGEST = 400_000  # bytes, above which it is left out, as the page is to open at once
-_RISKY = ("=", "+", "-", "@", "\t")
 
 
 @dataclass(frozen=True)
@@ -40,30 +40,10 @@ def signatures(survey: Survey) -> pd.DataFrame:
     """Return the genes that had to stay: ``classifier, cluster, modification, gene, maximal``."""
     rows = [
         (task.classifier, task.target, str(result.attack.modification), gene, result.maximal)
-        for task, result in zip(survey.tasks, survey.results, strict=True)
-        if isinstance(result, MaxChangeResult)
+        for task, result in survey.of(MaxChangeResult)
         for gene in result.signature
     ]
     return pd.DataFrame(rows, columns=["classifier", "cluster", "modification", "gene", "maximal"])
-
-
-def csv(table: pd.DataFrame) -> str:
-    """Return a table as CSV that is safe to open in a spreadsheet.
-
-    Texts come from the data, and a spreadsheet runs those that begin with ``=``, ``+``, ``-`` or ``@``. They get a
-    leading apostrophe, which marks a text there; numbers are written as they are.
-
-    >>> csv(pd.DataFrame({"gene": ["=1+1", "CD3D"], "change": [-1.5, 2.0]})).splitlines()
-    ['gene,change', "'=1+1,-1.5", 'CD3D,2.0']
-    """
-    return str(table.astype(object).map(_guarded).to_csv(index=False, lineterminator="\n"))
-
-
-def _guarded(cell: object) -> object:
-    if not isinstance(cell, str):
-        return cell
-    text = cell.replace("\r", " ")  # for many readers it ends a row, and what follows would be a cell of its own
-    return f"'{text}" if text.startswith(_RISKY) else text
 
 
 def _download(title: str, name: str, table: pd.DataFrame) -> Download:

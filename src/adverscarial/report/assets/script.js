@@ -2,14 +2,15 @@
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
-  const places = [...document.querySelectorAll(".place")];
+  const clusters = [...document.querySelectorAll(".cluster")];
 
-  // a link to a cluster opens it
+  // a link to a cluster, or to the reason of a verdict, opens what it is in
   const reveal = () => {
-    const place = byId(location.hash.slice(1));
-    if (place && place.classList.contains("place")) {
-      place.open = true;
-      place.scrollIntoView();
+    const part = byId(location.hash.slice(1));
+    const box = part?.closest("details");
+    if (box) {
+      box.open = true;
+      part.scrollIntoView();
     }
   };
   addEventListener("hashchange", reveal);
@@ -39,8 +40,8 @@
   // the table of contents shows where the reader is
   const entries = new Map([...document.querySelectorAll("nav a")].map((a) => [a.hash.slice(1), a]));
   const watch = new IntersectionObserver(
-    (seen) => {
-      for (const { target, isIntersecting } of seen) {
+    (changes) => {
+      for (const { target, isIntersecting } of changes) {
         const entry = entries.get(target.id);
         if (!isIntersecting) entry.removeAttribute("aria-current");
         else {
@@ -53,17 +54,17 @@
   );
   for (const id of entries.keys()) watch.observe(byId(id));
 
-  if (!places.length) return;
+  if (!clusters.length) return;
 
   const say = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
   let rows = null; // collected when first needed: there can be many
   const collect = () =>
-    places.flatMap((place) =>
-      [...place.querySelectorAll(".genes tbody tr, .names li")].map((row) => ({
+    clusters.flatMap((cluster) =>
+      [...cluster.querySelectorAll(".genes tbody tr, .names li")].map((row) => ({
         row,
-        place,
+        cluster,
         name: (row.tagName === "TR" ? row.cells[0] : row).textContent.trim().toUpperCase(),
-        signature: row.parentElement.classList.contains("signature"),
+        other: row.parentElement.classList.contains("others"),
       })),
     );
   const wasOpen = new Map(); // which details the reader had opened before searching
@@ -72,17 +73,17 @@
     const text = byId("gene").value.trim();
     const wanted = text.toUpperCase();
     rows ??= collect();
-    const boxes = [...document.querySelectorAll(".place, .unlisted")];
+    const boxes = [...document.querySelectorAll(".cluster, .unlisted")];
     if (wanted && !wasOpen.size) boxes.forEach((box) => wasOpen.set(box, box.open));
     const hits = new Set();
-    let flips = 0, signatures = 0;
+    let flips = 0, others = 0;
     for (const item of rows) {
       const hit = item.name.includes(wanted);
       item.row.hidden = !hit;
       if (!wanted || !hit) continue;
-      hits.add(item.place);
+      hits.add(item.cluster);
       hits.add(item.row.closest("details"));
-      if (item.signature) signatures += 1;
+      if (item.other) others += 1;
       else flips += 1;
     }
     for (const box of boxes) {
@@ -90,9 +91,9 @@
       box.open = wanted ? hits.has(box) : (wasOpen.get(box) ?? box.open);
     }
     if (!wanted) wasOpen.clear();
-    const where = places.filter((place) => hits.has(place)).length;
+    const where = clusters.filter((cluster) => hits.has(cluster)).length;
     byId("found").textContent = !wanted ? ""
-      : hits.size ? `“${text}”: ${say(flips, "flip")} and ${say(signatures, "place")} in a signature, in ${say(where, "cluster")} below.`
+      : hits.size ? `“${text}”: ${say(flips, "flip")}, and ${say(others, "time")} in the list of another attack, in ${say(where, "cluster")} below.`
       : `No gene with “${text}” in its name is listed in this report.`;
   };
   let waiting;
@@ -108,7 +109,7 @@
     byId(id).addEventListener("click", () => {
       clearTimeout(waiting);
       search(); // a search that still waits would undo what follows
-      places.forEach((place) => (place.open = open));
+      clusters.forEach((cluster) => (cluster.open = open));
     });
   }
   byId("tools").hidden = false;

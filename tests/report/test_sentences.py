@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 import adverscarial as adv
 from adverscarial.attacks import SingleGene
-from adverscarial.modifications import SHORT_STRINGS, Custom, parse
 from adverscarial.report import write_report
-from adverscarial.report.grid import Entry, grids
-from adverscarial.report.html import _tables
-from adverscarial.report.words import caveats, count, listed, meaning, percent
+from adverscarial.report.caveats import caveats
+from adverscarial.report.grid_sections import grid_tables
+from adverscarial.report.sentences import count, listed, percent
+from adverscarial.surveys.grid import Entry, grids
 
 
 @given(st.integers(1, 100_000), st.integers(1, 100_000))
@@ -27,29 +27,16 @@ def test_percent_says_all_or_nothing_only_of_all_or_nothing(a, b):
     ("names", "text"),
     [([], ""), (["B"], "B"), (["B", "NK"], "B and NK"), ("ABCD", "A, B, C and D"), ("ABCDE", "A, B, C, D and 1 other")],
 )
-def test_listed(names, text):
+def test_names_are_listed_as_in_a_sentence(names, text):
     assert listed(names) == (text if names else "")
 
 
-def test_count():
+def test_a_count_has_the_fitting_noun():
     assert (count(0, "gene"), count(1, "search", "searches"), count(2, "search", "searches")) == (
         "0 genes",
         "1 search",
         "2 searches",
     )
-
-
-def test_every_modification_is_explained():
-    texts = {name: meaning(parse(name)) for name in SHORT_STRINGS}
-    assert len(set(texts.values())) == len(texts)
-    assert texts["perc99"].endswith("the gene is switched on.")
-    assert "percentile 50" in meaning(parse("perc50"))
-    assert "switched" not in meaning(parse("perc50"))
-    assert "by 5 tenths of all cells up" in texts["decile+5"]
-    assert "by 3 tenths of all cells down" in meaning(parse("decile-3"))
-    assert "minus 100,000 times the largest value of the data set" in texts["negative_aberrant"]
-    assert ": 10,000 times the largest value of the gene" in meaning(parse("positive_aberrant:reference"))
-    assert "own" in meaning(Custom(abs))
 
 
 @pytest.fixture
@@ -89,5 +76,5 @@ def test_labels_of_a_classifier_at_hand_are_known(cells, tmp_path):
 @pytest.mark.parametrize(("number", "ticks"), [(12, [1, 10, 12]), (3, [1, 10]), (1_234, [1, 10, 100, 1000, 1234])])
 def test_the_colour_scale_ends_at_the_largest_number(swapped, monkeypatch, number, ticks):
     monkeypatch.setattr(Entry, "value", number)
-    (table,) = _tables(swapped, "single", {})
+    (table,) = grid_tables(swapped, "single", {})
     assert (table.largest, table.legend) == (number, ticks)

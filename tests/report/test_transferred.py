@@ -1,0 +1,35 @@
+"""The report's section on flips that carry over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import adverscarial as adv
+from adverscarial.report import write_report
+from adverscarial.report.transferred import sentence_of
+
+
+def test_the_report_says_what_carries_over(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    cells = adv.datasets.embedded()
+    models = {
+        "both": adv.classifiers.Markers({"B": ["CD79A", "MS4A1"], "NK": ["GNLY", "NKG7"]}),
+        "one": adv.classifiers.Markers({"B": ["CD79A"], "NK": ["GNLY"]}),
+    }
+    survey = adv.survey(cells, models, attacks=adv.attacks.SingleGene("perc99"), groupby="cell_type")
+    table = adv.transfer(cells, survey, models, progress=False)
+    page = write_report(survey, tmp_path / "a.html", adata=cells, classifiers=models, progress=False).read_text()
+    assert "Does what flips one classifier flip the others?" in page
+    assert sentence_of(table) in page
+    without = write_report(survey, tmp_path / "b.html", adata=cells, progress=False).read_text()
+    assert 'id="transfer"' not in without
+
+
+def test_sentences() -> None:
+    none = pd.DataFrame({"n": [3, 0], "A": [1.0, None], "B": [0.0, None]}, index=["A", "B"])
+    assert sentence_of(none) == "No flip carries over to another classifier."
+    nothing = pd.DataFrame({"n": [0], "A": [None], "B": [None]}, index=["A"])
+    assert "No flip was found" in sentence_of(nothing)
