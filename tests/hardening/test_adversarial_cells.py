@@ -197,12 +197,11 @@ def test_whole_numbers_that_become_fractions_are_kept(halves, markers):
     )
     for X in (counts.X, sp.csr_matrix(counts.X)):
         counts.X = X
-        found = adversarial_cells(counts, lambda X: np.where(X[:, 0] >= X[:, 1], "a", "b"), ATTACK, groupby="type")
+        attack = SingleGene("fixed:5.5")
+        found = adversarial_cells(counts, lambda X: np.where(X[:, 0] >= X[:, 1], "a", "b"), attack, groupby="type")
         assert found.n_obs
         changed = matrix(found.X) != matrix(originals(found, counts).X)
-        new = np.quantile(matrix(counts.X), 0.99, axis=0)[[list("gh").index(g) for g in found.obs["adverscarial_gene"]]]
-        assert (new != np.rint(new)).any()
-        np.testing.assert_allclose(matrix(found.X)[changed], new, rtol=1e-12)
+        np.testing.assert_array_equal(matrix(found.X)[changed], 5.5)
 
 
 def test_nothing_fooled_is_an_empty_answer(halves, markers):

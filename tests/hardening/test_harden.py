@@ -30,7 +30,7 @@ def matrix(X) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def hardened(halves) -> hardening.Hardening:
-    return harden(ScAnnotatR(), halves[0], ATTACK, groupby="cell_type", test=halves[1], rounds=2)
+    return harden(halves[0], ScAnnotatR(), ATTACK, groupby="cell_type", test=halves[1], rounds=2)
 
 
 def balanced(said: pd.Series, truth: pd.Series) -> float:
@@ -65,7 +65,7 @@ def test_table_is_what_full_attacks_on_held_out_cells_say(halves, hardened, row)
 def test_without_folds_rounds_are_repeatable_step_by_step(halves):
     """Round by round with the public pieces alone."""
     train, test = halves
-    hardened = harden(ScAnnotatR(), train, ATTACK, groupby="cell_type", test=test, rounds=2, folds=1)
+    hardened = harden(train, ScAnnotatR(), ATTACK, groupby="cell_type", test=test, rounds=2, folds=1)
     training, model, added = train, ScAnnotatR().fit(train, "cell_type"), 0
     for number in range(1, len(hardened.table)):
         fooled = adversarial_cells(train, model, ATTACK, groupby="cell_type", seed=number)
@@ -83,7 +83,7 @@ def test_given_classifier_is_not_changed_and_what_it_learned_is_not_used(halves)
     train, test = halves
     given = Markers(n_markers=5).fit(test, "cell_type")
     before = given.markers
-    done = harden(given, train, ATTACK, groupby="cell_type", test=test, rounds=1)
+    done = harden(train, given, ATTACK, groupby="cell_type", test=test, rounds=1)
     assert given.markers == before
     assert done.before.markers == Markers(n_markers=5).fit(train, "cell_type").markers != before
 
@@ -92,7 +92,7 @@ class Noting(Markers):
     """Remembers which cells it was trained on, and which copies of them."""
 
     def fit(self, adata, groupby, *, layer=None, **options):
-        self.names, self.options = list(adata.obs_names), options
+        self.names, self.options, self.uns = list(adata.obs_names), options, dict(adata.uns)
         return super().fit(adata, groupby, layer=layer)
 
     @property
@@ -116,10 +116,10 @@ def attacked(monkeypatch) -> list[tuple[AnnData, Noting, AnnData]]:
 
 def test_held_out_cells_are_never_trained_on(pbmc_small, attacked):
     train, test = adv.datasets.split(pbmc_small, "cell_type", seed=3)
-    inside = harden(Noting(n_markers=5), pbmc_small, ATTACK, groupby="cell_type", rounds=1, seed=3)
+    inside = harden(pbmc_small, Noting(n_markers=5), ATTACK, groupby="cell_type", rounds=1, seed=3)
     models = [model for _, model, _ in attacked] + [inside.before, inside.classifier]
     assert set.union(*(model.cells for model in models)) == set(train.obs_names)
-    given = harden(Noting(n_markers=5), train, ATTACK, groupby="cell_type", test=test, rounds=1, seed=3)
+    given = harden(train, Noting(n_markers=5), ATTACK, groupby="cell_type", test=test, rounds=1, seed=3)
     pd.testing.assert_frame_equal(inside.table, given.table)
 
 
@@ -127,7 +127,7 @@ def test_held_out_cells_are_never_trained_on(pbmc_small, attacked):
 def test_no_cell_is_attacked_under_a_model_that_knows_it(halves, attacked, folds):
     """Neither the cell itself nor an adversarial copy of it from an earlier round."""
     train, test = halves
-    done = harden(Noting(n_markers=5), train, ATTACK, groupby="cell_type", test=test, rounds=2, folds=folds)
+    done = harden(train, Noting(n_markers=5), ATTACK, groupby="cell_type", test=test, rounds=2, folds=folds)
     assert len(attacked) == 2 * folds
     copies = 0
     for cells, model, _ in attacked:
@@ -146,7 +146,7 @@ def test_no_cell_is_attacked_under_a_model_that_knows_it(halves, attacked, folds
 
 
 def test_folds_share_the_limit_per_type(halves, attacked):
-    harden(Noting(n_markers=5), *halves[:1], ATTACK, groupby="cell_type", test=halves[1], rounds=1, n_per_type=4)
+    harden(*halves[:1], Noting(n_markers=5), ATTACK, groupby="cell_type", test=halves[1], rounds=1, n_per_type=4)
     assert len(attacked) == 4  # and no fifth fold
     counts = sum(fooled.obs["cell_type"].astype(str).value_counts() for _, _, fooled in attacked)
     assert max(fooled.obs["cell_type"].value_counts().max() for _, _, fooled in attacked) == 1
@@ -156,7 +156,7 @@ def test_folds_share_the_limit_per_type(halves, attacked):
 def test_cells_without_a_type_are_attacked_in_no_fold(halves, attacked):
     train = halves[0].copy()
     train.obs["cell_type"] = train.obs["cell_type"].where(np.arange(train.n_obs) % 7 > 0)
-    harden(Noting(n_markers=5), train, ATTACK, groupby="cell_type", test=halves[1], rounds=1, folds=2)
+    harden(train, Noting(n_markers=5), ATTACK, groupby="cell_type", test=halves[1], rounds=1, folds=2)
     known = set(train.obs_names[train.obs["cell_type"].notna()])
     assert {name for cells, _, _ in attacked for name in cells.obs_names} == known
 
@@ -164,11 +164,22 @@ def test_cells_without_a_type_are_attacked_in_no_fold(halves, attacked):
 def test_fit_options_reach_every_training(halves, attacked):
     options = {"anything": "X"}
     done = harden(
-        Noting(n_markers=5), halves[0], ATTACK, groupby="cell_type", test=halves[1], rounds=1, folds=2,
+        halves[0], Noting(n_markers=5), ATTACK, groupby="cell_type", test=halves[1], rounds=1, folds=2,
         fit_options=options,
     )  # fmt: skip
     for model in (done.before, done.classifier, *(model for _, model, _ in attacked)):
         assert model.options == options
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_what_is_said_of_the_values_reaches_every_training(halves, attacked, folds):
+    train = halves[0].copy()
+    train.uns["log1p"] = {"base": 2.0}
+    settings = {"groupby": "cell_type", "test": halves[1], "rounds": 1, "folds": folds}
+    done = harden(train, Noting(n_markers=5), ATTACK, **settings)
+    assert any(fooled.n_obs for _, _, fooled in attacked)
+    for model in (done.before, done.classifier, *(model for _, model, _ in attacked)):
+        assert model.uns == {"log1p": {"base": 2.0}}
 
 
 def test_scannotatr_may_rank_its_markers_on_another_layer(halves):
@@ -177,8 +188,8 @@ def test_scannotatr_may_rank_its_markers_on_another_layer(halves):
         half.layers["lognorm"] = half.X.copy()
         half.X = matrix(half.X)[:, ::-1].copy()  # other markers
     settings = {"groupby": "cell_type", "test": test, "rounds": 1, "layer": "lognorm", "folds": 2}
-    own = harden(ScAnnotatR(), train, ATTACK, **settings)
-    other = harden(ScAnnotatR(), train, ATTACK, **settings, fit_options={"markers_layer": "X"})
+    own = harden(train, ScAnnotatR(), ATTACK, **settings)
+    other = harden(train, ScAnnotatR(), ATTACK, **settings, fit_options={"markers_layer": "X"})
     alone = ScAnnotatR().fit(train, "cell_type", layer="lognorm", markers_layer="X")
     assert list(other.before.genes) == list(alone.genes) != list(own.before.genes)
     pd.testing.assert_series_equal(other.before.predict(test, layer="lognorm"), alone.predict(test, layer="lognorm"))
@@ -186,7 +197,7 @@ def test_scannotatr_may_rank_its_markers_on_another_layer(halves):
 
 def test_attack_that_finds_nothing_changes_nothing_and_says_so(halves):
     attack = SingleGene("decile+0")
-    done = harden(Markers(n_markers=5), halves[0], attack, groupby="cell_type", test=halves[1])
+    done = harden(halves[0], Markers(n_markers=5), attack, groupby="cell_type", test=halves[1])
     assert list(done.table["round"]) == [0]
     assert done.classifier is done.before
     assert done.table["success"].item() == 0
@@ -197,17 +208,17 @@ def test_attack_that_finds_nothing_changes_nothing_and_says_so(halves):
 
 def test_layer_is_what_is_trained_on_and_attacked(halves):
     train, test = (half.copy() for half in halves)
-    plain = harden(Markers(n_markers=5), train, ATTACK, groupby="cell_type", test=test, rounds=1)
+    plain = harden(train, Markers(n_markers=5), ATTACK, groupby="cell_type", test=test, rounds=1)
     for half in (train, test):
         half.layers["values"] = sp.csr_matrix(matrix(half.X))
         half.X = np.zeros(half.shape, dtype=np.float32)
-    layered = harden(Markers(n_markers=5), train, ATTACK, groupby="cell_type", test=test, rounds=1, layer="values")
+    layered = harden(train, Markers(n_markers=5), ATTACK, groupby="cell_type", test=test, rounds=1, layer="values")
     pd.testing.assert_frame_equal(plain.table, layered.table, rtol=1e-6)
 
 
 def test_max_change_is_measured_by_its_signature(halves):
     attack = MaxChange("perc1", restarts=1)
-    done = harden(Markers(n_markers=5), halves[0], attack, groupby="cell_type", test=halves[1], rounds=1)
+    done = harden(halves[0], Markers(n_markers=5), attack, groupby="cell_type", test=halves[1], rounds=1)
     first = [len(attack(halves[1], done.before, groupby="cell_type", target=t).signature) for t in names_of(halves[1])]
     assert done.table["genes_needed"].iloc[0] == np.median(first)
     assert done.table["flipped"].tolist() == [0, 0]
@@ -247,16 +258,26 @@ def test_what_cannot_be_hardened_is_said_before_any_work(halves, classifier, cha
     monkeypatch.setattr(hardening.training, "split", lambda *_, **__: pytest.fail("worked before it checked"))
     arguments = {"attack": ATTACK, "groupby": "cell_type", **changed}
     with pytest.raises(error, match=words):
-        harden(classifier, halves[0], **arguments)
+        harden(halves[0], classifier, **arguments)
+
+
+def test_the_old_order_still_works_and_warns(halves):
+    settings = {"groupby": "cell_type", "test": halves[1], "rounds": 1}
+    new = harden(halves[0], Markers(n_markers=5), ATTACK, **settings)
+    with pytest.warns(FutureWarning, match="takes the cells first") as caught:
+        old = harden(Markers(n_markers=5), halves[0], ATTACK, **settings)
+    assert caught[0].filename == __file__
+    pd.testing.assert_frame_equal(old.table, new.table)
 
 
 def test_library_logs_each_round_and_prints_nothing(halves, caplog, capsys):
     with caplog.at_level(logging.INFO, logger="adverscarial.hardening"):
-        harden(Markers(n_markers=5), halves[0], ATTACK, groupby="cell_type", test=halves[1], rounds=1)
+        harden(halves[0], Markers(n_markers=5), ATTACK, groupby="cell_type", test=halves[1], rounds=1)
     assert [r.getMessage() for r in caplog.records] == [f"hardening Markers: round {i}" for i in (0, 1)]
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_on_pbmc3k_examples_help_against_genes_switched_on(shared):
     """scAnnotatR, nine held-out clusters; of one split, docs/hardening.md tells of others."""
     cells = adv.datasets.pbmc3k()
@@ -264,7 +285,7 @@ def test_on_pbmc3k_examples_help_against_genes_switched_on(shared):
     train, test = adv.datasets.split(cells, "cell_type", seed=0)
     genes = adv.rank_genes(train, "cell_type")[:2000]
     train, test = train[:, genes].copy(), test[:, genes].copy()
-    done = harden(ScAnnotatR(), train, ATTACK, groupby="cell_type", test=test, rounds=2)
+    done = harden(train, ScAnnotatR(), ATTACK, groupby="cell_type", test=test, rounds=2)
     first, last = done.table.iloc[0], done.table.iloc[-1]
     assert last["flipping_genes"] < first["flipping_genes"]
     assert last["attacked_accuracy"] > first["attacked_accuracy"] + 0.1
@@ -282,6 +303,7 @@ def test_page_shows_what_the_benchmark_wrote():
     assert shown == ["| " + " | ".join(map(str, row.values())) + " |" for row in measured]
 
 
+@pytest.mark.slow
 def test_page_runs_and_what_it_claims_holds(capsys):
     pytest.importorskip("torch")
     page = (Path(__file__).parents[2] / "docs" / "hardening.md").read_text()

@@ -53,11 +53,12 @@ def worst_case_accuracy(model: MLP, cells: AnnData, epsilon: float, steps: int =
     return balanced(model.predict(AnnData(moved, obs=cells.obs, var=cells.var)), truth)
 
 
+@pytest.mark.slow
 def test_pgd_training_makes_the_worst_case_better_and_keeps_clean_accuracy(scaled):
     train, test = scaled
     settings = {"groupby": "cell_type", "test": test, "method": "pgd", "epsilon": 0.3, "rounds": 1}
     attack = SingleGene("perc99")
-    done = harden(MLP(seed=0, device="cpu"), train, attack, **settings)
+    done = harden(train, MLP(seed=0, device="cpu"), attack, **settings)
     assert done.method == "pgd"
     assert done.table["epsilon"].tolist()[1] == 0.3
     before, after = (worst_case_accuracy(model, test, 0.3) for model in (done.before, done.classifier))
@@ -65,7 +66,7 @@ def test_pgd_training_makes_the_worst_case_better_and_keeps_clean_accuracy(scale
     assert done.table["clean_accuracy"].iloc[1] > done.table["clean_accuracy"].iloc[0] - 0.05
     for target in names_of(test)[:3]:
         assert attack(test, done.classifier, groupby="cell_type", target=target).verify(test, done.classifier)
-    again = harden(MLP(seed=0, device="cpu"), train, attack, **settings)
+    again = harden(train, MLP(seed=0, device="cpu"), attack, **settings)
     for one, other in zip(done.classifier.layers, again.classifier.layers, strict=True):
         np.testing.assert_array_equal(one[0], other[0])
     pd.testing.assert_frame_equal(done.table, again.table)
@@ -105,7 +106,7 @@ def test_pgd_rounds_widen_the_box(scaled, monkeypatch):
 
     monkeypatch.setattr(hardening.training, "projected_gradient", noted)
     done = harden(
-        MLP(epochs=1, seed=0), scaled[0], SingleGene("perc99"), groupby="cell_type", test=scaled[1], method="pgd",
+        scaled[0], MLP(epochs=1, seed=0), SingleGene("perc99"), groupby="cell_type", test=scaled[1], method="pgd",
         epsilon=0.4, rounds=2, steps=3, share=0.5, seed=7,
     )  # fmt: skip
     assert widths == [(0.2, 3, {"share": 0.5, "seed": 7}), (0.4, 3, {"share": 0.5, "seed": 7})]
@@ -115,7 +116,7 @@ def test_pgd_rounds_widen_the_box(scaled, monkeypatch):
 
 def test_trainer_gradient_is_the_slope_of_the_loss():
     torch = pytest.importorskip("torch")
-    from adverscarial.classifiers.mlp import Trainer
+    from adverscarial.classifiers.families.mlp_trainer import Trainer
 
     random = np.random.default_rng(0)
     shapes = [(6, 5), (5,), (5, 4), (4,), (4, 3), (3,)]

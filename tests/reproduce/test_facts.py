@@ -65,7 +65,7 @@ def test_ids_are_different_and_say_where() -> None:
     assert set(table["relation"]) == {"=", ">", "about"}
 
 
-def test_beside() -> None:
+def test_numbers_stand_beside_those_of_the_paper() -> None:
     table = beside([("scType", "fig2.single.scType.aberrant", 1654), ("time", "", 0.123), ("none", "no such", None)])
     assert table["here"].tolist() == ["1,654", "0.12", ""]
     assert table["paper"].tolist() == ["> 1,500", "", ""]

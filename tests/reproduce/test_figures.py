@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,19 @@ from adverscarial.reproduce import (
     Finding,
     Outcome,
     Setting,
+    discovery,
+    fig1,
     fig2,
     fig3,
     fig4,
     read_published,
     sctype,
     setting,
+    statements,
     table1,
     write,
 )
-from adverscarial.reproduce.findings import FIVE
+from adverscarial.reproduce.findings import FIVE, STATED
 from adverscarial.reproduce.sctype import Published
 
 MARKERS = {"B": ["CD79A", "CD79B", "MS4A1"], "NK": ["GNLY", "NKG7"], "Myeloid": ["LYZ", "CST3"]}
@@ -58,7 +62,8 @@ def test_fig2_numbers_are_those_of_the_attacks(survey_of_five: tuple[Outcome, Pa
     genes = outcome.tables["flipping_genes"].query("classifier == 'scType' and modification == 'perc99'")
     assert len(genes) == wanted
     assert set(outcome.tables["flipping_genes"]["modification"]) <= {"perc1", "perc99", "decile+5"}
-    assert [finding.verdict for finding in outcome.findings].count("cannot be judged here") == 0
+    left_open = [finding.judge for finding in outcome.findings if finding.verdict == "cannot be judged here"]
+    assert left_open == ["examples_flip"]  # these cells have no such clusters
 
 
 def test_fig2_goes_on_where_it_was(survey_of_five: tuple[Outcome, Path], few: Setting) -> None:
@@ -111,6 +116,28 @@ def test_a_bar_in_a_name_does_not_break_the_table(tmp_path: Path) -> None:
     assert "| T\\|B | 1,234 | 0.25 |  |" in write(outcome, tmp_path).read_text()
 
 
+def test_fig1(few: Setting) -> None:
+    outcome = fig1(few, target="CD19+ B", quick=True)
+    table = outcome.tables["attacks"].set_index("attack")
+    attack = adv.attacks.MaxChange("perc99", restarts=1)
+    result = attack(few.test, few.models["scType"], groupby="cell_type", target="CD19+ B")
+    assert table.loc["max change", "genes_changed"] == len(result.genes)
+    assert (table["before"] == result.baseline).all()
+    drawn = {name.replace("_", " ") for name in outcome.figures}
+    assert drawn == set(table.index[table["genes_changed"] > 0])
+    left, right = outcome.figures["max_change"][0].axes
+    assert left.get_xlim() == right.get_xlim()
+    assert right.get_legend() is not None
+    flipped = bool(table.loc["single gene", "other_label"]) and bool(table.loc["descent", "other_label"])
+    assert outcome.findings[0].verdict == ("holds" if flipped else "does not hold")
+
+
+def test_fig1_of_another_classifier(few: Setting) -> None:
+    without = replace(few, models={"CHETAH": few.models["CHETAH"]})
+    with pytest.raises(ParameterError, match="There is no classifier 'scType'"):
+        fig1(without)
+
+
 def test_fig3(few: Setting) -> None:
     outcome = fig3(few, target="CD19+ B", quick=True)
     table = outcome.tables["descents"]
@@ -124,6 +151,12 @@ def test_fig3(few: Setting) -> None:
     wide = outcome.tables["modified_genes"].set_index("classifier")
     assert (wide.loc["scMLP", "10"] == row["modified"]) if row["success"] else pd.isna(wide.loc["scMLP", "10"])
     assert len(outcome.findings) == 4
+    maps = set(outcome.figures) - {"modified_genes"}
+    assert len(maps) + sum(note.startswith("Panel ") for note in outcome.notes) == 6
+    signature = adv.attacks.MaxChange("perc99", restarts=1)(
+        few.test, few.models["scRF"], groupby="cell_type", target="CD19+ B"
+    ).signature
+    assert f"B: scRF on CD19+ B, all but {len(signature):,} genes changed" in outcome.figures["b_max_change"][1]
 
 
 def test_fig4(few: Setting) -> None:
@@ -139,7 +172,8 @@ def test_fig4(few: Setting) -> None:
     assert (row["tested"], row["modified"]) == (len(result.tested_genes), len(result.modified_genes))
     assert set(outcome.figures) == {"a_ratio", "b_alpha", "b_epsilon", "b_both", "c_accuracy", "d_roc", "e_f1"}
     curves = outcome.tables["curves"]
-    first = curves[curves["n_genes"] == 0].set_index("classifier")
+    assert set(curves["strength"]) == {0.5, 1, 10}
+    first = curves[(curves["n_genes"] == 0) & (curves["strength"] == 1)].set_index("classifier")
     inside = few.test.obs["cell_type"] == "CD19+ B"
     kept = few.models["scRF"].predict(few.test[inside]) == first.loc["scRF", "label"]
     assert first.loc["scRF", "accuracy"] == pytest.approx(kept.mean())
@@ -164,10 +198,42 @@ def test_table1(few: Setting) -> None:
     assert set(table["cluster"]) == {largest}  # none of the paper's clusters is there
     assert len(table) == len(lines) - 1 == 6 + 5 * 2 + 5
     assert not table.duplicated(["classifier", "attack"]).any()
+    twice = table1([few, replace(few, name="again")])
+    assert twice.tables["attacks"]["dataset"].value_counts().to_dict() == {"few": len(table), "again": len(table)}
+    assert len(twice.beside) == len(outcome.beside)
     row = table[(table["classifier"] == "scType") & (table["attack"] == "single genes, perc99")].iloc[0]
     result = adv.attacks.SingleGene("perc99")(few.test, few.models["scType"], groupby="cell_type", target=largest)
     assert row["genes"] == len(result.genes)
     assert outcome.beside["paper"].tolist()[:2] == ["0", "240"]
+
+
+def test_discovery_of_two_data_sets(few: Setting, tmp_path: Path) -> None:
+    some = replace(few, models={name: few.models[name] for name in ("scType", "scRF")}, name="one")
+    outcome = discovery([some, replace(some, name="two")], out=tmp_path, quick=True)
+    assert set(outcome.tables["summary"]["dataset"]) == {"one", "two"}
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["one", "two"]
+    across = outcome.tables["overlap"].query("across == 'datasets'")
+    assert len(across)
+    assert (across["jaccard"] == 1).all()  # the same data twice
+    finding = outcome.findings[0]
+    missed = outcome.tables["summary"]["missed"].sum()
+    assert finding.verdict == ("holds" if missed else "does not hold")
+
+
+@pytest.mark.slow
+def test_every_statement_is_judged(few: Setting, few_cells: AnnData, tmp_path: Path) -> None:
+    outcome = statements(few, few_cells, out=tmp_path, quick=True)
+    assert {finding.judge for finding in outcome.findings} - {""} == set(STATED) - {
+        "every_published",
+        "no_fewer",
+        "no_longer",
+    }
+    table = outcome.tables["statements"]
+    assert table["where"].str.startswith("section ").all()
+    assert (table.loc[table["judged_in"] == "", "verdict"] == "cannot be judged here").all()
+    for name in set(table["judged_in"]) - {""}:
+        assert (tmp_path / name / "README.md").is_file()
+    assert not table.duplicated(["claim", "judged_in"]).any()
 
 
 def marked(cells: AnnData, published: Published | None = None) -> Outcome:
@@ -206,7 +272,7 @@ def test_sctype_clusters_of_other_cells(few_cells: AnnData) -> None:
         sctype(few_cells, groupby="cell_type", name="x", clusters=pd.Series({"no such cell": "B"}))
 
 
-def test_read_published(tmp_path: Path) -> None:
+def test_published_tables_are_read(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     path.write_text(json.dumps({"B": {"perc1": {"single_gene": {"CD79A": "NK"}, "max_change_signature": []}}}))
     assert read_published(path) == {"B": {"perc1": {"CD79A": "NK"}}}

@@ -139,7 +139,7 @@ def test_fewer_when_stronger(modified: Any, verdict: str) -> None:
     assert findings.fewer_when_stronger(modified, "scMLP").verdict == verdict
 
 
-def test_correlated() -> None:
+def test_a_correlation_holds_fails_or_is_open() -> None:
     assert [findings.correlated(rho).verdict for rho in (0.66, 0.1, float("nan"))] == [HOLDS, FAILS, OPEN]
 
 

@@ -10,6 +10,7 @@ from adverscarial.reproduce import fig2, fig3, fig4, sctype, setting, table1
 TABLE = {"cell_type": ["B", "NK"], "positive": ["CD79A,MS4A1", "NKG7,GNLY"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("figure", "bars"),
     [
@@ -19,7 +20,7 @@ TABLE = {"cell_type": ["B", "NK"], "positive": ["CD79A,MS4A1", "NKG7,GNLY"]}
         (fig4, ["Ranking genes", "Gradient descents · scMLP", "Curves"]),
     ],
 )
-def test_figures(few, figure, bars, capsys):
+def test_figures_show_bars_only_where_asked(few, figure, bars, capsys):
     options = {"quick": True} if figure in (fig3, fig4) else {}
     said = []
     figure(few, say=said.append, **options)
@@ -33,7 +34,7 @@ def test_figures(few, figure, bars, capsys):
     assert len(again) == len(said)
 
 
-def test_training(few_cells, capsys):
+def test_training_shows_a_bar_only_where_asked(few_cells, capsys):
     options = {"groupby": "cell_type", "name": "few", "quick": True, "only": ["scRF"]}
     setting(few_cells, **options)
     assert capsys.readouterr().err == ""
@@ -41,7 +42,7 @@ def test_training(few_cells, capsys):
     assert "Training" in capsys.readouterr().err
 
 
-def test_sctype(few_cells, capsys):
+def test_sctype_shows_a_bar_only_where_asked(few_cells, capsys):
     options = {"groupby": "cell_type", "name": "few", "markers": pd.DataFrame(TABLE), "restarts": 1}
     sctype(few_cells, **options)
     assert capsys.readouterr().err == ""

@@ -34,7 +34,7 @@ def test_all_cells_are_scaled_together_and_then_split(few: Setting, few_cells: A
 
 def test_each_is_attacked_on_the_papers_values(few: Setting) -> None:
     assert few.layers == {"scType": None, "CHETAH": "lognorm", "scAnnotatR": None, "scRF": None, "scMLP": None}
-    assert any("no counts" in note for note in few.said())
+    assert any("no counts" in note for note in few.all_notes())
     table = accuracy(few)
     assert len(table) == 5 * len(few.clusters)
     trained = table[table["classifier"] != "scType"]
@@ -99,7 +99,7 @@ def test_markers_of_other_genes_leave_sctype_out(few_cells: AnnData) -> None:
     )  # fmt: skip
     assert list(found.models) == ["scRF"]
     assert "none of the 2 positive markers" in found.left_out["scType"]
-    assert any("scType is left out" in line for line in [*lines, *found.said()])
+    assert any("scType is left out" in line for line in [*lines, *found.all_notes()])
     with pytest.raises(DataError, match="None of the classifiers"):
         setting(few_cells, groupby="cell_type", name="few", markers=markers, only=["scType"])
 
@@ -110,7 +110,7 @@ def test_mouse_symbols_are_read_in_upper_case(few_cells: AnnData) -> None:
     one, other = (setting(cells, groupby="cell_type", name="x", only=["scType"]) for cells in (few_cells, mouse))
     same = [found.models["scType"].predict(found.test) for found in (one, other)]
     assert same[0].equals(same[1])
-    assert one.said()[-1] == other.said()[-1]
+    assert one.all_notes()[-1] == other.all_notes()[-1]
 
 
 def test_the_papers_tissue_is_chosen_where_a_table_has_it(few_cells: AnnData) -> None:
@@ -120,4 +120,4 @@ def test_the_papers_tissue_is_chosen_where_a_table_has_it(few_cells: AnnData) ->
     )  # fmt: skip
     found = setting(few_cells, groupby="cell_type", name="x", markers=markers, only=["scType"])
     assert set(found.models["scType"].predict(found.test)) == {"B", "NK"}
-    assert "2 types of Immune system, 2 of their markers found." in found.said()[-1]
+    assert "2 types of Immune system, 2 of their markers found." in found.all_notes()[-1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import anndata
 import numpy as np
@@ -13,22 +12,29 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial._matrix import layer_of, replace
+from adverscarial._docs import documented
 from adverscarial._progress import track
-from adverscarial.attacks.base import Attack, check_counts, check_run, scorer_for
-from adverscarial.attacks.single_gene import SingleGeneResult
-from adverscarial.classifiers.base import Classifier, Scorer
+from adverscarial._types import Ints, Matrix
+from adverscarial.attacks.base import Attack
+from adverscarial.attacks.result import Result
+from adverscarial.attacks.settings import check_counts
+from adverscarial.attacks.start import check_run, scorer_for
+from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels, cluster_names
+from adverscarial.cells.matrix import layer_of, layers_of, replace
+from adverscarial.cells.statistics import GeneStatistics
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.prediction import answer_after
+from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.cluster import Cluster, check_genes, cluster_labels, cluster_names
 from adverscarial.errors import ParameterError
 from adverscarial.hardening.measure import attacked
-from adverscarial.statistics import GeneStatistics
 
 
+@documented
 def adversarial_cells(
     adata: AnnData,
-    classifier: Any,
-    attack: Attack,
+    classifier: object,
+    attack: Attack[Result],
     *,
     groupby: str,
     targets: Iterable[str] | None = None,
@@ -39,10 +45,10 @@ def adversarial_cells(
 ) -> AnnData:
     """Attack every cluster and return the cells that were fooled, as new training examples (R: ``advTraining``).
 
-    A useful example is a cell whose label moves while the truth does not: an attacked cell is kept if the classifier
-    now says something else of it than before, and something else than its cluster's name. (A classifier that gives no
-    label per cell: all cells of a cluster whose label flipped.) So an attack that leaves the cluster's label in place,
-    as :class:`~adverscarial.attacks.MaxChange` does, still gives the cells that were outvoted.
+    A useful example is a cell whose label changes although its true type does not. An attacked cell is kept if the
+    classifier now gives it another label than before, and one that is not its cluster's name. Of a classifier that
+    gives no label per cell, all cells of a cluster whose label flipped are kept. An attack that leaves the cluster's
+    label in place, such as :class:`~adverscarial.attacks.MaxChange`, still gives the single cells whose label changed.
 
     Of a :class:`~adverscarial.attacks.SingleGene` result, each flipping gene gives its own copies of cells, with that
     gene alone changed; the genes share `n_per_type` as evenly as they can. Every other attack gives at most one copy
@@ -52,8 +58,7 @@ def adversarial_cells(
     ----------
     adata
         Cells x genes; not changed. A backed file is read into memory.
-    classifier
-        A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands.
+    %(classifier)s
     attack
         For example ``adv.attacks.SingleGene("perc99")``.
     groupby
@@ -66,19 +71,23 @@ def adversarial_cells(
         Of the attack, and of the draw of cells.
     n_per_type
         Most cells to return per type; None: as many as the type has in `adata`.
-    progress
-        Progress bar; left out, on a terminal only.
+    %(progress)s
 
     Returns
     -------
     AnnData, adversarial cells x genes, with the columns of ``adata.obs`` (so the true type is in ``obs[groupby]``) and
     ``adverscarial`` (the attack), ``adverscarial_gene`` (the gene changed alone, else empty), ``adverscarial_label``
-    (what the classifier says of the cell, wrongly). Names of cells are unique. Sparse stays sparse. Without any fooled
-    cell it has no rows.
+    (the wrong label that the classifier gives the cell). Names of cells are unique. Sparse data stay sparse. If no
+    cell is fooled, there are no rows.
 
     Raises
     ------
-    DataError, ParameterError, ClassifierError
+    DataError
+        If the data have no such column, cluster or layer.
+    ParameterError
+        If `attack` is none, or a number is out of its range.
+    ClassifierError
+        If the classifier fails.
 
     Examples
     --------
@@ -102,10 +111,10 @@ def adversarial_cells(
         result = attack.run(cluster, model, scorer)
         generator = np.random.default_rng([seed, zlib.crc32(target.encode())])
         limit = cluster.n_cells if n_per_type is None else n_per_type
-        if isinstance(result, SingleGeneResult):
-            found = _by_gene(adata, cluster, scorer, result, limit, generator)
-        else:
+        if result.flips() is None:
             found = _applied(adata, cluster, model, result, limit, generator)
+        else:
+            found = _by_gene(adata, cluster, scorer, result, limit, generator)
         parts.append(_cells(adata, cluster, found, repr(attack)))
     if not parts:
         raise ParameterError("targets= names no cluster; leave it out to attack all of them.")
@@ -114,10 +123,10 @@ def adversarial_cells(
 
 @dataclass(frozen=True)
 class _Fooled:
-    """Some fooled cells of one cluster: places in the cluster, their new values, genes and labels."""
+    """Some fooled cells of one cluster: their positions in the cluster, new values, changed genes and new labels."""
 
-    cells: np.ndarray
-    X: Any
+    cells: Ints
+    X: Matrix
     genes: list[str]
     labels: list[str]
 
@@ -126,7 +135,7 @@ def _by_gene(
     adata: AnnData,
     cluster: Cluster,
     scorer: Scorer,
-    result: SingleGeneResult,
+    result: Result,
     limit: int,
     generator: np.random.Generator,
 ) -> _Fooled:
@@ -136,7 +145,7 @@ def _by_gene(
     share = -(-limit // max(1, len(positions)))
     cells, parts, genes, labels = np.empty(0, dtype=np.int64), [before[:0]], [], []
     for gene in generator.permutation(positions):
-        values = result.attack.modification.values(cluster, np.array([gene]))
+        values = result.changed_values(cluster, np.array([gene]))
         answer = scorer.together(np.array([gene]), values)
         fooled = _fooled(scorer.baseline.labels, answer.labels, cluster)
         picked = _draw(fooled, min(share, limit - len(cells)), generator)
@@ -144,7 +153,7 @@ def _by_gene(
         parts.append(replace(before[picked], np.arange(len(picked)), np.array([gene]), block))
         cells = np.concatenate([cells, picked])
         genes += [str(cluster.genes[gene])] * len(picked)
-        labels += _said(answer.label, answer.labels, picked)
+        labels += _new_labels(answer.label, answer.labels, picked)
         if len(cells) == limit:
             break
     return _Fooled(
@@ -153,34 +162,34 @@ def _by_gene(
 
 
 def _applied(
-    adata: AnnData, cluster: Cluster, model: Classifier, result: Any, limit: int, generator: np.random.Generator
+    adata: AnnData, cluster: Cluster, model: Classifier, result: Result, limit: int, generator: np.random.Generator
 ) -> _Fooled:
     """Return cells as the attack leaves them."""
     changed = attacked(adata, result)
-    ask = (cluster.rows, cluster.target, cluster.labels, cluster.layer)
-    before, after = model.predict_cluster(adata, *ask), model.predict_cluster(changed, *ask)
+    before = model.predict_cluster(adata, cluster.rows, cluster.target, cluster.labels, cluster.layer)
+    after = answer_after(changed, model, cluster)
     fooled = _fooled(before.labels, after.labels, cluster)
-    if after.labels is None and after.label == before.label:
+    if after.rejected or (after.labels is None and after.label == before.label):
         fooled = fooled[:0]
     picked = _draw(fooled, limit, generator)
     X = _values(changed, cluster.layer, cluster.rows[picked])
-    return _Fooled(picked, X, [""] * len(picked), _said(after.label, after.labels, picked))
+    return _Fooled(picked, X, [""] * len(picked), _new_labels(after.label, after.labels, picked))
 
 
-def _fooled(before: np.ndarray | None, after: np.ndarray | None, cluster: Cluster) -> np.ndarray:
-    """Return the places of the cells that are called something new, and wrong; all, where no cell has a label."""
+def _fooled(before: np.ndarray | None, after: np.ndarray | None, cluster: Cluster) -> Ints:
+    """Return the positions of the cells that are called something new, and wrong; all, where no cell has a label."""
     if before is None or after is None:
         return np.arange(cluster.n_cells)
     return np.flatnonzero((after != before) & (after != cluster.target))
 
 
-def _said(label: str, labels: np.ndarray | None, picked: np.ndarray) -> list[str]:
+def _new_labels(label: str, labels: np.ndarray | None, picked: np.ndarray) -> list[str]:
     return [label] * len(picked) if labels is None else [str(name) for name in labels[picked]]
 
 
-def _draw(places: np.ndarray, n: int, generator: np.random.Generator) -> np.ndarray:
+def _draw(positions: Ints, n: int, generator: np.random.Generator) -> Ints:
     """Return at most `n` of these, in order."""
-    return np.sort(generator.permutation(places)[:n])
+    return np.sort(generator.permutation(positions)[:n])
 
 
 def in_memory(adata: AnnData) -> AnnData:
@@ -189,7 +198,7 @@ def in_memory(adata: AnnData) -> AnnData:
     return adata.to_memory() if adata.isbacked else adata
 
 
-def _values(adata: AnnData, layer: str | None, rows: np.ndarray) -> Any:
+def _values(adata: AnnData, layer: str | None, rows: np.ndarray) -> Matrix:
     """Return the values of some cells as they are stored, sparse by rows or dense."""
     block = layer_of(adata, layer)[rows]
     block = block.compute() if hasattr(block, "compute") else block
@@ -206,7 +215,7 @@ def _cells(adata: AnnData, cluster: Cluster, found: _Fooled, attack: str) -> Ann
     obs["adverscarial"] = attack
     obs["adverscarial_gene"] = np.array(found.genes, dtype=object)
     obs["adverscarial_label"] = np.array(found.labels, dtype=object)
-    layers = {name: _values(adata, name, rows) for name in adata.layers if name != cluster.layer}
+    layers = {name: _values(adata, name, rows) for name in layers_of(adata) if name != cluster.layer}
     X = found.X
     if cluster.layer is not None:
         layers[cluster.layer] = found.X

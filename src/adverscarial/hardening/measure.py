@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from anndata import AnnData
 
-from adverscarial._matrix import layer_of
-from adverscarial.attacks.base import Attack, scorer_for
-from adverscarial.attacks.max_change import MaxChangeResult
-from adverscarial.attacks.single_gene import SingleGeneResult
+from adverscarial.attacks.base import Attack
+from adverscarial.attacks.result import Result
+from adverscarial.attacks.start import scorer_for
+from adverscarial.cells.cluster import Cluster, cluster_labels, cluster_names
+from adverscarial.cells.matrix import layer_of
+from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.classifiers.base import Classifier
-from adverscarial.cluster import Cluster, cluster_labels, cluster_names
-from adverscarial.statistics import GeneStatistics
+from adverscarial.classifiers.prediction import answer_after
 
 
-def attacked(adata: AnnData, result: Any) -> AnnData:
-    """Return the cells as the attack leaves them: `adata` itself where it found nothing, or was refused."""
-    if not result.genes or getattr(result, "rejected", False):
-        return adata
-    return result.apply(adata)
+def attacked(adata: AnnData, result: Result) -> AnnData:
+    """Return the cells as the attack leaves them: `adata` itself where it found nothing."""
+    return result.apply(adata) if result.changed_genes else adata
+
+
+class _Measured(NamedTuple):
+    """What an attack did to one cluster; NaN where the attack does not count that."""
+
+    clean: float
+    attacked: float
+    flipped: bool
+    flipping_genes: float
+    genes_needed: float
 
 
 def measure(
     model: Classifier,
     cells: AnnData,
-    attack: Attack,
+    attack: Attack[Result],
     groupby: str,
     layer: str | None,
     seed: int,
 ) -> dict[str, float]:
     """Attack every cluster of held-out cells; every accuracy is a full prediction, without any scorer."""
-    truth = cluster_labels(cells, groupby)
-    said = model.predict(cells, layer=layer).astype(str).to_numpy()
+    labels = model.predict(cells, layer=layer).astype(str).to_numpy()
     statistics = GeneStatistics(layer_of(cells, layer))
-    clean, moved, flipped, genes, needed = [], [], [], [], []
-    for target in cluster_names(truth):
+    rows = []
+    for target in cluster_names(cluster_labels(cells, groupby)):
         cluster = Cluster(cells, groupby, target, layer=layer, seed=seed, statistics=statistics)
-        result = attack.run(cluster, model, scorer_for(model, cluster))
-        success = bool(getattr(result, "success", result.label != result.baseline))
-        after = said[cluster.rows]
-        clean.append(np.mean(after == target))
-        changed = attacked(cells, result)
-        if changed is not cells:
-            answer = model.predict_cluster(changed, cluster.rows, target, truth, layer)
-            after = np.full(cluster.n_cells, answer.label) if answer.labels is None else answer.labels
-        moved.append(np.mean(after == target))
-        flipped.append(success)
-        genes.append(len(result.genes) if isinstance(result, SingleGeneResult) else np.nan)
-        needed.append(_genes_needed(result, success))
+        rows.append(_of_cluster(model, cells, attack, cluster, labels[cluster.rows]))
+    clean, moved, flipped, genes, needed = zip(*rows, strict=True)
     known = [number for number in needed if not np.isnan(number)]
     return {
         "clean_accuracy": float(np.mean(clean)), "attacked_accuracy": float(np.mean(moved)),
@@ -58,9 +56,22 @@ def measure(
     }  # fmt: skip
 
 
-def _genes_needed(result: Any, success: bool) -> float:
-    if isinstance(result, MaxChangeResult):
-        return len(result.signature)
-    if not success:
-        return np.nan
-    return 1 if isinstance(result, SingleGeneResult) else len(result.genes)
+def _of_cluster(
+    model: Classifier, cells: AnnData, attack: Attack[Result], cluster: Cluster, before: np.ndarray
+) -> _Measured:
+    """Attack one cluster; `before` holds the labels of its cells."""
+    result = attack.run(cluster, model, scorer_for(model, cluster, in_company=False))
+    after, changed = before, attacked(cells, result)
+    if changed is not cells and not (answer := answer_after(changed, model, cluster)).rejected:
+        after = np.full(cluster.n_cells, answer.label) if answer.labels is None else answer.labels
+    needed = result.genes_needed
+    counts_genes = result.count is not None and result.count.column == "flipped"
+    flipping = result.number_in("flipped") if counts_genes else None
+    genes = result.number_in("signature") if "signature" in result.row() else needed
+    return _Measured(
+        clean=float(np.mean(before == cluster.target)),
+        attacked=float(np.mean(after == cluster.target)),
+        flipped=needed is not None,
+        flipping_genes=np.nan if flipping is None else flipping,
+        genes_needed=np.nan if genes is None else genes,
+    )

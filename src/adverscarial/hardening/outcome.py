@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from adverscarial._html import card
 from adverscarial.attacks.base import Attack
+from adverscarial.attacks.result import Result
 from adverscarial.classifiers.base import Classifier
 
 
@@ -33,7 +35,8 @@ class Hardening:
         ``clean_accuracy``
             Balanced accuracy (mean over types of the share of their cells named right).
         ``attacked_accuracy``
-            The same after the attack: each cluster as ``result.apply`` leaves it, clean where the attack found nothing.
+            The same after the attack: each cluster as ``result.apply`` leaves it, and as it was where the attack found
+            nothing or the classifier refuses the changed cells.
         ``clusters``, ``flipped``, ``success``
             Attacked clusters, those whose label the attack flips, and their share.
         ``flipping_genes``
@@ -47,9 +50,14 @@ class Hardening:
     classifier: Classifier
     before: Classifier
     table: pd.DataFrame
-    attack: Attack
+    attack: Attack[Result]
     method: str
     note: str = ""
+
+    def _repr_html_(self) -> str:
+        """Return it as a notebook shows it."""
+        heading, _, rest = str(self).partition("\n")
+        return card(heading, rest, self.table)
 
     def __str__(self) -> str:
         first, last = self.table.iloc[0], self.table.iloc[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adverscarial.classifiers.mlp import Adversary, Trainer
+from adverscarial.classifiers.families.mlp_trainer import Adversary, Trainer
 
 
 def projected_gradient(epsilon: float, steps: int, *, share: float = 1.0, seed: int = 0) -> Adversary:

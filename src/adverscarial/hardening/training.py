@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import anndata
 import numpy as np
@@ -14,11 +14,15 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial._progress import bar
-from adverscarial.attacks.base import Attack, check_counts, check_run
+from adverscarial._types import Ints
+from adverscarial.attacks.base import Attack
+from adverscarial.attacks.result import Result
+from adverscarial.attacks.settings import check_counts
+from adverscarial.attacks.start import check_run
+from adverscarial.cells.cluster import cluster_labels, cluster_names
 from adverscarial.classifiers.base import Classifier
-from adverscarial.classifiers.mlp import MLP
+from adverscarial.classifiers.families.mlp import MLP
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.cluster import cluster_labels, cluster_names
 from adverscarial.datasets.sampling import split
 from adverscarial.errors import ClassifierError, ParameterError
 from adverscarial.hardening.examples import adversarial_cells, check_attack, in_memory
@@ -28,14 +32,11 @@ from adverscarial.hardening.pgd import projected_gradient
 
 logger = logging.getLogger(__name__)
 
-#: returns a fresh copy of the classifier, trained on these cells
-Fit = Callable[..., Classifier]
 
-
-def harden(
-    classifier: Any,
+def harden(  # noqa: PLR0913
     adata: AnnData,
-    attack: Attack,
+    classifier: object,
+    attack: Attack[Result],
     *,
     groupby: str,
     rounds: int = 3,
@@ -44,7 +45,7 @@ def harden(
     test: AnnData | None = None,
     n_per_type: int | None = None,
     folds: int = 5,
-    fit_options: Mapping[str, Any] | None = None,
+    fit_options: Mapping[str, object] | None = None,
     method: Literal["examples", "pgd"] = "examples",
     epsilon: float = 0.1,
     steps: int = 5,
@@ -55,18 +56,18 @@ def harden(
 
     Round 0 trains a fresh copy on clean cells. With *examples*, each further round looks for training cells that the
     attack fools (:func:`adversarial_cells`), adds them to the training set, and trains a fresh copy on all of it. A
-    model is hard to fool on the cells it has learned, so the cells of each fold are attacked under a model that was
-    trained on the other folds, and on the examples made of them so far. With *pgd*, round r trains a fresh copy on
-    clean cells with a box of ``epsilon * r / rounds``, so that the table shows the price of each width. The rounds are
-    evaluated by the full attack on held-out cells, which no training ever sees. The last round is not always the best
-    one: read the table.
+    model is hard to fool on the cells that it was trained on. Therefore the training cells are cut into folds, and the
+    cells of each fold are attacked under a model that was trained on the other folds and on the examples made of them
+    so far. With *pgd*, round r trains a fresh copy on clean cells with a box of ``epsilon * r / rounds``, so that the
+    table shows what each width costs. Every round is measured by the full attack on held-out cells, which are never
+    trained on. The last round is not always the best one: read the table.
 
     Parameters
     ----------
-    classifier
-        A classifier with ``fit``, trained or not: its settings are what counts. It is not changed.
     adata
-        Labelled cells x genes.
+        Labelled cells x genes; not changed.
+    classifier
+        A classifier with ``fit``, trained or not. Only its settings are used, and it is not changed.
     attack
         What to harden against (*examples*), and what to measure by (both).
     groupby
@@ -121,87 +122,62 @@ def harden(
     >>> import adverscarial as adv
     >>> model = adv.classifiers.Markers(n_markers=5)
     >>> attack = adv.attacks.SingleGene("positive_aberrant")
-    >>> done = harden(model, adv.datasets.embedded(), attack, groupby="cell_type", rounds=1)
+    >>> done = harden(adv.datasets.embedded(), model, attack, groupby="cell_type", rounds=1)
     >>> list(done.table["round"])
     [0, 1]
     """
-    model = wrap(classifier)
+    if isinstance(classifier, AnnData):
+        _warn_of_the_old_order()
+        adata, classifier = classifier, adata
     check_attack(attack)
     check_run(None, seed)
-    limits = {} if n_per_type is None else {"n_per_type": n_per_type}
-    check_counts(rounds=rounds, folds=folds, steps=steps, **limits)
-    if type(model).fit is Classifier.fit:
-        raise ClassifierError(
-            f"{model.name} cannot be trained here, so it cannot be hardened. Expected a classifier with fit(), such as "
-            "RandomForest; for another one, add adversarial_cells() to its training set and train it where it was made."
-        )
-    if method not in ("examples", "pgd"):
-        raise ParameterError(f"method must be 'examples' or 'pgd', got '{method}'.")
-    if method == "pgd" and not isinstance(model, MLP):
-        raise ParameterError(f"method='pgd' trains by gradients, which of ours only MLP does; got {model.name}.")
-    if not epsilon > 0 or not np.isfinite(epsilon) or not 0 < share <= 1:
-        raise ParameterError(f"epsilon must be above 0, share above 0 and at most 1; got {epsilon!r} and {share!r}.")
-    options = dict(fit_options or {})
-    if "layer" in options:
-        raise ParameterError(
-            "fit_options names a layer. Training and attack read the same one, because an adversarial cell is changed "
-            "in the attacked layer only: name it in layer=, and further layers of fit() by their own arguments."
-        )
+    check_counts(rounds=rounds, folds=folds, steps=steps, n_per_type=1 if n_per_type is None else n_per_type)
+    task = _Task(wrap(classifier), attack, groupby, layer, seed, n_per_type, dict(fit_options or {}))
+    _check_task(task, method)
+    box = _Box(epsilon, steps, share)
     train, held_out = split(adata, groupby, seed=seed) if test is None else (in_memory(adata), in_memory(test))
-
-    def fit(cells: AnnData, **more: Any) -> Classifier:
-        return copy.deepcopy(model).fit(cells, groupby, layer=layer, **options, **more)
-
-    def measured(number: int, trained: _Trained) -> dict[str, float]:
-        logger.info("hardening %s: round %d", model.name, number)
-        found = measure(trained.model, held_out, attack, groupby, layer, seed)
-        return {"round": number, "adversarial_cells": trained.cells, "epsilon": trained.epsilon, **found}
-
-    with bar(f"Hardening {model.name}", rounds + 1, progress) as advance:
-        last = before = _Trained(fit(train), 0)
-        rows = [measured(0, before)]
+    with bar(f"Hardening {task.model.name}", rounds + 1, progress) as advance:
+        last = before = _Trained(task.fit(train), 0)
+        rows = [_row(0, before, task, held_out)]
         advance()
-        if method == "pgd":
-            later = _by_gradients(fit, train, rounds, epsilon, steps, share, seed)
-        else:
-            search = _Search(attack, groupby, layer, seed, n_per_type)
-            later = _by_examples(fit, train, before.model, search, rounds, folds)
-        for last in later:
-            rows.append(measured(len(rows), last))
+        by_examples = _by_examples(task, train, before.model, rounds, folds)
+        for last in by_examples if method == "examples" else _by_gradients(task, train, rounds, box):
+            rows.append(_row(len(rows), last, task, held_out))
             advance()
-    note = (
-        "" if len(rows) > rounds else f"round {len(rows)} fooled no training cell any more, so training stopped there"
-    )
+    done = len(rows) > rounds
+    note = "" if done else f"round {len(rows)} fooled no training cell any more, so training stopped there"
     return Hardening(last.model, before.model, pd.DataFrame(rows), attack, method, note)
 
 
-class _Trained(NamedTuple):
-    """The model of one round, and what it was trained with."""
-
-    model: Classifier
-    cells: int
-    epsilon: float = np.nan
-
-
-def _by_gradients(
-    fit: Fit, train: AnnData, rounds: int, epsilon: float, steps: int, share: float, seed: int
-) -> Iterator[_Trained]:
-    """Yield networks trained in wider and wider boxes."""
-    for number in range(1, rounds + 1):
-        width = epsilon * number / rounds
-        adversary = projected_gradient(width, steps, share=share, seed=seed)
-        yield _Trained(fit(train, adversary=adversary), round(share * train.n_obs), width)
+def _warn_of_the_old_order() -> None:
+    warnings.warn(
+        "harden() takes the cells first, as every other function does: harden(adata, classifier, attack, ...). It was "
+        "called with the classifier first. This still works, and will be an error in a later version.",
+        FutureWarning,
+        stacklevel=3,
+    )
 
 
 @dataclass(frozen=True)
-class _Search:
-    """How adversarial cells are looked for."""
+class _Task:
+    """What is trained, and against what."""
 
-    attack: Attack
+    model: Classifier
+    attack: Attack[Result]
     groupby: str
     layer: str | None
     seed: int
     n_per_type: int | None
+    options: Mapping[str, object]
+
+    def fit(self, cells: AnnData, **more: object) -> Classifier:
+        """Return a new classifier of the same settings, trained on these cells."""
+        from sklearn.base import clone  # here and not above: importing the package stays quick
+
+        # a classifier without get_params is copied as it is
+        fresh = clone(self.model, safe=False)
+        trained: Classifier = fresh.fit(cells, self.groupby, layer=self.layer, **self.options, **more)
+        return trained
 
     def fooled(self, cells: AnnData, model: Classifier, number: int, limit: int | None) -> AnnData:
         """Return the cells that a model falls for, named after their round."""
@@ -213,33 +189,93 @@ class _Search:
         return found
 
 
-def _by_examples(
-    fit: Fit, train: AnnData, current: Classifier, search: _Search, rounds: int, folds: int
-) -> Iterator[_Trained]:
+def _check_task(task: _Task, method: str) -> None:
+    """Raise an error for a classifier or settings that no training can work with."""
+    model = task.model
+    if type(model).fit is Classifier.fit:
+        raise ClassifierError(
+            f"{model.name} cannot be trained here, so it cannot be hardened. Expected a classifier with fit(), such as "
+            "RandomForest; for another one, add adversarial_cells() to its training set and train it where it was made."
+        )
+    if method not in ("examples", "pgd"):
+        raise ParameterError(f"method must be 'examples' or 'pgd', got '{method}'.")
+    if method == "pgd" and not isinstance(model, MLP):
+        raise ParameterError(f"method='pgd' trains by gradients, which of ours only MLP does; got {model.name}.")
+    if "layer" in task.options:
+        raise ParameterError(
+            "fit_options names a layer. Training and attack read the same one, because an adversarial cell is changed "
+            "in the attacked layer only: name it in layer=, and further layers of fit() by their own arguments."
+        )
+
+
+@dataclass(frozen=True)
+class _Box:
+    """How far each value of a cell may move in PGD training, in how many steps, and for which share of a batch."""
+
+    epsilon: float
+    steps: int
+    share: float
+
+    def __post_init__(self) -> None:
+        if not self.epsilon > 0 or not np.isfinite(self.epsilon) or not 0 < self.share <= 1:
+            raise ParameterError(
+                f"epsilon must be above 0, share above 0 and at most 1; got {self.epsilon!r} and {self.share!r}."
+            )
+
+
+class _Trained(NamedTuple):
+    """The model of one round, and what it was trained with."""
+
+    model: Classifier
+    cells: int
+    epsilon: float = np.nan
+
+
+def _row(number: int, trained: _Trained, task: _Task, held_out: AnnData) -> dict[str, float]:
+    """Return the row of the table for one round."""
+    logger.info("hardening %s: round %d", task.model.name, number)
+    found = measure(trained.model, held_out, task.attack, task.groupby, task.layer, task.seed)
+    return {"round": number, "adversarial_cells": trained.cells, "epsilon": trained.epsilon, **found}
+
+
+def _by_gradients(task: _Task, train: AnnData, rounds: int, box: _Box) -> Iterator[_Trained]:
+    """Yield networks trained in wider and wider boxes."""
+    for number in range(1, rounds + 1):
+        width = box.epsilon * number / rounds
+        adversary = projected_gradient(width, box.steps, share=box.share, seed=task.seed)
+        yield _Trained(task.fit(train, adversary=adversary), round(box.share * train.n_obs), width)
+
+
+def _by_examples(task: _Task, train: AnnData, current: Classifier, rounds: int, folds: int) -> Iterator[_Trained]:
     """Yield models trained on more and more adversarial cells, until none is found."""
-    part = _parts(cluster_labels(train, search.groupby), folds, search.seed)
+    part = _parts(cluster_labels(train, task.groupby), folds, task.seed)
     examples: list[tuple[int, AnnData]] = []  # with the fold that their cells are of
     for number in range(1, rounds + 1):
         new = []
         for fold in range(folds):
             # a type's share of n_per_type, as even as whole numbers allow
-            limit = None if search.n_per_type is None else len(range(fold, search.n_per_type, folds))
+            limit = None if task.n_per_type is None else len(range(fold, task.n_per_type, folds))
             cells = train[part == fold].copy()
             if not cells.n_obs or limit == 0:
                 continue
             if folds > 1:
-                others = [fooled for other, fooled in examples if other != fold]
-                current = fit(anndata.concat([train[part != fold], *others], merge="same"))
-            new.append((fold, search.fooled(cells, current, number, limit)))
+                of_other_folds = [fooled for other, fooled in examples if other != fold]
+                current = task.fit(_joined(train[part != fold], of_other_folds))
+            new.append((fold, task.fooled(cells, current, number, limit)))
         if not any(fooled.n_obs for _, fooled in new):
             return
         examples += new
         joined = [fooled for _, fooled in examples]
-        current = fit(anndata.concat([train, *joined], merge="same"))
+        current = task.fit(_joined(train, joined))
         yield _Trained(current, sum(fooled.n_obs for fooled in joined))
 
 
-def _parts(types: np.ndarray, folds: int, seed: int) -> np.ndarray:
+def _joined(cells: AnnData, fooled: list[AnnData]) -> AnnData:
+    """Return cells with adversarial ones below, and what `uns` says of their values, such as the base of logarithms."""
+    return anndata.concat([cells, *fooled], merge="same", uns_merge="first")
+
+
+def _parts(types: np.ndarray, folds: int, seed: int) -> Ints:
     """Return each cell's fold, 0 to folds - 1, the cells of a type spread evenly; -1 for cells without a type."""
     generator = np.random.default_rng(seed)
     part = np.full(len(types), -1)

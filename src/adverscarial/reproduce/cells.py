@@ -8,13 +8,15 @@ import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial.cluster import cluster_labels
+from adverscarial._docs import documented
+from adverscarial.cells.cluster import cluster_labels
 from adverscarial.datasets import preprocess
 from adverscarial.errors import DataError, some
 
 _LOG_MAXIMUM = 20  # logarithms of counts per 10,000 stay below 9.3; the margin allows for larger totals
 
 
+@documented
 def prepared(
     adata: AnnData, groupby: str, *, exclude: Collection[str] = (), min_cells: int = 1
 ) -> tuple[AnnData, list[str]]:
@@ -22,8 +24,7 @@ def prepared(
 
     Parameters
     ----------
-    adata
-        Cells x genes; not changed.
+    %(adata)s
     groupby
         Column of ``obs`` with the types.
     exclude, min_cells

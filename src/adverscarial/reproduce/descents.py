@@ -10,10 +10,10 @@ import pandas as pd
 
 from adverscarial._progress import track
 from adverscarial.attacks import ClusterGradientDescent
+from adverscarial.attacks.ranking import rank_genes
 from adverscarial.errors import ParameterError, did_you_mean, some
 from adverscarial.evaluation import sweep
-from adverscarial.ranking import rank_genes
-from adverscarial.reproduce.protocol import Say, Setting
+from adverscarial.reproduce.protocol import Execution, Setting
 
 #: the cluster of PBMC3k that the paper's Fig. 4 is about
 TARGET = "FCGR3A+ Mono"
@@ -48,10 +48,10 @@ def chosen_cluster(setting: Setting, target: str | None) -> str:
     return target
 
 
-def ranked(setting: Setting, say: Say, progress: bool | None) -> list[str]:
+def ranked(setting: Setting, how: Execution) -> list[str]:
     """Return the genes in the paper's order: of the cells under attack, by rank sums between clusters."""
-    say("Ranking the genes ...")
-    return list(rank_genes(setting.test, setting.groupby, progress=progress))
+    how.say("Ranking the genes ...")
+    return list(rank_genes(setting.test, setting.groupby, progress=how.progress))
 
 
 def swept(
@@ -60,34 +60,32 @@ def swept(
     genes: Sequence[str],
     strengths: Sequence[float],
     kinds: Sequence[Literal["alpha", "epsilon", "both"]],
+    how: Execution,
     *,
-    seed: int,
-    say: Say,
     names: Sequence[str] | None = None,
     reference: bool = False,
-    progress: bool | None = None,
 ) -> pd.DataFrame:
     """Return the tables of :func:`adverscarial.evaluation.sweep` for each classifier and cluster, below each other.
 
     Parameters
     ----------
+    how
+        Seed, progress, and who is told.
     names
         Classifiers; all with scores, when left out.
     reference
         Step as the published runs did, by the R code instead of the paper's equation (4).
-    progress
-        Progress bars.
     """
     tables = []
     attack = ClusterGradientDescent(genes=genes, reference=reference)
     for name in scored(setting) if names is None else names:
         start = time.perf_counter()
-        for target in track(targets, f"Gradient descents · {name}", len(targets), progress):
+        for target in track(targets, f"Gradient descents · {name}", len(targets), how.progress):
             table = sweep(
                 setting.test, setting.models[name], groupby=setting.groupby, target=target, attack=attack,
-                strengths=strengths, kinds=kinds, layer=setting.layers[name], seed=seed,
+                strengths=strengths, kinds=kinds, layer=setting.layers[name], seed=how.seed,
             )  # fmt: skip
             tables.append(table.assign(classifier=name))  # the name in the paper
         n = len(targets) * len(strengths) * len(kinds)
-        say(f"{name}: {n:,} gradient descents in {time.perf_counter() - start:.1f} s")
+        how.say(f"{name}: {n:,} gradient descents in {time.perf_counter() - start:.1f} s")
     return pd.concat(tables, ignore_index=True)

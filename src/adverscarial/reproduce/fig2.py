@@ -6,33 +6,30 @@ import time
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 
+from adverscarial._docs import documented
 from adverscarial.attacks import Attack, MaxChange, Result, SingleGene
-from adverscarial.evaluation import Survey, survey
-from adverscarial.evaluation.survey import Task
-from adverscarial.reproduce import findings
+from adverscarial.reproduce import decline, findings, genes, resistance
 from adverscarial.reproduce.facts import beside
 from adverscarial.reproduce.findings import ABERRANT, COLUMNS, FIVE, MEDIUM, totals
-from adverscarial.reproduce.protocol import Say, Setting, accuracy, silent
+from adverscarial.reproduce.protocol import Executed, Execution, Setting, accuracy
 from adverscarial.reproduce.writing import Outcome, figure_of
+from adverscarial.surveys import Survey, survey
+from adverscarial.surveys.plan import Task
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+@documented
 def fig2(
-    setting: Setting,
-    *,
-    out: str | PathLike[str] | None = None,
-    restarts: int = 1,
-    seed: int = 0,
-    n_jobs: int = 1,
-    say: Say = silent,
-    progress: bool | None = None,
-) -> Outcome:
+    setting: Setting, *, out: str | PathLike[str] | None = None, restarts: int = 1, n_jobs: int = 1,
+    **execution: Unpack[Executed],
+) -> Outcome:  # fmt: skip
     """Run the paper's survey of five classifiers (Fig. 2A-C) and judge what it says.
 
     Parameters
@@ -43,44 +40,22 @@ def fig2(
         Folder that keeps each attack's result, so that an interrupted run goes on; nothing is kept when left out.
     restarts
         Random orders of the max-change attack. One already gives a maximal set; more find shorter signatures.
-    seed, n_jobs
-        Of the attacks; processes, -1 for all cores.
-    say
-        Called with one line per step.
-    progress
-        Progress bars; left out, on a terminal only.
+    n_jobs
+        Processes; -1 for all cores.
+    %(execution)s
 
     Returns
     -------
     Tables, findings and figures: see :class:`~adverscarial.reproduce.Outcome`.
     """
-    attacks: list[Attack] = [SingleGene(name, search="exact") for name in FIVE]
+    attacks: list[Attack[Result]] = [SingleGene(name, search="exact") for name in FIVE]
     attacks += [MaxChange(name, restarts=restarts) for name in FIVE]
+    how = Execution(**execution)
     resumed = out is not None and (Path(out) / "runs").exists()
-    surveys, seconds = [], {}
-    for name, model in setting.models.items():
-        say(f"Attacking {name}: {len(setting.clusters)} clusters, {len(attacks)} attacks each ...")
-        begun = time.perf_counter()
-        folder = None if out is None else Path(out) / "runs" / name
-        layer = setting.layers[name]
-        surveys.append(
-            survey(
-                setting.test,
-                {name: model},
-                attacks=attacks,
-                groupby=setting.groupby,
-                layer=layer,
-                seed=seed,
-                n_jobs=n_jobs,
-                out=folder,
-                progress=progress,
-            )
-        )
-        seconds[name] = time.perf_counter() - begun
-    whole = joined(surveys)
+    whole, seconds = _surveyed(setting, attacks, out, n_jobs, how)
     frame = whole.to_frame()
     notes = [
-        *setting.said(),
+        *setting.all_notes(),
         _timed(whole, seconds, n_jobs, resumed) + f" Training took {sum(setting.seconds.values()):,.0f} s before.",
         f"Single genes: every gene alone. Signatures: maximal sets, of {restarts} random order(s); the paper's search "
         "stops at groups of 20 genes and does not come back to what it dropped, so its signatures are longer.",
@@ -95,23 +70,41 @@ def fig2(
             "totals": table_of_totals(frame),
             "attacks": frame.drop(columns=[c for c in ("queries", "proven", "error") if c in frame]),
             "flipping_genes": whole.flipping().query("modification in @MEDIUM", local_dict={"MEDIUM": MEDIUM}),
-            "accuracy": accuracy(setting, progress=progress),
+            "accuracy": accuracy(setting, progress=how.progress),
         },
         beside=beside(published_rows(frame)),
-        findings=judge(frame),
+        findings=[*judge(frame), genes.examples_flip(whole.flipping(), setting.clusters)],
         figures=_figures(whole),
         notes=notes,
         shown=["totals"],
     )
 
 
+def _surveyed(
+    setting: Setting, attacks: list[Attack[Result]], out: str | PathLike[str] | None, n_jobs: int, how: Execution
+) -> tuple[Survey, dict[str, float]]:
+    """Return the surveys of all classifiers as one, and the seconds that each took."""
+    surveys, seconds = [], {}
+    for name, model in setting.models.items():
+        how.say(f"Attacking {name}: {len(setting.clusters)} clusters, {len(attacks)} attacks each ...")
+        begun = time.perf_counter()
+        folder = None if out is None else Path(out) / "runs" / name
+        found = survey(
+            setting.test, {name: model}, attacks=attacks, groupby=setting.groupby, layer=setting.layers[name],
+            seed=how.seed, n_jobs=n_jobs, out=folder, progress=how.progress,
+        )  # fmt: skip
+        surveys.append(found)
+        seconds[name] = time.perf_counter() - begun
+    return joined(surveys), seconds
+
+
 def _timed(whole: Survey, seconds: dict[str, float], n_jobs: int, resumed: bool) -> str:
     """Return how long the attacks took; the wall time of an interrupted run says nothing."""
-    said = f"{len(whole.tasks)} attacks; their own times add up to {whole.seconds:,.0f} s."
+    text = f"{len(whole.tasks)} attacks; their own times add up to {whole.seconds:,.0f} s."
     if resumed:
-        return said
+        return text
     each = ", ".join(f"{name} {spent:,.0f} s" for name, spent in seconds.items())
-    return f"{said} Wall time with {n_jobs} process(es): {sum(seconds.values()):,.0f} s ({each})."
+    return f"{text} Wall time with {n_jobs} process(es): {sum(seconds.values()):,.0f} s ({each})."
 
 
 def joined(surveys: list[Survey]) -> Survey:
@@ -136,6 +129,8 @@ def judge(frame: pd.DataFrame) -> list[findings.Finding]:
         findings.order_of_impact(frame, "signature"),
         findings.plateau(frame, "CHETAH"),
         findings.plateau(frame, "scRF"),
+        resistance.empty_signature(frame),
+        decline.alike_in_sum(frame),
     ]
 
 
@@ -179,7 +174,7 @@ def published_rows(frame: pd.DataFrame) -> list[tuple[str, str, object]]:
 def _figures(whole: Survey) -> dict[str, tuple[Figure, str]]:
     from adverscarial import pl
 
-    drawn: dict[str, tuple[Callable[..., Any], str, str]] = {
+    drawn: dict[str, tuple[Callable[..., Axes], str, str]] = {
         "single_genes": (pl.vulnerability, "single", "Genes that flip the label alone, by cluster (Fig. 2A)"),
         "signatures": (pl.vulnerability, "max", "Genes that must not change, by cluster (Fig. 2B)"),
         "impact_single": (pl.impact, "single", "Genes that flip the label alone, a point per cluster (Fig. 2C)"),

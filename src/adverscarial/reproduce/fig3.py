@@ -1,44 +1,35 @@
-"""Fig. 3D-E: how many genes a cluster gradient descent modifies, as its steps grow."""
+"""Fig. 3: heatmaps of what max-change attacks and descents change, and how many genes a descent needs."""
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import pandas as pd
 
+from adverscarial._docs import documented
 from adverscarial.reproduce import findings
 from adverscarial.reproduce.descents import GENES, chosen_cluster, ranked, swept
 from adverscarial.reproduce.facts import beside
-from adverscarial.reproduce.protocol import Say, Setting, silent
+from adverscarial.reproduce.heatmaps import heatmaps
+from adverscarial.reproduce.protocol import Executed, Execution, Setting
 from adverscarial.reproduce.writing import Outcome, figure_of
 
 #: alpha = epsilon
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-def fig3(
-    setting: Setting,
-    *,
-    target: str | None = None,
-    seed: int = 0,
-    quick: bool = False,
-    say: Say = silent,
-    progress: bool | None = None,
-) -> Outcome:
-    """Attack every cluster by gradient descent with growing alpha = epsilon, until its label switches (Fig. 3D-E).
+@documented
+def fig3(setting: Setting, *, target: str | None = None, quick: bool = False, **execution: Unpack[Executed]) -> Outcome:
+    """Attack every cluster by gradient descent with growing alpha = epsilon, and draw five attacks as heatmaps (A-E).
 
     Parameters
     ----------
-    setting
-        Cells and classifiers, of :func:`~adverscarial.reproduce.setting`. CHETAH gives no scores and takes no part.
+    %(setting_scored)s
     target
         The cluster that is drawn and judged; the table has all. Left out: the paper's, or else the largest.
-    seed
-        Of the attacks.
     quick
         That cluster alone, through 50 genes.
-    say
-        Called with one line per classifier.
-    progress
-        Progress bars; left out, on a terminal only.
+    %(execution)s
 
     Raises
     ------
@@ -52,12 +43,14 @@ def fig3(
     from adverscarial.pl.sweep import by_strength, log_from_one
 
     drawn = chosen_cluster(setting, target)
-    genes = ranked(setting, say, progress)[: 50 if quick else GENES]
+    how = Execution(**execution)
+    genes = ranked(setting, how)[: 50 if quick else GENES]
     clusters = [drawn] if quick else setting.clusters
-    table = swept(setting, clusters, genes, STRENGTHS, ["both"], seed=seed, say=say, progress=progress)
+    table = swept(setting, clusters, genes, STRENGTHS, ["both"], how)
     one = table[table["cluster"] == drawn]
     ax = log_from_one(by_strength(one, "modified", "both", None), len(genes))
     ax.set_ylabel("Genes modified")
+    maps, said = heatmaps(setting, drawn, genes, how)
     return Outcome(
         title=f"Fig. 3 on {setting.name}: genes that a gradient descent modifies",
         tables={"modified_genes": _wide(table), "descents": table},
@@ -66,9 +59,10 @@ def fig3(
             findings.fewer_when_stronger(_by_strength(part), str(name))
             for name, part in one.groupby("classifier", sort=False)
         ],
-        figures={"modified_genes": (figure_of(ax), f"Genes modified by alpha = epsilon, cluster {drawn}")},
+        figures={"modified_genes": (figure_of(ax), f"Genes modified by alpha = epsilon, cluster {drawn}")} | maps,
         notes=[
-            *setting.said(),
+            *setting.all_notes(),
+            *said,
             f"Gradient descents go through the first {len(genes)} genes of the ranking and stop at the switch. Where "
             "the label held to the last gene, the table has no number and the picture a hollow marker.",
             f"Judged on cluster '{drawn}'. The paper's numbers are of its KIDNEY10k cells: compare their size only.",

@@ -6,10 +6,14 @@ Tables are those of :meth:`adverscarial.Survey.to_frame`: one row per classifier
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Literal, ParamSpec
 
 import pandas as pd
+
+P = ParamSpec("P")
 
 Verdict = Literal["holds", "does not hold", "cannot be judged here"]
 HOLDS: Verdict = "holds"
@@ -25,6 +29,8 @@ FIVE = ("negative_aberrant", "decile+5", "positive_aberrant", "perc99", "perc1")
 ORDER = ("decile+5", "perc1", "perc99", "negative_aberrant", "positive_aberrant")
 #: two numbers of genes are alike if the larger is at most so many times the smaller
 ALIKE = 2.0
+#: status of a flipping gene that the published search did not find
+MISSED = "missed by the published search"
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,47 @@ class Finding:
         ``"holds"``, ``"does not hold"`` or ``"cannot be judged here"``.
     because
         The numbers, in a sentence.
+    where
+        Section or figure of the paper; empty for what it does not state.
+    judge
+        Name of the function that judged.
     """
 
     claim: str
     verdict: Verdict
     because: str
+    where: str = ""
+    judge: str = ""
 
     def __str__(self) -> str:
         return f"{self.claim}: {self.verdict}. {self.because}"
+
+
+#: where each judged statement stands in the paper, by the name of the function that judges it
+STATED: dict[str, str] = {}
+
+
+def stated(where: str) -> Callable[[Callable[P, Finding]], Callable[P, Finding]]:
+    """Register a function that judges a statement of the paper, and name the place in its findings.
+
+    Examples
+    --------
+    >>> @stated("section 9")
+    ... def grass(colour: str) -> Finding:
+    ...     return Finding("Grass is green", HOLDS if colour == "green" else FAILS, f"It is {colour}.")
+    >>> grass("red").where, STATED.pop("grass")
+    ('section 9', 'section 9')
+    """
+
+    def mark(judge: Callable[P, Finding]) -> Callable[P, Finding]:
+        @wraps(judge)
+        def judged(*args: P.args, **kwargs: P.kwargs) -> Finding:
+            return replace(judge(*args, **kwargs), where=where, judge=judge.__name__)
+
+        STATED[judge.__name__] = where
+        return judged
+
+    return mark
 
 
 #: what is counted of single genes, and of signatures
@@ -63,6 +102,7 @@ def totals(frame: pd.DataFrame, column: Column, classifier: str) -> dict[str, in
     return {str(name): int(n) for name, n in part.groupby("modification", sort=False)[column].sum().items()}
 
 
+@stated("section 3.3.1")
 def most_vulnerable(frame: pd.DataFrame) -> Finding:
     """Judge whether scType is the most vulnerable: by single genes at values that real cells have."""
     claim = "scType is the most vulnerable of the classifiers to single genes at values that real cells have"
@@ -79,6 +119,7 @@ def most_vulnerable(frame: pd.DataFrame) -> Finding:
     return Finding(claim, HOLDS if sums["scType"] > others else FAILS, f"Genes that flip a cluster: {listed}.")
 
 
+@stated("section 3.3.1")
 def forest_immune(frame: pd.DataFrame) -> Finding:
     """Judge whether no single gene flips any cluster of scRF, whatever the modification."""
     claim = "scRF is immune to single-gene attacks"
@@ -91,6 +132,7 @@ def forest_immune(frame: pd.DataFrame) -> Finding:
     return Finding(claim, HOLDS if not flips else FAILS, f"{flips:,} of {tested:,} single-gene attacks flip a cluster.")
 
 
+@stated("section 3.3.1")
 def mlp_threshold(frame: pd.DataFrame) -> Finding:
     """Judge whether scMLP withstands every single gene up to medium changes, and almost none beyond."""
     claim = "scMLP is immune to single genes at values that real cells have, and helpless against aberrant values"
@@ -109,6 +151,7 @@ def mlp_threshold(frame: pd.DataFrame) -> Finding:
     )
 
 
+@stated("section 3.2")
 def order_of_impact(frame: pd.DataFrame, column: Literal["flipped", "signature"]) -> Finding:
     """Judge whether the modifications harm scType in the published order; equal numbers are in any order."""
     measured = "single genes that flip" if column == "flipped" else "genes of the signature"
@@ -123,13 +166,14 @@ def order_of_impact(frame: pd.DataFrame, column: Literal["flipped", "signature"]
     return Finding(claim, HOLDS if in_order == sorted(in_order) else FAILS, f"Here: {listed}.")
 
 
+@stated("section 3.3.1, Fig. 2C")
 def plateau(frame: pd.DataFrame, classifier: str) -> Finding:
     """Judge whether values beyond those of real cells add nothing: aberrant ones act like the 1st and 99th percentile.
 
     A forest compares with thresholds and CHETAH with ranks, so beyond the last threshold or rank nothing changes.
     """
     claim = f"{classifier} reaches a plateau: aberrant values do about as much as the extreme percentiles"
-    seen, alike = [], True
+    numbers_text, alike = [], True
     for column, measured in zip(COLUMNS, ("flips", "signature"), strict=True):
         numbers = totals(frame, column, classifier)
         for usual, beyond in (("perc99", "positive_aberrant"), ("perc1", "negative_aberrant")):
@@ -137,10 +181,11 @@ def plateau(frame: pd.DataFrame, classifier: str) -> Finding:
                 return Finding(claim, OPEN, _missing([classifier]))
             low, high = sorted((numbers[usual], numbers[beyond]))
             alike &= high <= ALIKE * max(low, 1)
-            seen.append(f"{measured} {numbers[usual]:,} ({usual}) and {numbers[beyond]:,} ({beyond})")
-    return Finding(claim, HOLDS if alike else FAILS, f"Over all clusters: {'; '.join(seen)}.")
+            numbers_text.append(f"{measured} {numbers[usual]:,} ({usual}) and {numbers[beyond]:,} ({beyond})")
+    return Finding(claim, HOLDS if alike else FAILS, f"Over all clusters: {'; '.join(numbers_text)}.")
 
 
+@stated("section 3.3.3, Fig. 4A")
 def tested_per_modified(tested: dict[str, int], modified: dict[str, int], switched: dict[str, bool]) -> Finding:
     """Judge the paper's Fig. 4A: the marker-based classifiers test several genes for each they modify, the others few.
 
@@ -160,6 +205,7 @@ def tested_per_modified(tested: dict[str, int], modified: dict[str, int], switch
     return Finding(claim, HOLDS if values == sorted(values, reverse=True) else FAILS, f"Here: {listed}.")
 
 
+@stated("section 3.3.3, Fig. 4B")
 def alpha_alone(switched: dict[str, dict[float, bool]], breakable: dict[str, bool], steps: str) -> Finding:
     """Judge the paper's Fig. 4B: with epsilon = 0 no alpha makes CGD succeed on scMLP or scRF.
 
@@ -188,6 +234,7 @@ def alpha_alone(switched: dict[str, dict[float, bool]], breakable: dict[str, boo
     return Finding(claim, OPEN, f"No setting breaks {' and '.join(solid)}. {'; '.join(said)}.")
 
 
+@stated("section 3.3.2, Fig. 3D-E")
 def fewer_when_stronger(modified: dict[float, int | None], classifier: str) -> Finding:
     """Judge the paper's Fig. 3D: larger steps need fewer genes. None stands for a step that did not succeed."""
     claim = f"The larger alpha = epsilon, the fewer genes CGD modifies on {classifier}"
@@ -200,6 +247,7 @@ def fewer_when_stronger(modified: dict[float, int | None], classifier: str) -> F
     return Finding(claim, HOLDS if last < first else FAILS, said)
 
 
+@stated("section 3.2")
 def correlated(rho: float) -> Finding:
     """Judge whether clusters and modifications with many flipping genes have long signatures (section 3.2)."""
     claim = "The length of the signature and the number of single flipping genes go together (published rho 0.66)"
@@ -212,6 +260,7 @@ def _missing(names: list[str]) -> str:
     return f"It needs complete results of {' and '.join(names)}."
 
 
+@stated("section 3.2")
 def every_published(attacked: pd.DataFrame) -> Finding:
     """Judge whether every published single-gene attack is found here, with the same new label.
 
@@ -225,7 +274,7 @@ def every_published(attacked: pd.DataFrame) -> Finding:
     if judged.empty:
         return Finding(claim, OPEN, "Nothing was published of these clusters.")
     n = judged["status"].value_counts()
-    same, missed = int(n.get("published", 0)), int(n.get("missed by the published search", 0))
+    same, missed = int(n.get("published", 0)), int(n.get(MISSED, 0))
     absent = int(n.get("not found here", 0))
     other = len(judged) - same - missed - absent
     return Finding(
@@ -236,6 +285,7 @@ def every_published(attacked: pd.DataFrame) -> Finding:
     )
 
 
+@stated("section 3.2")
 def no_fewer(counts: pd.DataFrame) -> Finding:
     """Judge whether testing every gene finds at least as many in each cluster as were published."""
     claim = "No cluster and modification has fewer flipping genes than published"
@@ -245,6 +295,7 @@ def no_fewer(counts: pd.DataFrame) -> Finding:
     return Finding(claim, FAILS if fewer else HOLDS, said)
 
 
+@stated("section 3.2")
 def no_longer(counts: pd.DataFrame) -> Finding:
     """Judge whether no signature is longer than published: ours are maximal, those were not."""
     claim = "No signature is longer than published"

@@ -10,25 +10,44 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from os import PathLike
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._docs import documented
 from adverscarial._progress import track
+from adverscarial.cells.cluster import cluster_labels
 from adverscarial.classifiers import MLP, Chetah, Classifier, RandomForest, ScAnnotatR, ScType
-from adverscarial.classifiers.base import vote
-from adverscarial.cluster import cluster_labels
+from adverscarial.classifiers.answers import vote
 from adverscarial.datasets import split
 from adverscarial.errors import AdverscarialError, DataError
 from adverscarial.reproduce.cells import prepared
 
 Say = Callable[[str], None]
+#: a marker table: a file, a frame, or None for the package's small one
+Markers: TypeAlias = str | PathLike[str] | pd.DataFrame | None
 
 
 def silent(text: str) -> None:
     """Tell nobody."""
+
+
+class Execution(NamedTuple):
+    """How attacks are carried out: their seed, who is told of each step, and whether there are progress bars."""
+
+    seed: int = 0
+    say: Say = silent
+    progress: bool | None = None
+
+
+class Executed(TypedDict, total=False):
+    """The same, as the arguments of a function."""
+
+    seed: int
+    say: Say
+    progress: bool | None
 
 
 #: the tissue of scType's own table that the paper uses for all its data sets
@@ -74,30 +93,29 @@ class Setting:
         """Names of the clusters, in order."""
         return sorted(self.test.obs[self.groupby].astype(str).unique())
 
-    def said(self) -> list[str]:
+    def all_notes(self) -> list[str]:
         """Return the notes, and why classifiers are missing."""
         return [*self.notes, *(f"{name} is left out: {why}" for name, why in self.left_out.items())]
 
 
-class _Trained(NamedTuple):
+class _Recipe(NamedTuple):
     make: Callable[[], Classifier]
     layer: str | None  # what is attacked
 
 
+@documented
 def setting(
     adata: AnnData,
     *,
     groupby: str,
     name: str,
-    markers: str | PathLike[str] | pd.DataFrame | None = None,
+    markers: Markers = None,
     tissue: str | None = None,
     exclude: Collection[str] = ("UNDETERMINED",),
     min_cells: int = 10,
-    seed: int = 0,
     quick: bool = False,
     only: Collection[str] | None = None,
-    say: Say = silent,
-    progress: bool | None = None,
+    **execution: Unpack[Executed],
 ) -> Setting:
     """Prepare a data set and train the paper's five classifiers.
 
@@ -112,16 +130,11 @@ def setting(
         table that covers "Immune system" that tissue is used unless another is named, as in the paper.
     exclude, min_cells
         Types to leave out: these, where they occur, and those with fewer cells.
-    seed
-        Of the split, the balanced draws and the training.
     quick
         Fewer trees and epochs: to try things out.
     only
         Train these classifiers only.
-    say
-        Called with one line per step.
-    progress
-        Progress bars; left out, on a terminal only.
+    %(execution)s
 
     Raises
     ------
@@ -137,6 +150,7 @@ def setting(
     >>> list(found.models), found.layers["scRF"] is None
     (['scRF'], True)
     """
+    seed, say, progress = Execution(**execution)
     cells, notes = prepared(adata, groupby, exclude=exclude, min_cells=min_cells)
     train, test = split(cells, groupby, seed=seed)
     if markers is not None and tissue is None:
@@ -147,30 +161,12 @@ def setting(
             "The data hold no counts: CHETAH is trained and attacked on log-normalised values instead. Ranks within "
             "a cell are the same, its profiles (means over cells) are not."
         )
-    wanted = {
-        "scType": _Trained(lambda: ScType(markers, tissue=tissue), None),
-        "CHETAH": _Trained(lambda: Chetah(cap_genes=True).fit(train, groupby, layer=raw), raw),
-        "scAnnotatR": _Trained(
-            lambda: ScAnnotatR(seed=seed).fit(train, groupby, layer="lognorm", markers_layer="X"), None
-        ),
-        "scRF": _Trained(lambda: RandomForest(50 if quick else 500, seed=seed).fit(train, groupby), None),
-        "scMLP": _Trained(lambda: MLP(epochs=5 if quick else 20, seed=seed).fit(train, groupby), None),
-    }
+    wanted = _recipes(train, groupby, markers, tissue, raw, seed, quick)
     found = Setting(name, train, test, groupby, {}, {}, {}, notes, {})
     chosen = [called for called in wanted if only is None or called in only]
     for called in track(chosen, "Training", len(chosen), progress):
-        make, layer = wanted[called]
         say(f"Training {called} on {train.n_obs:,} cells x {train.n_vars:,} genes ...")
-        start = time.perf_counter()
-        try:
-            model = make()
-            model.predict(test[:1], layer=layer)  # do its genes fit?
-        except AdverscarialError as error:
-            found.left_out[called] = str(error)
-            say(f"{called} is left out: {error}")
-            continue
-        found.models[called], found.layers[called] = model, layer
-        found.seconds[called] = time.perf_counter() - start
+        _train(found, called, wanted[called], say)
     if not found.models:
         reasons = "; ".join(f"{called}: {why}" for called, why in found.left_out.items())
         raise DataError(f"None of the classifiers can be used on '{name}'. {reasons}")
@@ -180,6 +176,35 @@ def setting(
             f"scType: {len(table.markers)} types{f' of {tissue}' if tissue else ''}, {known} of their markers found."
         )
     return found
+
+
+def _recipes(
+    train: AnnData, groupby: str, markers: Markers, tissue: str | None, raw: str, seed: int, quick: bool
+) -> dict[str, _Recipe]:
+    """Return how each of the paper's classifiers is made; `raw` is the layer with the least changed values."""
+    return {
+        "scType": _Recipe(lambda: ScType(markers, tissue=tissue), None),
+        "CHETAH": _Recipe(lambda: Chetah(cap_genes=True).fit(train, groupby, layer=raw), raw),
+        "scAnnotatR": _Recipe(
+            lambda: ScAnnotatR(seed=seed).fit(train, groupby, layer="lognorm", markers_layer="X"), None
+        ),
+        "scRF": _Recipe(lambda: RandomForest(50 if quick else 500, seed=seed).fit(train, groupby), None),
+        "scMLP": _Recipe(lambda: MLP(epochs=5 if quick else 20, seed=seed).fit(train, groupby), None),
+    }
+
+
+def _train(found: Setting, called: str, recipe: _Recipe, say: Say) -> None:
+    """Train one classifier and add it to the setting, or why it is left out."""
+    start = time.perf_counter()
+    try:
+        model = recipe.make()
+        model.predict(found.test[:1], layer=recipe.layer)  # do its genes fit?
+    except AdverscarialError as error:
+        found.left_out[called] = str(error)
+        say(f"{called} is left out: {error}")
+        return
+    found.models[called], found.layers[called] = model, recipe.layer
+    found.seconds[called] = time.perf_counter() - start
 
 
 def usual_tissue(markers: str | PathLike[str] | pd.DataFrame) -> str | None:
@@ -199,9 +224,9 @@ def accuracy(found: Setting, *, progress: bool | None = None) -> pd.DataFrame:
     truth = cluster_labels(found.test, found.groupby)
     rows = []
     for name, model in track(found.models.items(), "Accuracy", len(found.models), progress):
-        said = model.predict(found.test, layer=found.layers[name]).astype(str).to_numpy()
+        labels = model.predict(found.test, layer=found.layers[name]).astype(str).to_numpy()
         for cluster in found.clusters:
-            inside = said[truth == cluster]
+            inside = labels[truth == cluster]
             label, share, _ = vote(inside)
             # scAnnotatR writes blanks for underscores
             right = float(np.mean([one in (cluster, cluster.replace("_", " ")) for one in inside]))

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, Unpack
 
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial.attacks import Attack, MaxChange, MaxChangeResult, SingleGene, SingleGeneResult
+from adverscarial._docs import documented
+from adverscarial.attacks import Attack, MaxChange, Result, SingleGene, SingleGeneResult
+from adverscarial.cells.cluster import cluster_labels, cluster_names
 from adverscarial.classifiers import ScType
 from adverscarial.classifiers.prediction import predict
-from adverscarial.cluster import cluster_labels, cluster_names
 from adverscarial.errors import DataError, some
-from adverscarial.evaluation import Survey, survey
-from adverscarial.modifications import parse
-from adverscarial.reproduce import findings
+from adverscarial.modifications.base import parse
+from adverscarial.reproduce import findings, resistance
 from adverscarial.reproduce.cells import prepared
 from adverscarial.reproduce.facts import beside, facts
-from adverscarial.reproduce.findings import FIVE, OPEN, Finding
-from adverscarial.reproduce.protocol import Say, silent, usual_tissue
+from adverscarial.reproduce.findings import FIVE, MISSED, OPEN, Finding
+from adverscarial.reproduce.protocol import Executed, Execution, Markers, usual_tissue
 from adverscarial.reproduce.writing import Outcome
+from adverscarial.surveys import Survey, survey
+from adverscarial.surveys.plan import Task
+
+R = TypeVar("R", bound=Result)
 
 _CLUSTER = "sctype_cluster"
 _PUBLISHED_SHAPE = (2_700, 13_714)  # the undivided PBMC3k
@@ -32,21 +37,20 @@ AS_PUBLISHED = {name: name if name.startswith("perc") else f"{name}:reference" f
 Published = dict[str, dict[str, dict[str, str]]]
 
 
-def sctype(
+@documented
+def sctype(  # noqa: PLR0913
     adata: AnnData,
     *,
     groupby: str,
     name: str,
-    markers: str | PathLike[str] | pd.DataFrame | None = None,
+    markers: Markers = None,
     tissue: str | None = None,
     clusters: pd.Series | None = None,
     published: Published | None = None,
     out: str | PathLike[str] | None = None,
     restarts: int = 10,
-    seed: int = 0,
     n_jobs: int = 1,
-    say: Say = silent,
-    progress: bool | None = None,
+    **execution: Unpack[Executed],
 ) -> Outcome:
     """Attack scType's own clusters in every way the paper did, and compare with what was published.
 
@@ -66,50 +70,29 @@ def sctype(
         Folder that keeps each attack's result, so that an interrupted run goes on.
     restarts
         Random orders of the max-change attack.
-    seed, n_jobs, say, progress
-        As for :func:`~adverscarial.reproduce.fig2`.
+    n_jobs
+        Processes; -1 for all cores.
+    %(execution)s
 
     Raises
     ------
     DataError
         If fewer than two clusters are left.
     """
-    if clusters is not None:
-        adata = adata.copy()
-        adata.obs[_CLUSTER] = clusters.reindex(adata.obs_names)
-        if adata.obs[_CLUSTER].isna().all():
-            raise DataError(
-                f"None of the {len(clusters):,} cells with a cluster ({some(clusters.index, 2)}) is among the data's "
-                f"({some(adata.obs_names, 2)}). Give the clusters of these cells."
-            )
-    cells, notes = prepared(adata, groupby if clusters is None else _CLUSTER)
     model = ScType(markers, tissue=usual_tissue(markers) if tissue is None else tissue)
-    if clusters is None:
-        cells.obs[_CLUSTER] = _called(cells, groupby, model)
-        notes.append(f"Clusters: those of '{groupby}', each called by scType's label; those of one label are one.")
-    say(f"Attacking {cells.obs[_CLUSTER].nunique()} clusters, {2 * len(FIVE)} attacks each ...")
-    attacks: list[Attack] = [SingleGene(text, search="both") for text in AS_PUBLISHED.values()]
-    attacks += [MaxChange(text, restarts=restarts) for text in AS_PUBLISHED.values()]
-    folder = None if out is None else Path(out) / "runs"
-    found = survey(
-        cells, {"scType": model}, attacks=attacks, groupby=_CLUSTER, seed=seed, n_jobs=n_jobs, out=folder,
-        progress=progress,
-    )  # fmt: skip
+    cells, notes = _named_cells(adata, groupby, clusters, model)
+    found = _surveyed(cells, model, out, restarts, n_jobs, Execution(**execution))
     counts = count(found)
-    notes.append(
+    attacked, by_bisect = single_genes(found, published), bisect_missed(found)
+    notes += [
         f"{len(found.tasks)} attacks took {found.seconds:,.0f} s. Single genes: every gene alone. Signatures: maximal, "
-        f"the shortest of {restarts} random orders."
-    )
-    attacked = single_genes(found, published)
-    missed = attacked[attacked["status"] == "missed by the published search"]
-    by_bisect = bisect_missed(found)
-    notes.append(
+        f"the shortest of {restarts} random orders.",
         f"The paper's bisection, run here, misses {len(by_bisect):,} of the {int(counts['single_genes'].sum()):,} "
-        "attacks that testing every gene finds (missed_by_bisect.csv)."
-    )
+        "attacks that testing every gene finds (missed_by_bisect.csv).",
+    ]
     tables = {"counts": counts, "single_genes": attacked, "missed_by_bisect": by_bisect}
     if published is not None:
-        tables["missed_by_the_published_search"] = missed.drop(columns="status")
+        tables["missed_by_the_published_search"] = attacked[attacked["status"] == MISSED].drop(columns="status")
     return Outcome(
         title=f"scType on {name}, undivided: the published gene sets",
         tables=tables,
@@ -117,8 +100,38 @@ def sctype(
         findings=_judge(found, counts, attacked, published, cells),
         figures={},
         notes=notes,
-        shown=["counts", *(["missed_by_the_published_search"] if published is not None else [])],
+        shown=[table for table in ("counts", "missed_by_the_published_search") if table in tables],
     )
+
+
+def _surveyed(
+    cells: AnnData, model: ScType, out: str | PathLike[str] | None, restarts: int, n_jobs: int, how: Execution
+) -> Survey:
+    """Attack every cluster in every way."""
+    how.say(f"Attacking {cells.obs[_CLUSTER].nunique()} clusters, {2 * len(FIVE)} attacks each ...")
+    attacks: list[Attack[Result]] = [SingleGene(text, search="both") for text in AS_PUBLISHED.values()]
+    attacks += [MaxChange(text, restarts=restarts) for text in AS_PUBLISHED.values()]
+    return survey(
+        cells, {"scType": model}, attacks=attacks, groupby=_CLUSTER, seed=how.seed, n_jobs=n_jobs,
+        out=None if out is None else Path(out) / "runs", progress=how.progress,
+    )  # fmt: skip
+
+
+def _named_cells(adata: AnnData, groupby: str, clusters: pd.Series | None, model: ScType) -> tuple[AnnData, list[str]]:
+    """Return the prepared cells, with scType's name of each one's cluster, and notes."""
+    if clusters is None:
+        cells, notes = prepared(adata, groupby)
+        cells.obs[_CLUSTER] = _called(cells, groupby, model)
+        notes.append(f"Clusters: those of '{groupby}', each called by scType's label; those of one label are one.")
+        return cells, notes
+    adata = adata.copy()
+    adata.obs[_CLUSTER] = clusters.reindex(adata.obs_names)
+    if adata.obs[_CLUSTER].isna().all():
+        raise DataError(
+            f"None of the {len(clusters):,} cells with a cluster ({some(clusters.index, 2)}) is among the data's "
+            f"({some(adata.obs_names, 2)}). Give the clusters of these cells."
+        )
+    return prepared(adata, _CLUSTER)
 
 
 def read_published(path: str | PathLike[str]) -> Published:
@@ -152,25 +165,20 @@ def _called(cells: AnnData, groupby: str, model: ScType) -> pd.Categorical:
     return pd.Categorical([called[label] for label in labels])
 
 
-def _by_place(found: Survey) -> list[tuple[str, str, Any]]:
-    """Return cluster, published name of the modification, and result of each attack that came to its end."""
+def _named(found: Iterable[tuple[Task, R]]) -> list[tuple[str, str, R]]:
+    """Return cluster, published name of the modification, and result of each attack."""
     name_of = {str(parse(text)): name for name, text in AS_PUBLISHED.items()}
-    return [
-        (task.target, name_of[str(result.attack.modification)], result)
-        for task, result in zip(found.tasks, found.results, strict=True)
-        if result is not None
-    ]
+    return [(task.target, name_of[result.attack.changes_text], result) for task, result in found]
 
 
 def count(found: Survey) -> pd.DataFrame:
     """Return one row per cluster and modification: flipping genes and signature, here and published ("" if not)."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for cluster, modification, result in _by_place(found):
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    names = {"flipped": "single_genes", "signature": "signature"}
+    done = ((task, one) for task, one in zip(found.tasks, found.results, strict=True) if one is not None)
+    for cluster, modification, result in _named(done):
         row = rows.setdefault((cluster, modification), {"cluster": cluster, "modification": modification})
-        if isinstance(result, SingleGeneResult):
-            row["single_genes"] = len(result.genes)
-        elif isinstance(result, MaxChangeResult):
-            row["signature"] = len(result.signature)
+        row |= {names[column]: value for column, value in result.row().items() if column in names}
     known = facts()["value"]
     for (cluster, modification), row in rows.items():
         for kind in ("single", "max"):
@@ -189,9 +197,7 @@ def single_genes(found: Survey, published: Published | None) -> pd.DataFrame:
     search``, ``not found here``; empty for clusters of which nothing was published.
     """
     rows: list[tuple[str, str, str, str, str]] = []
-    for cluster, modification, result in _by_place(found):
-        if not isinstance(result, SingleGeneResult):
-            continue
+    for cluster, modification, result in _named(found.of(SingleGeneResult)):
         hits = result.to_frame().query("outcome == 'flipped'")
         here = dict(zip(hits["gene"], hits["label"], strict=True))
         wanted = None if published is None else published.get(cluster, {}).get(modification)
@@ -199,7 +205,7 @@ def single_genes(found: Survey, published: Published | None) -> pd.DataFrame:
             if wanted is None:
                 status = ""
             elif gene not in wanted:
-                status = "missed by the published search"
+                status = MISSED
             else:
                 status = "published" if wanted[gene] == label else f"published with another label, {wanted[gene]}"
             rows.append((cluster, modification, gene, label, status))
@@ -213,8 +219,7 @@ def bisect_missed(found: Survey) -> pd.DataFrame:
     """Return the flipping genes that the paper's bisection, run here, misses: ``cluster, modification, gene``."""
     rows = [
         (cluster, modification, gene)
-        for cluster, modification, result in _by_place(found)
-        if isinstance(result, SingleGeneResult)
+        for cluster, modification, result in _named(found.of(SingleGeneResult))
         for gene in result.missed_by_bisect or ()
     ]
     return pd.DataFrame(rows, columns=["cluster", "modification", "gene"])
@@ -232,7 +237,7 @@ def _judge(
     frame = found.to_frame()
     name_of = {str(parse(text)): name for name, text in AS_PUBLISHED.items()}
     frame["modification"] = frame["modification"].map(name_of)
-    same = cells.shape == _PUBLISHED_SHAPE and counts["published_single_genes"].notna().all()
+    same = cells.shape == _PUBLISHED_SHAPE and bool(counts["published_single_genes"].notna().all())
     rho = float(counts["signature"].astype(float).corr(counts["single_genes"].astype(float), method="spearman"))
     judged = [] if published is None else [findings.every_published(attacked)]
     if same:
@@ -245,4 +250,6 @@ def _judge(
         findings.order_of_impact(frame, "flipped"),
         findings.order_of_impact(frame, "signature"),
         findings.correlated(rho),
+        resistance.most_resistant(counts),
+        resistance.means_as_published(counts, same),
     ]
