@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -14,6 +15,16 @@ def cells_file(pbmc_small, tmp_path_factory):
     path = tmp_path_factory.mktemp("cells") / "cells.h5ad"
     pbmc_small.write_h5ad(path)
     return path
+
+
+@pytest.fixture
+def run_r(rscript, tmp_path):
+    """Run R code in the test's folder."""
+
+    def run_r(code):
+        subprocess.run([rscript, "-e", code], cwd=tmp_path, check=True, capture_output=True)
+
+    return run_r
 
 
 @pytest.fixture

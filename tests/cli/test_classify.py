@@ -117,3 +117,24 @@ def test_bad_input_ends_with_one_clear_message(run, cells_file, arguments, messa
     code, out, err = run("classify", cells_file, *arguments)
     assert (code, out) == (2, "")
     assert message in err
+
+
+def test_genes_that_the_data_do_not_have(run, pbmc_small, tmp_path):
+    """A forest of all genes is asked about cells with fewer."""
+    import adverscarial as adv
+
+    model = adv.classifiers.RandomForest(n_estimators=5, seed=0).fit(pbmc_small, "cell_type")
+    model.save(tmp_path / "forest.npz")
+    fewer = pbmc_small[:, 50:].copy()
+    fewer.write_h5ad(tmp_path / "fewer.h5ad")
+    asked = ["classify", tmp_path / "fewer.h5ad", "--classifier", tmp_path / "forest.npz", "--json"]
+    code, _, err = run(*asked)
+    assert code == 2
+    assert "715 of them are in the data" in " ".join(err.split())
+    code, printed, err = run(*asked, "--missing-genes", "zero")
+    assert code == 0, err
+    assert "715 of 765 genes are in the data" in " ".join(err.split())
+    expected = pbmc_small.copy()
+    expected.X = expected.X.toarray()
+    expected.X[:, :50] = 0
+    assert json.loads(printed)["labels"] == model.predict(expected).value_counts().to_dict()

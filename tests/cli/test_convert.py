@@ -81,7 +81,7 @@ def test_nothing_half_written(run, table, tmp_path, monkeypatch, ending, there):
 
 
 @pytest.mark.parametrize("column", ["auto", "symbol"])
-def test_symbols(run, tmp_path, column):
+def test_convert_names_genes_by_their_symbols(run, tmp_path, column):
     var = pd.DataFrame({"symbol": ["CD3D", "MS4A1"]}, index=["ENSG1", "ENSG2"])
     AnnData(np.ones((2, 2)), var=var).write_h5ad(tmp_path / "ids.h5ad")
     code, _, _ = run("convert", tmp_path / "ids.h5ad", tmp_path / "out.h5ad", "--symbols", column)
@@ -121,3 +121,40 @@ def test_what_a_file_cannot_hold_is_said(run, table, tmp_path, monkeypatch):
         assert "strange" in err
         assert "remove it" in err
     assert [entry.name for entry in tmp_path.iterdir()] == ["cells.csv"]
+
+
+def test_which_side_is_genes_is_noted_or_said(run, tmp_path):
+    frame = pd.DataFrame(
+        np.arange(6).reshape(2, 3), index=["CD3D", "MS4A1"], columns=["AAACCTGA", "AAACGGGT", "AAAGATGC"]
+    )
+    frame.to_csv(tmp_path / "genes.csv")
+    code, _, err = run("convert", tmp_path / "genes.csv", tmp_path / "a.h5ad")
+    assert code == 0
+    assert "rows are taken for genes" in err.replace("\n", " ")
+    assert read(tmp_path / "a.h5ad").shape == (3, 2)
+    assert run("convert", tmp_path / "genes.csv", tmp_path / "b.h5ad", "--no-transpose")[0] == 0
+    assert read(tmp_path / "b.h5ad").shape == (2, 3)
+    frame.set_axis(["u", "v"], axis=0).set_axis(["x", "y", "z"], axis=1).to_csv(tmp_path / "odd.csv")
+    code, _, err = run("convert", tmp_path / "odd.csv", tmp_path / "c.h5ad")
+    assert code == 2
+    assert "--transpose" in err
+    assert run("convert", tmp_path / "odd.csv", tmp_path / "c.h5ad", "--transpose")[0] == 0
+    assert read(tmp_path / "c.h5ad").shape == (3, 2)
+
+
+def test_options_reach_the_reader(run, tmp_path, monkeypatch):
+    from adverscarial import datasets
+
+    asked = {}
+
+    def load(path, **options):
+        asked.update(options)
+        return AnnData(np.ones((2, 1)), var=pd.DataFrame(index=["ENSG01.2"]))
+
+    (tmp_path / "x.h5").write_bytes(b"")
+    monkeypatch.setattr(datasets, "load", load)
+    options = ["--genome", "hg19", "--mod", "rna", "--obs-names", "Cell", "--var-names", "Gene", "--strip-versions"]
+    code, _, _ = run("convert", tmp_path / "x.h5", tmp_path / "out.h5ad", *options)
+    assert code == 0
+    assert asked == {"genome": "hg19", "mod": "rna", "obs_names": "Cell", "var_names": "Gene"}
+    assert read(tmp_path / "out.h5ad").var_names.tolist() == ["ENSG01"]

@@ -27,15 +27,28 @@ def nameless(request, pbmc_small, tmp_path):
     classes = list(pbmc_small.obs["cell_type"].cat.categories)
     (tmp_path / "classes.txt").write_text("\n".join(classes) + "\n")
     (tmp_path / "genes.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(names).encode() + b"\r\n\r\n")
-    return path, adv.classifiers.wrap(model, classes=classes, genes=names)
+    reading = {"sparse": "zero"} if request.param == "model.json" else {}
+    return path, adv.classifiers.wrap(model, classes=classes, genes=names, **reading)
 
 
 @pytest.fixture
-def options(tmp_path):
-    return ["--classes", tmp_path / "classes.txt", "--genes", tmp_path / "genes.txt"]
+def options(nameless, tmp_path):
+    # the data are sparse, the model was trained on a dense array: to XGBoost that makes a difference
+    reading = ["--sparse", "zero"] if nameless[0].suffix == ".json" else []
+    return ["--classes", tmp_path / "classes.txt", "--genes", tmp_path / "genes.txt", *reading]
 
 
-def test_classify(run, cells_file, pbmc_small, nameless, options):
+def test_xgboost_asks_how_gaps_are_meant(run, cells_file, nameless, options):
+    path, _ = nameless
+    code, _, err = run("classify", cells_file, "--classifier", path, *options[:4])
+    if path.suffix == ".json":
+        assert code == 2
+        assert "--sparse missing or --sparse zero" in " ".join(err.split())
+    else:
+        assert code == 0
+
+
+def test_classify_says_which_names_a_model_lacks(run, cells_file, pbmc_small, nameless, options):
     path, model = nameless
     code, _, err = run("classify", cells_file, "--classifier", path)
     assert code == 2

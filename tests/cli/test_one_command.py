@@ -54,7 +54,7 @@ def test_the_page_shows_these_commands():
     assert [shlex.split(line)[1] for line in COMMANDS] == ["survey", "report", "survey", "survey", "train", "classify"]
 
 
-def test_scikit_learn(counts, folder, monkeypatch):
+def test_one_command_attacks_a_scikit_learn_model(counts, folder, monkeypatch):
     io = pytest.importorskip("skops.io")
     lognorm = adv.datasets.preprocess(counts, scale=False)
     model = LogisticRegression(C=0.1, max_iter=500).fit(lognorm.to_df(), lognorm.obs["cell_type"])
@@ -74,7 +74,7 @@ def test_scikit_learn(counts, folder, monkeypatch):
     assert "Scatter plot of attacks, visibility" in text
 
 
-def test_celltypist(counts, folder, monkeypatch, capsys):
+def test_one_command_attacks_a_celltypist_model(counts, folder, monkeypatch, capsys):
     celltypist = pytest.importorskip("celltypist")
     lognorm = adv.datasets.preprocess(counts, scale=False)
     model = celltypist.train(
@@ -89,14 +89,14 @@ def test_celltypist(counts, folder, monkeypatch, capsys):
     assert len(table) == 10 * 5
     assert (table["baseline"] == table["cluster"]).mean() > 0.7
     assert (table.loc[table["modification"] == "positive_aberrant", "rejected"] == counts.n_vars).all()
-    # counts as they are: CellTypist refuses every question, and that is not success
+    # counts as they are: CellTypist refuses every query, and that is not success
     assert command(monkeypatch, COMMANDS[2].replace("--preprocess lognorm ", "").replace("run-", "raw-")) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "50 of 50 attacks failed. The first:" in said
     assert "CellTypist refuses this matrix: its first 1,000 cells hold values from 0 to 259" in said
 
 
-def test_xgboost(counts, folder, monkeypatch):
+def test_one_command_attacks_an_xgboost_model(counts, folder, monkeypatch):
     xgboost = pytest.importorskip("xgboost")
     lognorm = adv.datasets.preprocess(counts, scale=False)
     labels = lognorm.obs["cell_type"].astype("category")

@@ -18,8 +18,8 @@ def few_file(pbmc_small, tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("figure", ["fig2", "fig3", "fig4", "table1", "sctype"])
-def test_every_figure(run, few_file, tmp_path, figure):
+@pytest.mark.parametrize("figure", ["fig1", "fig2", "fig3", "fig4", "table1", "sctype", "discovery"])
+def test_every_figure_is_reproduced(run, few_file, tmp_path, figure):
     pytest.importorskip("torch")
     code, printed, err = run("reproduce", figure, "--data", few_file, "--quick", "--out", tmp_path / figure, "--json")
     assert code == 0, err
@@ -64,6 +64,8 @@ def test_clusters_and_published_attacks(run, few_file, pbmc_small, tmp_path):
         (["fig2", "--groupby", "celltype"], "Did you mean 'cell_type'"),
         (["fig2", "--markers", "nowhere.tsv"], "There is no file 'nowhere.tsv'"),
         (["fig2", "--published", "{few}"], "belong to 'reproduce sctype'"),
+        (["fig2", "--data", "{few}"], "Only 'table1', 'discovery' take several"),
+        (["table1", "--data", "{few}"], "these are not different: 'few', 'few'"),
         (["fig2", "--min-cells", "10000"], "two are needed"),
         (["fig4", "--target", "CD19 B", "--quick"], "Did you mean 'CD19+ B'"),
         (["sctype", "--clusters", "{few}"], "cannot be read as a CSV table"),

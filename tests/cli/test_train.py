@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import adverscarial as adv
-from adverscarial.cli.models import TRAINED
+from adverscarial.classifiers import Choice
+from adverscarial.cli.models import trainable
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_trains_on_one_half_and_judges_on_the_other(run, cells_file, pbmc_small,
     assert "Training markers on 353 cells" in err
 
 
-def test_all_cells(run, cells_file, pbmc_small, tmp_path):
+def test_train_may_use_all_cells_and_says_so(run, cells_file, pbmc_small, tmp_path):
     out = tmp_path / "markers.npz"
     code, printed, _ = run(
         "train", cells_file, "--groupby", "cell_type", "--classifier", "markers", "--all", "--out", out
@@ -47,7 +48,7 @@ def test_all_cells(run, cells_file, pbmc_small, tmp_path):
     assert adv.classifiers.load(out).predict(pbmc_small).equals(model.predict(pbmc_small))
 
 
-@pytest.mark.parametrize("kind", TRAINED)
+@pytest.mark.parametrize("kind", trainable())
 def test_every_classifier_is_trained_saved_read_and_attacked(run, few, tmp_path, kind):
     for package, needed_by in (("torch", "mlp"), ("singler", "singler")):
         if kind == needed_by:
@@ -69,7 +70,7 @@ def test_attack_trains_it_on_the_way(run, few, pbmc_small, kind):
     assert code == 0, err
     assert f"Training {kind} on 353 cells" in err
     train, test = adv.datasets.split(pbmc_small[:, :200].copy(), "cell_type", seed=0)
-    model = TRAINED[kind].make(0).fit(train, "cell_type")
+    model = trainable()[kind].from_command_line(Choice()).fit(train, "cell_type")
     expected = adv.attacks.SingleGene("perc99")(test, model, groupby="cell_type", target="Dendritic")
     assert json.loads(printed)["genes"] == expected.genes
 

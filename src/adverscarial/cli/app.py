@@ -1,170 +1,125 @@
-"""The application, and what its commands share: options, reading and writing data, exit codes."""
+"""The application: its commands, each in a file that is loaded when the command is used."""
 
 from __future__ import annotations
 
-import json
 import logging
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any, NamedTuple
 
 import typer
-from anndata import AnnData
-from rich.console import Console
-from rich.markup import escape
-from rich.status import Status
+from typer.core import TyperGroup
 
-from adverscarial import _progress, _store, datasets
-from adverscarial.datasets.files import TABLES
-from adverscarial.errors import DataError
+from adverscarial.cli.exits import EndedBy
+from adverscarial.errors import did_you_mean
+
+
+class Command(NamedTuple):
+    """Where a command is defined, the line that ``adverscarial --help`` shows of it, and if it runs attacks.
+
+    A command that runs attacks has an option for each of their settings.
+    """
+
+    module: str
+    function: str
+    help: str
+    settings: bool = False
+
+
+#: loading a command's file takes a second or more, since it needs the whole package; the list of commands does not
+COMMANDS = {
+    "demo": Command("demo", "demo", "Attack three classifiers on 700 real blood cells, and write a report."),
+    "attack": Command("attack", "attack", "Attack one cluster.", settings=True),
+    "survey": Command("survey", "survey", "Attack every cluster, and write a table and a report.", True),
+    "stress": Command(
+        "stress", "stress", "Change all clusters as laboratories do, and say when their labels are lost."
+    ),
+    "train": Command("train", "train", "Train a classifier on one half of the cells, and save it."),
+    "classify": Command("classify", "classify", "Label every cell with a classifier that needs no training any more."),
+    "convert": Command("convert", "convert", "Read data of any known format and write it as .h5ad or .zarr."),
+    "fetch": Command("fetch", "fetch", "Fetch a data set of CELLxGENE, the paper's among them, and write it as .h5ad."),
+    "report": Command("report", "report", "Write the HTML report of a finished survey again."),
+    "reproduce": Command("reproduce", "reproduce", "Reproduce a figure of the paper, and say which findings hold."),
+    "verify-certificate": Command("certificates", "verify", "Check the proof of a lower bound of min-change."),
+    "list": Command("listing", "list_", "List attacks, modifications and classifiers."),
+}
+
+_SETTINGS: dict[str, Any] = {
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": "rich",
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+class Commands(TyperGroup):
+    """A group of commands that loads the one that is used."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is asked for, loaded, and its arguments."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            # said here, since typer names near ones only in its newer versions
+            ctx.fail(f"No such command '{args[0]}'.{did_you_mean(args[0], list(self.commands))}")
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, loaded(str(name)) if command is not None else None, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; neither of these exceptions is to be taken for typer's own, which end without a word."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ConnectionError(f"a process or a reader is gone, {error}") from error
+        except SystemExit as end:
+            raise EndedBy(end.code) from end
+
+
+def loaded(name: str) -> Any:
+    """Return a command, ready to run."""
+    command = COMMANDS[name]
+    from adverscarial.cli.options import with_groups
+
+    function = getattr(import_module(f"adverscarial.cli.{command.module}"), command.function)
+    function = with_groups(function)
+    if command.settings:
+        from adverscarial.cli.settings import with_settings
+
+        function = with_settings(function)
+    single = typer.Typer(add_completion=False, **_SETTINGS)
+    single.command(name)(function)
+    return typer.main.get_command(single)
+
 
 app = typer.Typer(
     name="adverscarial",
     help="How easily can a cell-type label be flipped? Start with: adverscarial demo",
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Commands,
+    **_SETTINGS,
 )
 
-#: what people read goes to standard output unless --json takes it; notes go to standard error, above the bars there
-console = Console()
-notes = _progress.console()
+
+def _listed() -> None:
+    """Stand in the list of commands until the command is loaded."""
 
 
-class Preprocess(StrEnum):
-    """What to do with the data before anything else."""
-
-    none = "none"
-    lognorm = "lognorm"
-    scale = "scale"
-    counts = "counts"
+for _name, _command in COMMANDS.items():
+    app.command(_name, help=_command.help)(_listed)
 
 
-DataFile = Annotated[Path, typer.Argument(help="AnnData file (.h5ad), or another format that datasets.load reads.")]
-Groupby = Annotated[str, typer.Option(help="Column of obs that names each cell's cluster.")]
-Layer = Annotated[str | None, typer.Option(help="Layer to attack; X when left out.")]
-Seed = Annotated[int, typer.Option(help="Of every random draw; the same seed gives the same result.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-FailOver = Annotated[
-    int | None,
-    typer.Option(
-        "--fail-over", help="Exit with code 1 if more than this many single genes flip one cluster.", metavar="N"
-    ),
-]
-ClassifierSpec = Annotated[
-    str,
-    typer.Option(
-        help="random-forest, markers, mlp, chetah, scannotatr, singler (trained first), sctype, sctype:MARKERS.tsv, "
-        "or a file: .npz (of train), .skops (scikit-learn), .json or .ubj (XGBoost), .txt (LightGBM), .pkl, .pickle "
-        "or .joblib (CellTypist, scikit-learn; needs --trust).",
-    ),
-]
-TrainFile = Annotated[
-    Path | None, typer.Option("--train", help="Labelled cells to train on; left out, half of the data is.")
-]
-Tissue = Annotated[str | None, typer.Option(help="Tissue of the marker table, for sctype.")]
-Prepare = Annotated[
-    Preprocess,
-    typer.Option(
-        "--preprocess",
-        help="lognorm: log-normalise raw counts; counts: log-normalise and z-score raw counts; scale: z-score "
-        "log-normalised values; none: leave them.",
-    ),
-]
-Trust = Annotated[
-    bool,
-    typer.Option(
-        "--trust", help="Also read classifier files that can run code (pickles). Only if you know their origin."
-    ),
-]
-Confirm = Annotated[
-    bool, typer.Option("--confirm", help="For grid: really test more than 100,000 combinations; may take very long.")
-]
-Classes = Annotated[
-    Path | None,
-    typer.Option(
-        help="Text file, one class name a line, in the model's order: for XGBoost and LightGBM files, which name none."
-    ),
-]
-Genes = Annotated[
-    Path | None,
-    typer.Option(
-        help="Text file, one gene a line, in the order of the model's columns: for files that do not name them."
-    ),
-]
-
-
-def working(text: str) -> Status:
-    """Show on a terminal that something goes on: ``with working("Reading ..."):``."""
-    return notes.status(escape(text))
-
-
-def load(path: Path) -> AnnData:
-    """Read a data file; of a table, note which columns were taken for no genes."""
-    with working(f"Reading {path} ..."):
-        adata = datasets.load(path)
-    if path.name.lower().endswith(TABLES) and len(adata.obs.columns):
-        columns = [f"'{name}' ('{adata.obs[name].iloc[0]}', ...)" for name in adata.obs]
-        shown = ", ".join(columns[:5]) + (f" and {len(columns) - 5:,} more" if len(columns) > 5 else "")
-        note(f"{path.name}: read as descriptions of cells, not as genes, since they hold no numbers: {shown}.")
-    return adata
-
-
-def read(path: Path, prepare: Preprocess) -> AnnData:
-    """Read a data file and prepare it."""
-    adata = load(path)
-    if prepare is Preprocess.none:
-        return adata
-    with working(f"Preparing {path} ..."):
-        return datasets.preprocess(
-            adata, target_sum=None if prepare is Preprocess.scale else 1e4, scale=prepare is not Preprocess.lognorm
-        )
-
-
-def note(text: str) -> None:
-    """Print a note on standard error; the text may hold any name."""
-    notes.print(f"[yellow]Note:[/] {escape(text)}", highlight=False)
-
-
-def write_data(path: Path, adata: AnnData) -> None:
-    """Write an ``.h5ad`` file; under its name there is all of it, or what was there before."""
-
-    def write(file: BinaryIO) -> None:
-        try:
-            adata.write_h5ad(file.name)  # by name: HDF5 wants a file of its own
-        except OSError:
-            raise  # of the disk, not of the data
-        except Exception as error:  # anndata's own error for a type is no public class
-            raise unstorable(path, error) from error
-
-    _store.write_atomically(path, write)
-
-
-def unstorable(path: Path, error: Exception) -> DataError:
-    """Return the error for data that a file format cannot hold."""
-    where = "".join(getattr(error, "__notes__", [])[:1])  # anndata notes there which element it was
-    return DataError(
-        f"The data cannot be written to '{path}' ({type(error).__name__}: {error}{' ' + where if where else ''}). "
-        "Some element is of a type that AnnData files cannot hold: remove it (adata.uns, adata.obs) and try again."
-    )
-
-
-def print_json(value: Any) -> None:
-    """Print JSON on standard output."""
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
-
-
-def fail_over(limit: int | None, flips: int, where: str) -> None:
-    """Exit with code 1 when more single genes flip a label than allowed."""
-    if limit is not None and flips > limit:
-        notes.print(f"[bold red]{flips:,} single genes flip {where}; --fail-over allows {limit:,}.[/]")
-        raise typer.Exit(1)
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"adverscarial {version('adverscarial')}")
+        raise typer.Exit
 
 
 @app.callback()
-def verbosity(
+def options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the library logs.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in the program an error arose. May stand anywhere.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """How easily can a cell-type label be flipped?"""
     if verbose:

@@ -6,67 +6,62 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from anndata import AnnData
 
 from adverscarial import _store
-from adverscarial.attacks import Result, SingleGeneResult
-from adverscarial.attacks.registry import build
-from adverscarial.cli.app import (
+from adverscarial.attacks import Result
+from adverscarial.cli.data import write_data
+from adverscarial.cli.gates import Outcome, judge, limits_of
+from adverscarial.cli.models import setting
+from adverscarial.cli.options import (
     AsJson,
-    Classes,
+    Budget,
     ClassifierSpec,
-    Confirm,
     DataFile,
     FailOver,
-    Genes,
     Groupby,
-    Layer,
-    Prepare,
-    Preprocess,
+    GuardOption,
+    Panel,
+    Reading,
     Seed,
-    Tissue,
     TrainFile,
-    Trust,
-    fail_over,
-    notes,
-    print_json,
-    read,
-    write_data,
 )
-from adverscarial.cli.models import names_of, setting
+from adverscarial.cli.output import notes, print_json, say
+from adverscarial.cli.settings import attacks_of
 from adverscarial.errors import ParameterError
 
 
 def attack(
     data: DataFile,
     groupby: Groupby,
-    target: Annotated[str, typer.Option(help="Cluster to attack.")],
+    target: Annotated[str, typer.Option(help="Cluster to attack.", rich_help_panel=Panel.DATA)],
+    *,
     classifier: ClassifierSpec = "random-forest",
     attack: Annotated[
-        str, typer.Option(help="single-gene, max-change, cgd, ...; see: adverscarial list.")
+        str,
+        typer.Option(help="single-gene, max-change, cgd, ...; see: adverscarial list.", rich_help_panel=Panel.ATTACK),
     ] = "single-gene",
     modification: Annotated[
-        list[str], typer.Option(help="What is done to a gene; see: adverscarial list. Repeat for grid and random-walk.")
+        list[str],
+        typer.Option(
+            help="What is done to a gene; see: adverscarial list. Repeat for grid and random-walk.",
+            rich_help_panel=Panel.ATTACK,
+        ),
     ] = ["perc99"],  # noqa: B006
-    gene: Annotated[list[str] | None, typer.Option(help="Attack only this gene; repeat for several.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="Relative step, for cgd.")] = None,
-    epsilon: Annotated[
-        float | None, typer.Option(help="Absolute step, for cgd; largest change, for fgsm and pgd.")
-    ] = None,
-    confirm: Confirm = False,
     train: TrainFile = None,
-    tissue: Tissue = None,
-    classes: Classes = None,
-    genes: Genes = None,
-    trust: Trust = False,
-    preprocess: Prepare = Preprocess.none,
-    layer: Layer = None,
+    guard: GuardOption = None,
+    reading: Reading,
     seed: Seed = 0,
-    budget: Annotated[int | None, typer.Option(help="Most questions to ask the classifier.")] = None,
+    budget: Budget = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write the result: .csv (table), .npz (whole), .h5ad (attacked cells).")
+        Path | None,
+        typer.Option(
+            help="Write the result: .csv (table), .npz (whole), .h5ad (attacked cells).", rich_help_panel=Panel.OUTPUT
+        ),
     ] = None,
     json: AsJson = False,
-    fail_over_: FailOver = None,
+    fail_over: FailOver = None,
+    **settings: object,
 ) -> None:
     """Attack one cluster.
 
@@ -74,38 +69,32 @@ def attack(
     """
     if out is not None and out.suffix not in (".csv", ".npz", ".h5ad"):
         raise ParameterError(f"--out ends in '{out.suffix}'; it must end in .csv, .npz or .h5ad.")
-    attacks = build(attack, modification, genes=gene, alpha=alpha, epsilon=epsilon, confirm=confirm or None)
+    attacks = attacks_of([attack], modification, settings)
     if len(attacks) != 1:
         raise ParameterError(
             f"attack runs one attack, --modification asks for {len(attacks)}; use: adverscarial survey."
         )
-    adata = read(data, preprocess)
+    limits = limits_of(fail_over or [], attacks)
     adata, models = setting(
-        [classifier],
-        adata,
-        train,
-        preprocess,
-        groupby=groupby,
-        layer=layer,
-        seed=seed,
-        tissue=tissue,
-        trust=trust,
-        names=names_of(classes, genes, for_=[classifier]),
+        [classifier], data, train, reading, groupby=groupby, seed=seed, guard=guard, targets=[target]
     )
-    result: Result = attacks[0](
-        adata, next(iter(models.values())), groupby=groupby, target=target, layer=layer, seed=seed, budget=budget
-    )
+    model = next(iter(models.values()))
+    result = attacks[0](adata, model, groupby=groupby, target=target, layer=reading.asked, seed=seed, budget=budget)
     if json:
         print_json({"classifier": result.classifier, "cluster": result.target, **result.row(), "genes": result.genes})
     else:
-        typer.echo(str(result))
+        say(str(result))
     if out is not None:
-        if out.suffix == ".csv":
-            _store.write_text(out, result.to_frame().to_csv(index=False))
-        elif out.suffix == ".npz":
-            result.save(out)
-        else:
-            write_data(out, result.apply(adata))
-        notes.print(f"Written: {out}")
-    if isinstance(result, SingleGeneResult):
-        fail_over(fail_over_, len(result.genes), f"cluster '{target}'")
+        write(out, result, adata)
+    judge(limits, [Outcome(attacks[0], f"cluster '{target}'", result)])
+
+
+def write(path: Path, result: Result, adata: AnnData) -> None:
+    """Write a result as the ending of the file says."""
+    if path.suffix == ".csv":
+        _store.write_text(path, result.to_frame().to_csv(index=False))
+    elif path.suffix == ".npz":
+        result.save(path)
+    else:
+        write_data(path, result.apply(adata))
+    notes.print(f"Written: {path}")

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from adverscarial import _store
-from adverscarial.classifiers.base import vote
-from adverscarial.cli.app import (
-    AsJson,
-    Classes,
-    DataFile,
-    Genes,
-    Layer,
-    Prepare,
-    Preprocess,
-    Tissue,
-    Trust,
-    console,
-    notes,
-    print_json,
-    read,
-    working,
-)
-from adverscarial.cli.hints import note_counts
-from adverscarial.cli.models import TRAINED, names_of, ready_made
-from adverscarial.cluster import cluster_labels, cluster_names
+from adverscarial.cells.cluster import cluster_labels, cluster_names
+from adverscarial.classifiers.answers import vote
+from adverscarial.cli.data import read
+from adverscarial.cli.hints import note_values
+from adverscarial.cli.looks import note_species
+from adverscarial.cli.models import names_of, ready_made, short_name, trainable, with_genes
+from adverscarial.cli.options import AsJson, DataFile, Panel, Reading
+from adverscarial.cli.output import console, notes, print_json, working
 from adverscarial.errors import ParameterError
 
 
@@ -41,34 +28,38 @@ def classify(
         str,
         typer.Option(
             help="sctype, sctype:MARKERS.tsv, or a file: .npz (of train), .skops (scikit-learn), .json or .ubj "
-            "(XGBoost), .txt (LightGBM), .pkl, .pickle or .joblib (CellTypist, scikit-learn; needs --trust)."
+            "(XGBoost), .txt (LightGBM), .pkl, .pickle or .joblib (CellTypist, scikit-learn; needs --trust), .R or "
+            ".R:FUNCTION (your own function in R), .rds (a model of R; needs --trust).",
+            rich_help_panel=Panel.CLASSIFIER,
         ),
     ],
-    groupby: Annotated[str | None, typer.Option(help="Column of obs: show the label of each of its clusters.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write cell, label and best score, .csv.")] = None,
-    tissue: Tissue = None,
-    classes: Classes = None,
-    genes: Genes = None,
-    trust: Trust = False,
-    preprocess: Prepare = Preprocess.none,
-    layer: Layer = None,
+    *,
+    groupby: Annotated[
+        str | None,
+        typer.Option(help="Column of obs: show the label of each of its clusters.", rich_help_panel=Panel.DATA),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write cell, label and best score, .csv.", rich_help_panel=Panel.OUTPUT)
+    ] = None,
+    reading: Reading,
     json: AsJson = False,
 ) -> None:
     """Label every cell with a classifier that needs no training any more.
 
     Example:  adverscarial classify pbmc3k.h5ad --preprocess lognorm --classifier mlp.npz --out labels.csv
     """
-    if classifier in TRAINED:
+    if classifier in trainable():
         raise ParameterError(
             f"'{classifier}' must be trained first: adverscarial train LABELLED.h5ad --groupby COLUMN --classifier "
             f"{classifier} --out model.npz; then classify with --classifier model.npz."
         )
     if out is not None and out.suffix != ".csv":
         raise ParameterError(f"--out ends in '{out.suffix}'; labels are written as .csv.")
-    names = names_of(classes, genes, for_=[classifier])
-    model = ready_made(classifier, prepare=preprocess, tissue=tissue, trust=trust, names=names)
-    adata = read(data, preprocess)
-    note_counts(adata, [model], layer=layer, prepare=preprocess)
+    model = ready_made(classifier, reading, names_of(reading, for_=[classifier]))
+    adata = with_genes(read(data, reading.preprocess, raw=reading.raw, layer=reading.layer), [model], reading)
+    layer = reading.asked
+    note_values(adata, {classifier: model}, layer=layer, prepare=reading.preprocess)
+    note_species(adata, {short_name(classifier): model})
     clusters = None if groupby is None else cluster_labels(adata, groupby)
     with working(f"Classifying {adata.n_obs:,} cells ..."):
         labels = model.predict(adata, layer=layer).astype(str)
@@ -83,7 +74,7 @@ def classify(
         said = table["label"].to_numpy()[clusters == name]
         called.append((name, len(said), *vote(said)[:2]))
     if json:
-        value: dict[str, Any] = {"cells": len(table), "labels": {name: int(n) for name, n in counts.items()}}
+        value: dict[str, object] = {"cells": len(table), "labels": {name: int(n) for name, n in counts.items()}}
         if clusters is not None:
             value["clusters"] = [dict(zip(("cluster", "cells", "label", "share"), row, strict=True)) for row in called]
         print_json(value | ({"out": str(out)} if out is not None else {}))
@@ -93,13 +84,13 @@ def classify(
         shown.add_column("label")
         shown.add_column("cells", justify="right")
         for name, n in counts.items():
-            shown.add_row(escape(str(name)), f"{n:,}")
+            shown.add_row(str(name), f"{n:,}")
     else:
         shown = Table(title=f"{model.name} · label of each cluster", title_justify="left", box=box.SIMPLE_HEAD)
         for column in ("cluster", "cells", "label", "share"):
             shown.add_column(column, justify="right" if column in ("cells", "share") else "left")
         for name, n, label, share in called:
-            shown.add_row(escape(name), f"{n:,}", escape(label), f"{share:.0%}")
+            shown.add_row(name, f"{n:,}", label, f"{share:.0%}")
     console.print(shown)
     if out is not None:
-        notes.print(f"Written: {out}", markup=False)
+        notes.print(f"Written: {out}")

@@ -11,7 +11,9 @@ import typer
 from anndata import AnnData
 
 from adverscarial import datasets
-from adverscarial.cli.app import AsJson, DataFile, load, notes, print_json, unstorable, working, write_data
+from adverscarial.cli.data import load, unstorable, write_data
+from adverscarial.cli.options import AsJson, DataFile, Layer, Panel, Raw
+from adverscarial.cli.output import notes, print_json, working
 from adverscarial.errors import ParameterError, StorageError
 
 
@@ -20,9 +22,53 @@ def convert(
     out: Annotated[Path, typer.Argument(help="What to write: .h5ad (a file) or .zarr (a folder).")],
     symbols: Annotated[
         str | None,
-        typer.Option(help="Name genes by this column of var; auto finds the column of symbols.", metavar="COLUMN|auto"),
+        typer.Option(
+            help="Name genes by this column of var; auto finds the column of symbols.",
+            metavar="COLUMN|auto",
+            rich_help_panel=Panel.DATA,
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")] = False,
+    strip_versions: Annotated[
+        bool,
+        typer.Option(
+            "--strip-versions", help="Take the version off Ensembl ids: ENSG00000167286.10.", rich_help_panel=Panel.DATA
+        ),
+    ] = False,
+    transpose: Annotated[
+        bool | None,
+        typer.Option(
+            "--transpose/--no-transpose",
+            help="Tables and .mtx: each row is a gene, or each row is a cell; left out, the names decide.",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
+    genome: Annotated[
+        str | None,
+        typer.Option(
+            help="10x: the genome to keep, where there are several.", metavar="NAME", rich_help_panel=Panel.DATA
+        ),
+    ] = None,
+    mod: Annotated[
+        str | None,
+        typer.Option(
+            help="The modality of a MuData file, or the assay of a Seurat object.",
+            metavar="NAME",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
+    obs_names: Annotated[
+        str | None,
+        typer.Option(help="Loom: the attribute with the cell names.", metavar="NAME", rich_help_panel=Panel.DATA),
+    ] = None,
+    var_names: Annotated[
+        str | None,
+        typer.Option(help="Loom: the attribute with the gene names.", metavar="NAME", rich_help_panel=Panel.DATA),
+    ] = None,
+    layer: Layer = None,
+    raw: Raw = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there already.", rich_help_panel=Panel.OUTPUT)
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Read data of any known format and write it as .h5ad or .zarr.
@@ -35,7 +81,12 @@ def convert(
         raise StorageError(f"'{out}' is there already. Choose another name, or replace it with --overwrite.")
     if out.exists() and out.is_dir() != (out.suffix == ".zarr"):
         raise StorageError(f"'{out}' is a {'folder' if out.is_dir() else 'file'}; it is not replaced. Remove it first.")
-    adata = load(data)
+    adata = load(
+        data, raw=raw, layer=layer, transpose=transpose, genome=genome, mod=mod, obs_names=obs_names,
+        var_names=var_names,
+    )  # fmt: skip
+    if strip_versions:
+        adata = datasets.strip_versions(adata)
     if symbols is not None:
         adata = datasets.gene_symbols(adata, None if symbols == "auto" else symbols)
     with working(f"Writing {out} ..."):
@@ -47,9 +98,7 @@ def convert(
         print_json({"out": str(out), "cells": adata.n_obs, "genes": adata.n_vars, "obs": list(map(str, adata.obs))})
         return
     columns = ", ".join(map(str, adata.obs)) or "none"
-    notes.print(
-        f"Written: {out}   {adata.n_obs:,} cells x {adata.n_vars:,} genes; columns of obs: {columns}", markup=False
-    )
+    notes.print(f"Written: {out}   {adata.n_obs:,} cells x {adata.n_vars:,} genes; columns of obs: {columns}")
 
 
 def _write_zarr(out: Path, adata: AnnData) -> None:

@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from adverscarial import datasets
-from adverscarial.attacks import MaxChange, SingleGene
+from adverscarial.attacks import Attack, MaxChange, SingleGene
+from adverscarial.attacks.result import Result
 from adverscarial.classifiers import Markers, RandomForest, ScType
-from adverscarial.cli.app import AsJson, Seed, notes, print_json
-from adverscarial.cli.survey import rows, show
-from adverscarial.evaluation import survey as run_survey
+from adverscarial.cli.options import AsJson, Seed
+from adverscarial.cli.output import notes, print_json
+from adverscarial.cli.tables import rows, show, show_verdicts, verdict_rows
+from adverscarial.surveys import survey as run_survey
 
 
 def demo(
@@ -37,15 +39,17 @@ def demo(
     )
     models = [ScType(), RandomForest(seed=seed).fit(train, "cell_type"), Markers().fit(train, "cell_type")]
     modifications = ("perc1", "perc99", "decile+5", "positive_aberrant", "negative_aberrant")
-    attacks = [*map(SingleGene, modifications), *(MaxChange(name, restarts=3) for name in ("perc1", "perc99"))]
+    attacks: list[Attack[Result]] = [SingleGene(name) for name in modifications]
+    attacks += [MaxChange(name, restarts=3) for name in ("perc1", "perc99")]
     result = run_survey(test, models, attacks=attacks, groupby="cell_type", seed=seed, n_jobs=jobs, out=out)
     report = result.report(out / "report.html")
     if json:
-        print_json({"report": str(report), "rows": rows(result)})
+        print_json({"report": str(report), "verdicts": verdict_rows(result), "rows": rows(result)})
         return
+    show_verdicts(result)
     show(result)
-    questions = int(result.to_frame()["queries"].sum())
+    queries = int(result.to_frame()["queries"].sum())
     notes.print(
-        f"{len(result.tasks)} attacks, {questions:,} questions answered in {time.perf_counter() - start:.1f} s.\n"
+        f"{len(result.tasks)} attacks, {queries:,} queries answered in {time.perf_counter() - start:.1f} s.\n"
         f"Report: {report}   Table: {out / 'table.csv'}"
     )

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from adverscarial.attacks.registry import ATTACKS
-from adverscarial.classifiers.loading import FAMILIES
-from adverscarial.cli.app import AsJson, console, print_json
-from adverscarial.modifications import SHORT_STRINGS
+from adverscarial.cli import catalogue
+from adverscarial.cli.options import AsJson
+from adverscarial.cli.output import console, print_json
 
 
 def list_(json: AsJson = False) -> None:
-    """List attacks, modifications and classifiers.
+    """List attacks, modifications and classifiers, and what is not installed.
 
     Example:  adverscarial list
     """
-    classifiers = {name.replace("_", "-"): _first_line(kind) for name, kind in sorted(FAMILIES.items())}
+    attacks, modifications, classifiers = catalogue.attacks(), catalogue.modifications(), catalogue.classifiers()
+    missing = catalogue.not_installed()
     if json:
-        attacks = {name: {"question": kind.question, "cost": kind.cost} for name, kind in ATTACKS.items()}
-        print_json({"attacks": attacks, "modifications": SHORT_STRINGS, "classifiers": classifiers})
+        told: dict[str, object] = {"attacks": attacks, "modifications": modifications, "classifiers": classifiers}
+        print_json({**told, "not_installed": missing})
         return
     table = Table(title="Attacks", title_justify="left")
     for column in ("name", "question", "cost"):
         table.add_column(column)
-    for name, kind in ATTACKS.items():
-        table.add_row(name, kind.question, kind.cost)
+    for name, row in attacks.items():
+        table.add_row(name, row["question"], row["cost"])
     console.print(table)
-    for title, entries in (("Modifications", SHORT_STRINGS), ("Classifiers", classifiers)):
+    for title, entries in (("Modifications", modifications), ("Classifiers", classifiers)):
         table = Table(title=title, title_justify="left")
         table.add_column("name")
         table.add_column("what it is")
         for name, text in entries.items():
-            table.add_row(name, text)
+            table.add_row(name, f"{text} Not installed: {missing[name]}" if name in missing else text)
         console.print(table)
-
-
-def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").strip().splitlines()[0]

@@ -2,108 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from anndata import AnnData
-from rich.markup import escape
 
 from adverscarial import datasets
-from adverscarial.classifiers import (
-    MLP,
-    Boosted,
-    Chetah,
-    Classifier,
-    Markers,
-    RandomForest,
-    ScAnnotatR,
-    ScType,
-    SingleR,
-    load,
-)
-from adverscarial.classifiers.loading import files_beside
-from adverscarial.cli.app import Preprocess, note, notes, read, working
-from adverscarial.cli.hints import note_counts
-from adverscarial.cluster import cluster_labels, cluster_names
+from adverscarial.cells.cluster import cluster_labels, cluster_names
+from adverscarial.cells.kinds import ZSCORES, kind_of
+from adverscarial.cells.matrix import layer_of
+from adverscarial.classifiers import Boosted, Choice, Classifier, CommandLine, Guard, load, match_genes
+from adverscarial.classifiers.files.formats import files_beside
+from adverscarial.classifiers.registry import offered
+from adverscarial.cli.data import read
+from adverscarial.cli.hints import note_values
+from adverscarial.cli.looks import note_labels, note_species
+from adverscarial.cli.options import GuardAction, MissingGenes, Preprocess, Reading
+from adverscarial.cli.output import note, notes, working
+from adverscarial.cli.r import check_r, is_r, r_classifier
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
+from adverscarial.surveys.plan import clusters_of
 
 
-class Trainable(NamedTuple):
-    """A classifier that is trained on labelled cells, and the values that its authors train it on."""
-
-    make: Callable[[int], Classifier]  # seed -> classifier
-    unsuited: tuple[Preprocess, ...] = ()  # preparations that spoil its values
-    note: str = ""
+def trainable() -> dict[str, type[Classifier]]:
+    """Return the families that are trained on labelled cells, by the name that a user types."""
+    return {name: family for name, family in offered().items() if _row(family).trained}
 
 
-_SCALED = (Preprocess.scale, Preprocess.counts)
-TRAINED = {
-    "random-forest": Trainable(lambda seed: RandomForest(seed=seed)),
-    "markers": Trainable(lambda seed: Markers()),
-    "mlp": Trainable(lambda seed: MLP(seed=seed)),
-    "chetah": Trainable(
-        lambda seed: Chetah(cap_genes=True),
-        (*_SCALED, Preprocess.lognorm),
-        "CHETAH is meant for raw counts: use data that hold counts, with --preprocess none.",
-    ),
-    "scannotatr": Trainable(
-        lambda seed: ScAnnotatR(seed=seed),
-        _SCALED,
-        "scAnnotatR takes z-scores itself: give it log-normalised values (of counts: --preprocess lognorm).",
-    ),
-    "singler": Trainable(
-        lambda seed: SingleR(seed=seed),
-        _SCALED,
-        "SingleR compares genes within a cell, which z-scores spoil: give it log-normalised values "
-        "(of counts: --preprocess lognorm).",
-    ),
-}
+def _row(family: type[Classifier]) -> CommandLine:
+    assert family.command_line is not None
+    return family.command_line
 
 
 def trained(
     kind: str, labelled: AnnData, groupby: str, *, layer: str | None, seed: int, prepare: Preprocess
 ) -> Classifier:
-    """Train a classifier of :data:`TRAINED`; what a user may not expect is noted."""
-    entry = TRAINED[kind]
-    if layer is None and prepare in entry.unsuited:
-        notes.print(f"[yellow]Note:[/] {entry.note}")
+    """Train a classifier of :func:`trainable`; what a user may not expect is noted."""
+    family = trainable()[kind]
+    row = _row(family)
+    values = kind_of(layer_of(labelled, layer))
+    if (layer is None and prepare.value in row.unsuited) or (values == ZSCORES and "scale" in row.unsuited):
+        note(row.note)
     notes.print(f"Training {kind} on {labelled.n_obs:,} cells x {labelled.n_vars:,} genes ...")
     with working(f"Training {kind} ..."):
-        model = entry.make(seed).fit(labelled, groupby, layer=layer)
+        choice = Choice(seed=seed, preprocess=prepare.value)
+        model = family.from_command_line(choice).fit(labelled, groupby, layer=layer)
+    model.trained_on = values
     never = [name for name in cluster_names(cluster_labels(labelled, groupby)) if name not in model.labels]
     if never:
-        notes.print(f"[yellow]Note:[/] {kind} has no such label and never gives it: {escape(some(never))}.")
+        note(f"{kind} has no such label and never gives it: {some(never)}.")
     return model
 
 
 class Names(NamedTuple):
-    """Names of classes and genes, for classifier files that hold none."""
+    """What classifier files do not say themselves: names, what is missing to XGBoost, and how many rounds to use."""
 
     classes: list[str] | None = None
     genes: list[str] | None = None
+    missing: float | None = None
+    sparse: str | None = None
+    rounds: str | int | None = None
 
 
-NAMELESS = Names()
-
-
-def names_of(classes: Path | None, genes: Path | None, *, for_: Sequence[str]) -> Names:
+def names_of(reading: Reading, *, for_: Sequence[str]) -> Names:
     """Read the files of ``--classes`` and ``--genes``, one name a line; `for_` are the classifiers that were named."""
-    if (classes or genes) and not any(_takes_names(spec) for spec in for_):
+    genes, rounds = reading.genes, reading.rounds
+    said = [reading.classes, genes, reading.missing, reading.sparse, rounds]
+    if any(value is not None for value in said) and not any(_takes_names(spec) for spec in for_):
         raise ParameterError(
-            "--classes and --genes are for classifier files that do not name them (XGBoost, LightGBM, scikit-learn); "
-            f"leave them out for {some(for_)}."
+            "--classes, --genes, --missing, --sparse and --rounds are for classifier files that do not say this "
+            f"themselves (XGBoost, LightGBM, scikit-learn); leave them out for {some(for_)}."
         )
+    check_r(reading, for_)
     if genes is not None and not genes.exists():
         raise ParameterError(
             f"There is no file '{genes}'. --genes names a text file with the columns of the classifier, one a line; "
             f"to attack one gene only: --gene {genes}."
         )
-    return Names(*(None if path is None else _lines(path) for path in (classes, genes)))
+    named = [None if path is None else _lines(path) for path in (reading.classes, genes)]
+    chosen = int(rounds) if rounds is not None and rounds.isdigit() else rounds
+    return Names(named[0], named[1], reading.missing, reading.sparse, chosen)
 
 
 def _takes_names(spec: str) -> bool:
-    return Path(spec).is_file() and Path(spec).suffix.lower() != ".npz"  # what we wrote ourselves is complete
+    return is_r(spec) or (
+        Path(spec).is_file() and Path(spec).suffix.lower() != ".npz"
+    )  # what we wrote ourselves is complete
 
 
 def _lines(path: Path) -> list[str]:
@@ -114,53 +99,122 @@ def _lines(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-def ready_made(
-    spec: str, *, prepare: Preprocess, tissue: str | None, trust: bool, names: Names = NAMELESS
-) -> Classifier:
-    """Return a classifier that needs no training: scType, or one read from a file."""
+def ready_made(spec: str, reading: Reading, names: Names) -> Classifier:
+    """Return a classifier that needs no training: a family that comes ready-made, or one read from a file."""
+    if is_r(spec):
+        return r_classifier(spec, reading, classes=names.classes, genes=names.genes)
     kind, _, argument = spec.partition(":")
-    if kind == "sctype":
-        return ScType(argument or None, tissue=tissue, scaled=prepare in _SCALED)
+    family = offered().get(kind)
+    if family is not None and not _row(family).trained:
+        return family.from_command_line(
+            Choice(argument=argument, tissue=reading.tissue, preprocess=reading.preprocess.value)
+        )
     if _takes_names(spec):
-        model = load(spec, trust=trust, **names._asdict())
+        settings: dict[str, Any] = {name: value for name, value in names._asdict().items() if value is not None}
+        model = load(spec, trust=reading.trust, **settings)
         if names.classes is None and isinstance(model, Boosted) and all(name.isdigit() for name in model.classes):
             note(f"{spec} does not name its classes, so they are called {some(model.classes, 3)}: see --classes.")
         return model
     if Path(spec).exists():
-        return load(spec, trust=trust)
-    known = [*TRAINED, "sctype"]
+        return load(spec, trust=reading.trust)
+    known = list(offered())
     near = did_you_mean(Path(kind).name, [*known, *files_beside(Path(kind))])
     raise ParameterError(f"'{spec}' is neither a classifier nor a file.{near} Classifiers: {', '.join(known)}.")
 
 
+def short_name(spec: str) -> str:
+    """Return what a classifier is called in tables: without the folders of its file.
+
+    >>> short_name("sctype:tables/liver.tsv"), short_name("random-forest")
+    ('sctype:liver.tsv', 'random-forest')
+    """
+    kind, colon, argument = spec.partition(":")
+    if colon and kind in offered():
+        return f"{kind}:{Path(argument).name}"
+    return Path(spec).name if Path(spec).is_file() or is_r(spec) else spec
+
+
+def check_column(adata: AnnData, groupby: str) -> None:
+    """Raise a DataError, in the words of the shell, when there is no such column of clusters."""
+    try:
+        cluster_labels(adata, groupby)
+    except DataError as error:
+        raise DataError(f"--groupby {groupby}: {error}") from error
+
+
+def with_genes(adata: AnnData, models: Iterable[Classifier], reading: Reading) -> AnnData:
+    """Return the data with the genes that classifiers need, if that was asked for; how many matched is noted first."""
+    if reading.missing_genes is MissingGenes.error:
+        return adata
+    for model in models:
+        missing = cast("Literal['zero', 'mean']", reading.missing_genes.value)
+        adata = match_genes(adata, model, missing=missing, layer=reading.asked)
+        told = adata.uns["matched_genes"]
+        note(f"{told['classifier']}: {told['matched']:,} of {told['needed']:,} genes are in the data.")
+    return adata
+
+
 def setting(
-    specs: list[str], adata: AnnData, train: Path | None, prepare: Preprocess, *, groupby: str, layer: str | None,
-    seed: int, tissue: str | None, trust: bool = False, names: Names = NAMELESS,
-) -> tuple[AnnData, dict[str, Classifier]]:  # fmt: skip
+    specs: list[str],
+    data: Path,
+    train: Path | None,
+    reading: Reading,
+    *,
+    groupby: str,
+    seed: int,
+    guard: GuardAction | None = None,
+    targets: Sequence[str] | None = None,
+) -> tuple[AnnData, dict[str, Classifier]]:
     """Return the cells to attack, and the classifiers that specifications mean, trained where they need to be.
 
     Classifiers are named by their specification, those from a file by its name, or its path where names repeat.
     Without a file to train on, one half of the cells is trained on and all classifiers are asked about the other.
+    All that can be refused is refused, and all notes are made, before anything is trained.
+    With a guard, each stands behind one that has learnt from the training cells.
+
+    Raises
+    ------
+    ParameterError
+        If there are no training cells for a guard to learn from.
     """
+    prepare, layer, kinds = reading.preprocess, reading.asked, trainable()
+    adata = read(data, prepare, raw=reading.raw, layer=reading.layer)
+    check_column(adata, groupby)
     # first what can be refused at once: training may take minutes
-    models: dict[str, Classifier] = {
-        spec: ready_made(spec, prepare=prepare, tissue=tissue, trust=trust, names=names)
-        for spec in specs
-        if spec not in TRAINED
-    }
-    note_counts(adata, models.values(), layer=layer, prepare=prepare)
+    if guard is not None and train is None and not any(spec in kinds for spec in specs):
+        raise ParameterError(
+            f"--guard {guard} learns from the cells that the classifier was trained on: name their file with --train."
+        )
+    names = names_of(reading, for_=specs)
+    models = {spec: ready_made(spec, reading, names) for spec in specs if spec not in kinds}
+    training = [kinds[spec] for spec in specs if spec in kinds]
+    note_values(adata, models, training, layer=layer, prepare=prepare)
+    note_species(adata, {short_name(spec): model for spec, model in models.items()})
+    note_labels(adata, groupby, halves=bool(training) and train is None)
+    clusters_of(adata, groupby, targets)
+    if in_r := [spec for spec in specs if is_r(spec)]:
+        note(
+            f"{some(in_r)}: each query is a call of R, in single-gene attacks one for each of {adata.n_vars:,} genes; "
+            "--gene, --search bisect or --budget make it fewer."
+        )
     labelled = adata
-    if any(spec in TRAINED for spec in specs):
+    if guard is not None or training:
         if train is not None:
-            labelled = read(train, prepare)
+            labelled = read(train, prepare, raw=reading.raw, layer=reading.layer)
+            check_column(labelled, groupby)
         else:
             labelled, adata = datasets.split(adata, groupby, seed=seed)
             notes.print(
                 f"Trained on one half of the cells ({labelled.n_obs:,}); the other half ({adata.n_obs:,}) is attacked."
             )
+            clusters_of(adata, groupby, targets)
     for spec in specs:
-        if spec in TRAINED:
+        if spec in kinds:
             models[spec] = trained(spec, labelled, groupby, layer=layer, seed=seed, prepare=prepare)
-    short = {spec: Path(spec).name if Path(spec).is_file() else spec for spec in specs}
+    if guard is not None:
+        labelled = with_genes(labelled, models.values(), reading)
+        models = {spec: Guard(model, guard.value).fit(labelled, layer=layer) for spec, model in models.items()}
+    short = {spec: short_name(spec) for spec in specs}
     repeated = len(set(short.values())) < len(short)
+    adata = with_genes(adata, models.values(), reading)
     return adata, {spec if repeated else short[spec]: models[spec] for spec in specs}

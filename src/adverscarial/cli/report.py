@@ -10,22 +10,39 @@ from anndata import AnnData
 
 from adverscarial import datasets
 from adverscarial.classifiers import Classifier, load
-from adverscarial.cli.app import AsJson, Prepare, Preprocess, Trust, notes, print_json, read, working
+from adverscarial.cli import made
+from adverscarial.cli.data import read
+from adverscarial.cli.options import AsJson, Deciding, Layer, Panel, Prepare, Preprocess, Raw, Trust, rules_of
+from adverscarial.cli.output import notes, print_json, working
 from adverscarial.errors import DataError, ParameterError, StorageError, some
-from adverscarial.evaluation import Survey
-from adverscarial.evaluation.folder import classifier_fingerprint
+from adverscarial.surveys import Survey
+from adverscarial.surveys.plan import classifier_identity
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a finished survey.")],
-    out: Annotated[Path | None, typer.Option(help="HTML file; report.html in the folder when left out.")] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="HTML file; report.html in the folder when left out.", rich_help_panel=Panel.OUTPUT),
+    ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="The cells that were attacked: adds the most telling flips, before and after.")
+        Path | None,
+        typer.Option(
+            help="The cells that were attacked: adds the most telling flips, before and after.",
+            rich_help_panel=Panel.DATA,
+        ),
     ] = None,
     preprocess: Prepare = Preprocess.none,
+    layer: Layer = None,
+    raw: Raw = False,
+    deciding: Deciding,
     classifier: Annotated[
         list[Path] | None,
-        typer.Option(help="With --data, a saved classifier of the survey: adds harm and visibility. Repeat for more."),
+        typer.Option(
+            help="With --data, a saved classifier of the survey: adds harm and visibility. Repeat for more.",
+            rich_help_panel=Panel.CLASSIFIER,
+        ),
     ] = None,
     trust: Trust = False,
     json: AsJson = False,
@@ -43,15 +60,16 @@ def report(
         raise StorageError(f"There is no folder '{run}'. Name the one that adverscarial survey wrote to (its --out).")
     with working(f"Reading {run} ..."):
         survey = Survey.load(run)
+    rules = made.read_rules(run) | rules_of(deciding)
     models = _matched(survey, classifier or [], trust)
-    cells = None if data is None else _attacked(survey, read(data, preprocess))
+    cells = None if data is None else _attacked(survey, read(data, preprocess, raw=raw, layer=layer))
     with working("Writing the report ..."):
-        survey.report(path, adata=cells, classifiers=models)
+        survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules)
     if json:
         print_json({"report": str(path), "attacks": len(survey.tasks), "failed": len(survey.errors)})
         return
     failed = f", {len(survey.errors):,} failed" if survey.errors else ""
-    notes.print(f"Report: {path}   {len(survey.tasks):,} attacks{failed}", markup=False)
+    notes.print(f"Report: {path}   {len(survey.tasks):,} attacks{failed}")
 
 
 def _matched(survey: Survey, files: list[Path], trust: bool) -> dict[str, Classifier]:
@@ -60,7 +78,7 @@ def _matched(survey: Survey, files: list[Path], trust: bool) -> dict[str, Classi
     models = {}
     for file in files:
         model = load(file, trust=trust)
-        mark = classifier_fingerprint(model)
+        mark = classifier_identity(model)
         if mark not in names:
             raise ParameterError(
                 f"'{file}' is none of the classifiers of this survey ({some(names.values())}): its content differs."

@@ -7,40 +7,59 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple, TypedDict
 
 import pandas as pd
 import typer
-from rich.markup import escape
+from anndata import AnnData
+from rich.text import Text
 
-from adverscarial import datasets
 from adverscarial import reproduce as paper
-from adverscarial.cli.app import AsJson, Seed, Tissue, console, notes, print_json, working
+from adverscarial.cli.data import fetched, load
+from adverscarial.cli.options import AsJson, Layer, Raw, Seed, Tissue
+from adverscarial.cli.output import console, notes, print_json
 from adverscarial.errors import DataError, ParameterError, some
+from adverscarial.reproduce.protocol import Executed
+from adverscarial.reproduce.sctype import Published
 
 
 class Figure(StrEnum):
     """What the paper shows."""
 
+    fig1 = "fig1"
     fig2 = "fig2"
     fig3 = "fig3"
     fig4 = "fig4"
     table1 = "table1"
     sctype = "sctype"
+    discovery = "discovery"
+    statements = "statements"
 
 
+#: those that take several data sets, and those whose runs go on where they were
+_SEVERAL = (Figure.table1, Figure.discovery)
+_OF_ONE_CLUSTER = (Figure.fig1, Figure.fig3, Figure.fig4)
+_SCTYPE = (Figure.sctype, Figure.statements)
 _HELP = (
-    "fig2: five classifiers, every cluster, five modifications. fig3: genes that a gradient descent modifies. "
+    "fig1: cells by predicted type, before and after three attacks. fig2: five classifiers, every cluster, five "
+    "modifications. fig3: genes that a gradient descent modifies, and heatmaps. "
     "fig4: its strength, accuracy, ROC and F1. table1: one cluster per classifier, timed. "
-    "sctype: the published scType gene sets."
+    "sctype: the published scType gene sets. discovery: genes that attacks find and statistics do not. "
+    "statements: all of these, and every statement of the paper judged in one table."
 )
 _COLOURS = {"holds": "green", "does not hold": "yellow", "cannot be judged here": "dim"}
-_FILES = ("--data", "--markers", "--published", "--clusters", "--out")
+_FILES = ("--data", "--markers", "--published", "--clusters", "--numbers", "--out")
 
 
 def reproduce(
     figure: Annotated[Figure, typer.Argument(help=_HELP)],
-    data: Annotated[Path, typer.Option(help="Labelled cells: counts, or log-normalised values.")],
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            help="Labelled cells: counts, or log-normalised values; or axilla10k, liver10k or kidney10k, which are "
+            "fetched from CELLxGENE. Repeat for several, in table1 and discovery."
+        ),
+    ],
     groupby: Annotated[str, typer.Option(help="Column of obs that names each cell's type.")] = "cell_type",
     markers: Annotated[
         Path | None, typer.Option(help="Marker table for scType; the package's small blood table when left out.")
@@ -51,15 +70,23 @@ def reproduce(
     ] = ["UNDETERMINED"],  # noqa: B006
     min_cells: Annotated[int, typer.Option(help="Types with fewer cells are left out. Not for sctype.")] = 10,
     target: Annotated[
-        str | None, typer.Option(help="For fig3 and fig4: the cluster; FCGR3A+ Mono or the largest when left out.")
+        str | None,
+        typer.Option(help="For fig1, fig3 and fig4: the cluster; FCGR3A+ Mono or the largest when left out."),
     ] = None,
     clusters: Annotated[
         Path | None,
-        typer.Option(help="For sctype: CSV of cells (first column) and their clusters (last), named by scType."),
+        typer.Option(
+            help="For sctype and statements: CSV of cells (first column) and their clusters (last), named by scType."
+        ),
     ] = None,
     published: Annotated[
         Path | None,
-        typer.Option(help="For sctype: published attacks, JSON of cluster, modification, single_gene, gene: label."),
+        typer.Option(
+            help="For sctype, statements: published attacks, JSON of cluster, modification, single_gene, gene: label."
+        ),
+    ] = None,
+    numbers: Annotated[
+        Path | None, typer.Option(help="For statements: CSV of published numbers; ours stand beside them in a table.")
     ] = None,
     restarts: Annotated[
         int | None,
@@ -69,10 +96,12 @@ def reproduce(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for tables, pictures and README.md; fig2 and sctype, run again, go on there."),
+        typer.Option(help="Folder for tables, pictures and README.md; surveys, run again, go on there."),
     ] = None,
+    layer: Layer = None,
+    raw: Raw = False,
     seed: Seed = 0,
-    jobs: Annotated[int, typer.Option(help="For fig2 and sctype: processes; -1 for all cores.")] = 1,
+    jobs: Annotated[int, typer.Option(help="For surveys: processes; -1 for all cores.")] = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="Smaller classifiers, to try things out; not for sctype.")
     ] = False,
@@ -82,45 +111,103 @@ def reproduce(
 
     Example:  adverscarial reproduce fig2 --data pbmc3k.h5ad --markers sctype_db.tsv --jobs 2 --out fig2/
     """
-    for given in (markers, clusters, published):
-        if given is not None and not given.is_file():
-            raise ParameterError(f"There is no file '{given}'. Name one that is there, or leave the option out.")
-    if figure is not Figure.sctype and (clusters or published):
-        raise ParameterError(f"--clusters and --published belong to 'reproduce sctype'; leave them out for {figure}.")
-    if target is not None and figure not in (Figure.fig3, Figure.fig4):
-        raise ParameterError(f"--target belongs to fig3 and fig4; {figure} attacks every cluster it needs.")
+    _check(figure, data, [markers, clusters, published, numbers], target, bool(clusters or published))
     folder = Path(f"reproduce-{figure}") if out is None else out
     start = time.perf_counter()
-    with working(f"Reading {data} ..."):
-        adata = datasets.load(data)
-    name = data.name.split(".")[0]
+    sets = {path.name.split(".")[0]: _read(path, raw=raw, layer=layer) for path in data}
+    first, adata = next(iter(sets.items()))
+    gene_sets: GeneSets = {
+        "markers": markers, "tissue": tissue, "clusters": None if clusters is None else read_clusters(clusters),
+        "published": None if published is None else paper.read_published(published),
+    }  # fmt: skip
     if figure is Figure.sctype:
         outcome = paper.sctype(
-            adata, groupby=groupby, name=name, markers=markers, tissue=tissue, out=folder, seed=seed, n_jobs=jobs,
-            clusters=None if clusters is None else read_clusters(clusters),
-            published=None if published is None else paper.read_published(published),
-            restarts=10 if restarts is None else restarts, say=say,
+            adata, groupby=groupby, name=first, out=folder, seed=seed, n_jobs=jobs,
+            restarts=10 if restarts is None else restarts, say=say, **gene_sets,
         )  # fmt: skip
     else:
-        setting = paper.setting(
-            adata, groupby=groupby, name=name, markers=markers, tissue=tissue, exclude=exclude, min_cells=min_cells,
-            seed=seed, quick=quick, say=say,
-        )  # fmt: skip
-        orders = 1 if restarts is None else restarts
-        if figure is Figure.table1:
-            outcome = paper.table1(setting, restarts=orders, seed=seed, say=say)
-        elif figure is Figure.fig3:
-            outcome = paper.fig3(setting, target=target, seed=seed, quick=quick, say=say)
-        elif figure is Figure.fig4:
-            outcome = paper.fig4(setting, target=target, seed=seed, quick=quick, say=say)
-        else:
-            outcome = paper.fig2(setting, out=folder, restarts=orders, seed=seed, n_jobs=jobs, say=say)
+        settings = [
+            paper.setting(
+                cells, groupby=groupby, name=name, markers=markers, tissue=tissue, exclude=exclude,
+                min_cells=min_cells, seed=seed, quick=quick, say=say,
+            )
+            for name, cells in sets.items()
+        ]  # fmt: skip
+        asked = _Asked(figure, target, 1 if restarts is None else restarts, folder, seed, jobs, quick)
+        beside = None if numbers is None else paper.read_numbers(numbers)
+        outcome = asked.made(settings, adata, gene_sets, beside)
     tell(outcome, folder, seconds=time.perf_counter() - start, json=json)
+
+
+class GeneSets(TypedDict):
+    """What `sctype` is told of markers, clusters and published attacks."""
+
+    markers: Path | None
+    tissue: str | None
+    clusters: pd.Series | None
+    published: Published | None
+
+
+class _Asked(NamedTuple):
+    """What was asked for, of trained classifiers."""
+
+    figure: Figure
+    target: str | None
+    restarts: int
+    folder: Path
+    seed: int
+    jobs: int
+    quick: bool
+
+    def made(
+        self, settings: list[paper.Setting], adata: AnnData, gene_sets: GeneSets, numbers: pd.DataFrame | None
+    ) -> paper.Outcome:
+        """Make it."""
+        one, how = settings[0], Executed(seed=self.seed, say=say)
+        if self.figure is Figure.table1:
+            return paper.table1(settings, restarts=self.restarts, **how)
+        if self.figure is Figure.fig1:
+            return paper.fig1(one, target=self.target, quick=self.quick, **how)
+        if self.figure is Figure.fig3:
+            return paper.fig3(one, target=self.target, quick=self.quick, **how)
+        if self.figure is Figure.fig4:
+            return paper.fig4(one, target=self.target, quick=self.quick, **how)
+        if self.figure is Figure.discovery:
+            return paper.discovery(settings, out=self.folder, quick=self.quick, n_jobs=self.jobs, **how)
+        if self.figure is Figure.statements:
+            return paper.statements(
+                one, adata, out=self.folder, numbers=numbers, quick=self.quick, n_jobs=self.jobs, **gene_sets, **how
+            )
+        return paper.fig2(one, out=self.folder, restarts=self.restarts, n_jobs=self.jobs, **how)
+
+
+def _check(figure: Figure, data: list[Path], files: list[Path | None], target: str | None, gene_sets: bool) -> None:
+    """Refuse files that are not there, and options that belong to another figure."""
+    for given in files:
+        if given is not None and not given.is_file():
+            raise ParameterError(f"There is no file '{given}'. Name one that is there, or leave the option out.")
+    if figure not in _SCTYPE and gene_sets:
+        raise ParameterError(
+            f"--clusters and --published belong to 'reproduce sctype' and 'statements'; leave them out for {figure}."
+        )
+    if files[-1] is not None and figure is not Figure.statements:
+        raise ParameterError(f"--numbers belongs to 'reproduce statements'; leave it out for {figure}.")
+    if target is not None and figure not in _OF_ONE_CLUSTER:
+        raise ParameterError(f"--target belongs to {some(_OF_ONE_CLUSTER)}; {figure} attacks every cluster it needs.")
+    if len(data) > 1 and figure not in _SEVERAL:
+        raise ParameterError(
+            f"{figure} is about one data set, and --data names {len(data)}. Only {some(_SEVERAL)} take several."
+        )
+    names = [path.name.split(".")[0] for path in data]
+    if len(set(names)) < len(names):
+        raise ParameterError(
+            f"The data sets are called by their files' names, and these are not different: {some(names)}."
+        )
 
 
 def say(text: str) -> None:
     """Tell how far it is."""
-    notes.print(text, markup=False, highlight=False, soft_wrap=True)
+    notes.print(text, soft_wrap=True)
 
 
 def read_clusters(path: Path) -> pd.Series:
@@ -137,6 +224,12 @@ def read_clusters(path: Path) -> pd.Series:
     return table.iloc[:, -1]
 
 
+def _read(path: Path, *, raw: bool, layer: str | None) -> AnnData:
+    """Read a file, or fetch one of the paper's data sets by its name."""
+    known = None if path.exists() else fetched(str(path), raw=raw, layer=layer)
+    return load(path, raw=raw, layer=layer) if known is None else known
+
+
 def tell(outcome: paper.Outcome, folder: Path, *, seconds: float, json: bool) -> None:
     """Write an outcome and tell what was found."""
     path = paper.write(outcome, folder, command=shown_command(sys.argv[1:]))
@@ -150,14 +243,15 @@ def tell(outcome: paper.Outcome, folder: Path, *, seconds: float, json: bool) ->
             }
         )
         return
-    console.print(f"[bold]{escape(outcome.title)}[/]")
+    console.print(outcome.title, style="bold")
     for finding in outcome.findings:
-        colour = _COLOURS[finding.verdict]
         console.print(
-            f"[{colour}]{finding.verdict}[/]  {escape(finding.claim)}. [dim]{escape(finding.because)}[/]",
+            Text.assemble(
+                (finding.verdict, _COLOURS[finding.verdict]), f"  {finding.claim}. ", (finding.because, "dim")
+            ),
             soft_wrap=True,
         )
-    notes.print(f"{seconds:,.0f} s. Written: {path}", markup=False)
+    notes.print(f"{seconds:,.0f} s. Written: {path}")
 
 
 def shown_command(arguments: list[str]) -> str:

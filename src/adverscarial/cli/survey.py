@@ -1,165 +1,160 @@
-"""``adverscarial survey``: every cluster, several modifications, a table and a report."""
+"""``adverscarial survey``: every cluster, several attacks, a table and a report."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import pandas as pd
 import typer
-from rich import box
-from rich.table import Table
 
-from adverscarial.attacks import Attack, MaxChange, SingleGene
-from adverscarial.attacks.registry import attack_named, build
-from adverscarial.cli.app import (
-    AsJson,
-    Classes,
-    ClassifierSpec,
-    Confirm,
-    DataFile,
-    FailOver,
-    Genes,
-    Groupby,
-    Layer,
-    Prepare,
-    Preprocess,
-    Seed,
-    Tissue,
-    TrainFile,
-    Trust,
-    console,
-    fail_over,
-    notes,
-    print_json,
-    read,
-)
+from adverscarial.attacks import Attack
+from adverscarial.attacks.result import Result
+from adverscarial.cli import made
+from adverscarial.cli.exits import NotDecided
+from adverscarial.cli.gates import Outcome, judge, limits_of
 from adverscarial.cli.hints import note_other_names
-from adverscarial.cli.models import names_of, setting
-from adverscarial.evaluation import Survey
-from adverscarial.evaluation import survey as run_survey
-
-MODIFICATIONS = ["perc1", "perc99", "decile+5", "positive_aberrant", "negative_aberrant"]
+from adverscarial.cli.models import setting
+from adverscarial.cli.options import (
+    AsJson,
+    Budget,
+    ClassifierSpec,
+    DataFile,
+    Deciding,
+    FailOver,
+    Groupby,
+    GuardOption,
+    Jobs,
+    Panel,
+    Reading,
+    Seed,
+    TrainFile,
+    rules_of,
+)
+from adverscarial.cli.output import notes, print_json
+from adverscarial.cli.recipes import HELP, PAPER, Recipe, attacks_of_recipe
+from adverscarial.cli.settings import attacks_of
+from adverscarial.cli.tables import rows, show, show_universal, show_verdicts, universal_rows, verdict_rows
+from adverscarial.errors import ParameterError
+from adverscarial.surveys import Survey
+from adverscarial.surveys import survey as run_survey
 
 
 def survey(
     data: DataFile,
     groupby: Groupby,
+    *,
     classifier: Annotated[list[str], ClassifierSpec.__metadata__[0]] = ["random-forest"],  # noqa: B006
+    recipe: Annotated[Recipe | None, typer.Option(help=HELP, rich_help_panel=Panel.ATTACK)] = None,
     attack: Annotated[
-        list[str], typer.Option(help="single-gene, max-change, cgd, ...; see: adverscarial list. Repeat for several.")
-    ] = ["single-gene"],  # noqa: B006
-    modification: Annotated[
-        list[str], typer.Option(help="Repeat for several; see: adverscarial list.")
-    ] = MODIFICATIONS,
-    gene: Annotated[list[str] | None, typer.Option(help="Attack only this gene; repeat for several.")] = None,
-    alpha: Annotated[float | None, typer.Option(help="Relative step, for cgd.")] = None,
-    epsilon: Annotated[
-        float | None, typer.Option(help="Absolute step, for cgd; largest change, for fgsm and pgd.")
+        list[str] | None,
+        typer.Option(
+            help="single-gene (when left out), max-change, cgd, ...; see: adverscarial list. Repeat for several.",
+            rich_help_panel=Panel.ATTACK,
+        ),
     ] = None,
-    confirm: Confirm = False,
+    modification: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Repeat for several; see: adverscarial list. {', '.join(PAPER)} when left out.",
+            rich_help_panel=Panel.ATTACK,
+        ),
+    ] = None,
     target: Annotated[
-        list[str] | None, typer.Option(help="Cluster to attack; repeat for several, all when left out.")
+        list[str] | None,
+        typer.Option(help="Cluster to attack; repeat for several, all when left out.", rich_help_panel=Panel.DATA),
     ] = None,
     train: TrainFile = None,
-    tissue: Tissue = None,
-    classes: Classes = None,
-    genes: Genes = None,
-    trust: Trust = False,
-    preprocess: Prepare = Preprocess.none,
-    layer: Layer = None,
+    guard: GuardOption = None,
+    reading: Reading,
+    deciding: Deciding,
     seed: Seed = 0,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = 1,
-    budget: Annotated[int | None, typer.Option(help="Most questions per attack.")] = None,
+    jobs: Jobs = 1,
+    budget: Budget = None,
     time_limit: Annotated[
         float | None,
-        typer.Option(help="Seconds per question; an attack that a classifier hangs in fails, the others go on."),
+        typer.Option(
+            help="Seconds per query; an attack that a classifier hangs in fails, the others go on.",
+            rich_help_panel=Panel.RUNNING,
+        ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder for the results, the table and the report; run again to continue.")
+        Path,
+        typer.Option(
+            help="Folder for the results, the table and the report; run again to continue.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
     ] = Path("adverscarial-survey"),
     json: AsJson = False,
-    fail_over_: FailOver = None,
+    fail_over: FailOver = None,
+    **settings: object,
 ) -> None:
     """Attack every cluster, and write a table and a report.
 
     Example:  adverscarial survey pbmc3k.h5ad --preprocess counts --groupby cell_type --classifier sctype --out run/
     """
-    attacks: list[Attack] = []
-    for name in attack:  # a setting goes to the attacks that have it
-        has = {field.name for field in fields(attack_named(name))}
-        given: dict[str, Any] = {"genes": gene, "alpha": alpha, "epsilon": epsilon, "confirm": confirm or None}
-        attacks += build(name, modification, **{key: value for key, value in given.items() if key in has})
-    adata = read(data, preprocess)
-    cells, models = setting(
-        classifier,
-        adata,
-        train,
-        preprocess,
-        groupby=groupby,
-        layer=layer,
-        seed=seed,
-        tissue=tissue,
-        trust=trust,
-        names=names_of(classes, genes, for_=classifier),
-    )
+    rules = rules_of(deciding)
+    attacks = chosen(recipe, attack, modification, settings)
+    limits = limits_of(fail_over or [], attacks)
+    start = time.perf_counter()
+    cells, models = setting(classifier, data, train, reading, groupby=groupby, seed=seed, guard=guard, targets=target)
     result = run_survey(
-        cells, models, attacks=attacks, groupby=groupby, targets=target, layer=layer, seed=seed, n_jobs=jobs,
+        cells, models, attacks=attacks, groupby=groupby, targets=target, layer=reading.asked, seed=seed, n_jobs=jobs,
         budget=budget, time_limit=time_limit, out=out,
     )  # fmt: skip
-    report = result.report(out / "report.html")
+    saved = made.save_models(models, classifier, out)
+    told = made.provenance(
+        data, classifier, train, reading, cells=cells.n_obs, seed=seed, seconds=time.perf_counter() - start,
+    )  # fmt: skip
+    made.write(out, told, rules)
+    report = result.report(out / "report.html", made=told, rules=rules)
     if json:
-        print_json({"report": str(report), "rows": rows(result)})
+        print_json(
+            {
+                "report": str(report), "verdicts": verdict_rows(result, rules), "universal": universal_rows(result),
+                "rows": rows(result),
+            }
+        )  # fmt: skip
     else:
+        show_verdicts(result, rules)
         show(result)
+        show_universal(result)
         notes.print(f"Table: {out / 'table.csv'}   Report: {report}")
+        if saved:
+            notes.print(f"Models: {', '.join(map(str, saved))}   Name one with --classifier to use it again.")
     note_other_names(result, models)
     if result.errors:
         first = next(iter(result.errors.values()))
-        notes.print(f"{len(result.errors):,} of {len(result.tasks):,} attacks failed. The first: {first}", markup=False)
-        if len(result.errors) == len(result.tasks):
-            raise typer.Exit(2)
-    frame = result.to_frame()
-    frame = frame[frame["attack"] == SingleGene.__name__]
-    if "flipped" in frame and frame["flipped"].notna().any():
-        worst = frame.loc[frame["flipped"].fillna(0).astype(int).idxmax()]
-        fail_over(fail_over_, int(worst["flipped"]), f"cluster '{worst['cluster']}'")
-    if fail_over_ is not None and result.errors:
-        notes.print("[bold red]--fail-over cannot pass what was not tested.[/]")
-        raise typer.Exit(2)
+        notes.print(f"{len(result.errors):,} of {len(result.tasks):,} attacks failed. The first: {first}")
+    judge(limits, outcomes(result))
+    if result.errors:
+        raise NotDecided
 
 
-def rows(result: Survey) -> list[dict[str, Any]]:
-    """Return the table as JSON values; what does not apply to an attack is left out."""
+def chosen(
+    recipe: Recipe | None, names: list[str] | None, modifications: list[str] | None, settings: dict[str, object]
+) -> list[Attack[Result]]:
+    """Return the attacks that are asked for.
+
+    Raises
+    ------
+    ParameterError
+        If a recipe is given, and something that a recipe fixes.
+    """
+    if recipe is None:
+        return attacks_of(names or ["single-gene"], modifications or PAPER, settings)
+    given = {"attack": names, "modification": modifications, **settings}
+    if other := [name.replace("_", "-") for name, value in given.items() if value not in (None, [])]:
+        raise ParameterError(
+            f"--recipe {recipe} names its attacks and their settings itself; leave out --{other[0]}, or the recipe."
+        )
+    return attacks_of_recipe(recipe)
+
+
+def outcomes(result: Survey) -> list[Outcome]:
+    """Return what each attack of a survey found, as ``--fail-over`` judges it."""
+    several = len({task.classifier for task in result.tasks}) > 1
     return [
-        {key: value for key, value in row.items() if pd.notna(value)}
-        for row in result.to_frame().astype(object).to_dict(orient="records")
+        Outcome(task.attack, f"cluster '{task.target}'" + (f" of {task.classifier}" if several else ""), found)
+        for task, found in zip(result.tasks, result.results, strict=True)
     ]
-
-
-def show(result: Survey) -> None:
-    """Print one table per classifier and kind of attack: clusters down, modifications across."""
-    frame = result.to_frame()
-    kinds = (
-        (SingleGene.__name__, "flipped", "single genes that flip the label"),
-        (MaxChange.__name__, "signature", "signature: genes that must not change"),
-    )
-    for classifier, part in frame.groupby("classifier", sort=False):
-        for kind, column, title in kinds:
-            chosen = part[part["attack"] == kind]
-            if chosen.empty:
-                continue
-            table = Table(title=f"{classifier} · {title}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-            table.add_column("cluster")
-            table.add_column("called")
-            modifications = list(dict.fromkeys(chosen["modification"]))
-            for name in modifications:
-                table.add_column(name.replace("_", "\n"), justify="right")
-            for cluster, cells in chosen.groupby("cluster", sort=False):
-                of = cells.set_index("modification")
-                numbers = [of[column].get(name) if column in of else None for name in modifications]
-                shown = ["failed" if pd.isna(n) else f"{n:,}" for n in numbers]
-                baseline = of["baseline"].dropna().tolist() if "baseline" in of else []
-                table.add_row(str(cluster), baseline[0] if baseline else "-", *shown)
-            console.print(table)

@@ -7,38 +7,41 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 
 from adverscarial import datasets
-from adverscarial.cli.app import (
-    AsJson,
-    DataFile,
-    Groupby,
-    Layer,
-    Prepare,
-    Preprocess,
-    Seed,
-    console,
-    notes,
-    print_json,
-    read,
-    working,
-)
-from adverscarial.cli.models import TRAINED, trained
+from adverscarial.cli.data import read
+from adverscarial.cli.hints import note_values
+from adverscarial.cli.looks import note_labels
+from adverscarial.cli.models import check_column, trainable, trained
+from adverscarial.cli.options import AsJson, DataFile, Groupby, Layer, Panel, Prepare, Preprocess, Raw, Seed
+from adverscarial.cli.output import console, notes, print_json, working
 from adverscarial.errors import ParameterError, did_you_mean
 
 
 def train(
     data: DataFile,
     groupby: Groupby,
-    out: Annotated[Path, typer.Option(help="File for the classifier, .npz: numbers and text only.")],
-    classifier: Annotated[str, typer.Option(help=f"{', '.join(TRAINED)}.")] = "random-forest",
+    out: Annotated[
+        Path, typer.Option(help="File for the classifier, .npz: numbers and text only.", rich_help_panel=Panel.OUTPUT)
+    ],
+    classifier: Annotated[
+        str,
+        typer.Option(
+            help="random-forest, markers, mlp, chetah, scannotatr, singler, ...", rich_help_panel=Panel.CLASSIFIER
+        ),
+    ] = "random-forest",
     all_: Annotated[
-        bool, typer.Option("--all", help="Train on all cells; its accuracy is then that on its own training cells.")
+        bool,
+        typer.Option(
+            "--all",
+            help="Train on all cells; its accuracy is then that on its own training cells.",
+            rich_help_panel=Panel.CLASSIFIER,
+        ),
     ] = False,
     preprocess: Prepare = Preprocess.none,
     layer: Layer = None,
+    raw: Raw = False,
     seed: Seed = 0,
     json: AsJson = False,
 ) -> None:
@@ -46,14 +49,19 @@ def train(
 
     Example:  adverscarial train pbmc3k.h5ad --preprocess lognorm --groupby cell_type --classifier mlp --out mlp.npz
     """
-    if classifier not in TRAINED:
+    known = list(trainable())
+    if classifier not in known:
         raise ParameterError(
-            f"There is no classifier '{classifier}' to train.{did_you_mean(classifier, list(TRAINED))} "
-            f"There are: {', '.join(TRAINED)}."
+            f"There is no classifier '{classifier}' to train.{did_you_mean(classifier, known)} "
+            f"There are: {', '.join(known)}."
         )
     if out.suffix != ".npz":
         raise ParameterError(f"--out ends in '{out.suffix}'; classifiers are saved as .npz.")
-    adata = read(data, preprocess)
+    adata = read(data, preprocess, raw=raw, layer=layer)
+    layer = layer if preprocess is Preprocess.none else None
+    note_values(adata, {}, [trainable()[classifier]], layer=layer, prepare=preprocess)
+    check_column(adata, groupby)
+    note_labels(adata, groupby, halves=not all_)
     labelled, held_out = (adata, adata) if all_ else datasets.split(adata, groupby, seed=seed)
     model = trained(classifier, labelled, groupby, layer=layer, seed=seed, prepare=preprocess)
     named = held_out[held_out.obs[groupby].notna()]  # a cell without a type is neither right nor wrong
@@ -79,8 +87,8 @@ def train(
     for column in ("cell type", "cells", "correct", "accuracy", "most confused with"):
         table.add_column(column, justify="left" if column in ("cell type", "most confused with") else "right")
     for name, n, right, accuracy, confused in summary.itertuples(index=False):
-        table.add_row(escape(str(name)), f"{n:,}", f"{right:,}", f"{accuracy:.1%}", escape(confused))
+        table.add_row(str(name), f"{n:,}", f"{right:,}", f"{accuracy:.1%}", confused)
     table.add_section()
     table.add_row("all", f"{cells:,}", f"{correct:,}", f"{overall:.1%}", "")
     console.print(table)
-    notes.print(f"Written: {out}", markup=False)
+    notes.print(f"Written: {out}")

@@ -1,0 +1,334 @@
+"""Options that several commands share, and the groups that ``--help`` shows them in."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, TypeVar, get_type_hints
+
+import typer
+
+from adverscarial.errors import ParameterError
+
+Ended = TypeVar("Ended")
+
+
+class Panel(StrEnum):
+    """Groups that ``--help`` shows options in."""
+
+    DATA = "Data"
+    CLASSIFIER = "Classifier"
+    ATTACK = "Attack"
+    CHANGE = "Change"
+    RUNNING = "Running"
+    VERDICT = "Verdict"
+    OUTPUT = "Output"
+
+
+class Preprocess(StrEnum):
+    """What to do with the data before anything else."""
+
+    none = "none"
+    lognorm = "lognorm"
+    scale = "scale"
+    counts = "counts"
+
+
+class GuardAction(StrEnum):
+    """What a guard does with impossible cells."""
+
+    refuse = "refuse"
+    clip = "clip"
+    unsure = "unsure"
+
+
+class MissingGenes(StrEnum):
+    """What genes get that a classifier needs and the data do not have."""
+
+    error = "error"
+    zero = "zero"
+    mean = "mean"
+
+
+DataFile = Annotated[Path, typer.Argument(help="AnnData file (.h5ad), or another format that datasets.load reads.")]
+Groupby = Annotated[str, typer.Option(help="Column of obs that names each cell's cluster.", rich_help_panel=Panel.DATA)]
+Layer = Annotated[
+    str | None,
+    typer.Option(help="Layer to use, or to prepare with --preprocess; X when left out.", rich_help_panel=Panel.DATA),
+]
+Raw = Annotated[
+    bool, typer.Option("--raw", help="Use the values and genes of adata.raw in place of X.", rich_help_panel=Panel.DATA)
+]
+Prepare = Annotated[
+    Preprocess,
+    typer.Option(
+        "--preprocess",
+        help="lognorm: log-normalise raw counts; counts: log-normalise and z-score raw counts; scale: z-score "
+        "log-normalised values; none: leave them.",
+        rich_help_panel=Panel.DATA,
+    ),
+]
+TrainFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--train", help="Labelled cells to train on; left out, half of the data is.", rich_help_panel=Panel.CLASSIFIER
+    ),
+]
+ClassifierSpec = Annotated[
+    str,
+    typer.Option(
+        help="random-forest, markers, mlp, chetah, scannotatr, singler (trained first), sctype, sctype:MARKERS.tsv, "
+        "or a file: .npz (of train), .skops (scikit-learn), .json or .ubj (XGBoost), .txt (LightGBM), .pkl, .pickle "
+        "or .joblib (CellTypist, scikit-learn; needs --trust), .R or .R:FUNCTION (your own function in R), .rds (a "
+        "model of R; needs --trust).",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+GuardOption = Annotated[
+    GuardAction | None,
+    typer.Option(
+        "--guard",
+        help="Put a guard before every classifier, which learns from the training cells what values are possible. "
+        'refuse: others are refused; clip: become the nearest possible ones; unsure: the cell is labelled "unknown".',
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+Tissue = Annotated[
+    str | None, typer.Option(help="Tissue of the marker table, for sctype.", rich_help_panel=Panel.CLASSIFIER)
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Also read classifier files that can run code (pickles, .rds). Only if you know their origin.",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+Classes = Annotated[
+    Path | None,
+    typer.Option(
+        help="Text file, one class name a line, in the model's order: for XGBoost and LightGBM files, which name none.",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+Genes = Annotated[
+    Path | None,
+    typer.Option(
+        help="Text file, one gene a line, in the order of the model's columns: for files that do not name them.",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+Missing = Annotated[
+    float | None,
+    typer.Option(
+        help='XGBoost files: the value that means "no value" to the model.',
+        metavar="NUMBER",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+Sparse = Annotated[
+    str | None,
+    typer.Option(
+        help="XGBoost files: missing, if the model was trained on a sparse matrix (it takes what such a matrix leaves "
+        "out for missing); zero, if on a dense array.",
+        metavar="zero|missing",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+Rounds = Annotated[
+    str | None,
+    typer.Option(
+        help="XGBoost and LightGBM files: rounds of trees to use; best (up to the best of early stopping; the default "
+        "for files), all, or a number.",
+        metavar="best|all|N",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+Absent = Annotated[
+    MissingGenes,
+    typer.Option(
+        "--missing-genes",
+        help="Genes that the classifier needs and the data do not have: an error, 0, or the mean that the classifier "
+        "keeps of its training data.",
+        rich_help_panel=Panel.DATA,
+    ),
+]
+RRds = Annotated[
+    Path | None,
+    typer.Option(
+        "--r-rds",
+        help="Stored model (.rds) that the function of a classifier in R takes first; needs --trust.",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+RForm = Annotated[
+    str | None,
+    typer.Option(
+        "--r-form",
+        help="Whether the function in R labels cells, or a cluster as f(expression, clusters, target); left out, its "
+        "arguments tell.",
+        metavar="cells|cluster",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+RTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--r-timeout",
+        help="Seconds that R may take to read its script, and for each query; 600 when left out.",
+        rich_help_panel=Panel.CLASSIFIER,
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(help="Of every random draw; the same seed gives the same result.", rich_help_panel=Panel.RUNNING),
+]
+Budget = Annotated[
+    int | None,
+    typer.Option(
+        help="Most queries of the classifier, for each attack on each cluster.", rich_help_panel=Panel.RUNNING
+    ),
+]
+Jobs = Annotated[int, typer.Option(help="Processes; -1 for all cores.", rich_help_panel=Panel.RUNNING)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.", rich_help_panel=Panel.OUTPUT)]
+FailOver = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-over",
+        help="Exit with code 1 if more than N single genes flip one cluster; for another attack its name and number, "
+        "such as max-change=10. Repeat for several attacks.",
+        metavar="N|ATTACK=N",
+        rich_help_panel=Panel.OUTPUT,
+    ),
+]
+
+
+MinCells = Annotated[
+    int | None,
+    typer.Option("--min-cells", help="Clusters of fewer cells are not decided; 10 when left out.",
+                 rich_help_panel=Panel.VERDICT),
+]  # fmt: skip
+Right = Annotated[
+    float | None,
+    typer.Option("--right", help="Share of the cells that must be right before any attack; 0.5 when left out.",
+                 metavar="SHARE", rich_help_panel=Panel.VERDICT),
+]  # fmt: skip
+Majority = Annotated[
+    float | None,
+    typer.Option("--majority", help="Share of the cells that those with the label must exceed; 0.5 when left out.",
+                 metavar="SHARE", rich_help_panel=Panel.VERDICT),
+]  # fmt: skip
+Few = Annotated[
+    int | None,
+    typer.Option("--few", help="A label that so many genes, or fewer, flip is fragile; 3 when left out.",
+                 rich_help_panel=Panel.VERDICT),
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deciding:
+    """Thresholds of the verdicts: see :func:`adverscarial.evaluation.verdicts`. None: the usual one."""
+
+    min_cells: MinCells = None
+    right: Right = None
+    majority: Majority = None
+    few: Few = None
+
+
+def rules_of(deciding: Deciding) -> dict[str, float]:
+    """Return the thresholds that were set.
+
+    Raises
+    ------
+    ParameterError
+        If one is out of its range.
+    """
+    given = {name: value for name, value in vars(deciding).items() if value is not None}
+    for name, value in given.items():
+        flag = name.replace("_", "-")
+        if name in ("right", "majority") and not 0 <= value <= 1:
+            raise ParameterError(f"--{flag} must be a share from 0 to 1, got {value}.")
+        if name in ("min_cells", "few") and value < 1:
+            raise ParameterError(f"--{flag} must be at least 1, got {value}.")
+    return given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How files of data and of classifiers are read: the options of every command that asks a classifier.
+
+    Attributes
+    ----------
+    tissue, classes, genes, missing, sparse, rounds, trust
+        What a classifier's file does not say itself, and whether it may run code.
+    r_rds, r_form, r_timeout
+        The same of classifiers in R.
+    preprocess, layer, raw, missing_genes
+        Which values of the data are used.
+    """
+
+    tissue: Tissue = None
+    classes: Classes = None
+    genes: Genes = None
+    missing: Missing = None
+    sparse: Sparse = None
+    rounds: Rounds = None
+    r_rds: RRds = None
+    r_form: RForm = None
+    r_timeout: RTimeout = None
+    trust: Trust = False
+    preprocess: Prepare = Preprocess.none
+    layer: Layer = None
+    raw: Raw = False
+    missing_genes: Absent = MissingGenes.error
+
+    @property
+    def asked(self) -> str | None:
+        """The layer that classifiers are asked about: X once values were prepared."""
+        return self.layer if self.preprocess is Preprocess.none else None
+
+
+def with_groups(command: Callable[..., Ended]) -> Callable[..., Ended]:
+    """Give a command, as typer sees it, the fields of a dataclass among its parameters as options of its own.
+
+    The options stand where the parameter stands; the command gets them as one value.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    annotations = {p.name: p.annotation for p in signature.parameters.values()}
+    groups = {name: kind for name, kind in annotations.items() if isinstance(kind, type) and is_dataclass(kind)}
+
+    @wraps(command)
+    def wrapped(**arguments: object) -> Ended:
+        made = {
+            name: group(**{field.name: arguments.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        return command(**arguments, **made)
+
+    shown: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name in groups:
+            shown += _options_of(groups[parameter.name])
+        elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            shown.append(parameter)
+        else:  # in any order, whether they have defaults or not
+            shown.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    setattr(wrapped, "__signature__", signature.replace(parameters=shown))  # noqa: B010 - mypy knows no such name
+    return wrapped
+
+
+def _options_of(group: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
