@@ -1,11 +1,18 @@
 """Fixtures that every test may use."""
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from anndata import AnnData
+from hypothesis import HealthCheck, settings
+
+# no law depends on how busy the machine is
+settings.register_profile("adverscarial", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("adverscarial")
 
 
 def _shared_folder() -> Path:
@@ -23,6 +30,27 @@ def shared() -> Path:
     if os.environ.get("ADVERSCARIAL_REQUIRE_SHARED") == "1":
         pytest.fail(f"ADVERSCARIAL_REQUIRE_SHARED=1, but {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def rscript() -> str:
+    """The program Rscript; a test that asks for it needs R."""
+    found = shutil.which("Rscript")
+    if found is not None:
+        return found
+    reason = "there is no Rscript on the path: install R, on Debian with apt-get install r-base-core"
+    if os.environ.get("ADVERSCARIAL_REQUIRE_SHARED") == "1":
+        pytest.fail(f"ADVERSCARIAL_REQUIRE_SHARED=1, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_is_left() -> Iterator[None]:
+    """Close what a test drew: the next test on this worker, whichever it is, starts with no figure."""
+    yield
+    pyplot = sys.modules.get("matplotlib.pyplot")  # most tests never load it
+    if pyplot is not None:
+        pyplot.close("all")
 
 
 @pytest.fixture(scope="session", autouse=True)

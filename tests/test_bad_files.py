@@ -184,7 +184,7 @@ def spoilt() -> AnnData:
         ({"attacks": []}, "at least one attack"),
         ({"targets": []}, "targets= is empty"),
         ({"backend": "nonsense", "n_jobs": 2}, "backend must be 'loky'"),
-        ({"budget": 1.5}, "budget must be at least 1 question, got 1.5"),
+        ({"budget": 1.5}, "budget must be at least 1 query, got 1.5"),
         ({"seed": "x"}, "a whole number"),
         ({"adata": spoilt()}, "1 NaN or infinite"),
         ({"n_jobs": 0}, "n_jobs must be"),

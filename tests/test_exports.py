@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import types
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,23 +22,35 @@ PACKAGES.remove("adverscarial.cli")
 
 # bottom to top; a module may import its own layer and those below
 LAYERS = [
-    {"errors", "_memory", "_store"},
-    {"_matrix", "_progress"},
-    {"_ends", "_ranktests", "_runs", "_source", "_stream", "statistics"},
-    {"cluster"},
+    {
+        "errors",
+        "_memory",
+        "_store",
+        "_progress",
+        "_html",
+        "_registry",
+        "_stored_types",
+        "_types",
+        "_names",
+        "_compiled",
+        "_docs",
+    },
+    {"cells"},
     {"modifications"},
-    {"datasets", "ranking"},
+    {"datasets"},
     {"classifiers"},
     {"attacks"},
-    {"evaluation", "hardening"},
-    {"report", "pl"},
+    {"surveys"},
+    {"evaluation", "hardening", "stresses"},
+    {"pl"},
+    {"report"},
     {"reproduce"},
     {"cli"},
     {"__init__", "__main__"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
-# Survey.report(), for convenience; inside the function, so that no import runs in a circle
-EXCEPTION = ("evaluation/survey.py", "adverscarial.report")
+# Survey.report() and Survey.verdicts(), for convenience; inside functions, so that no import runs in a circle
+EXCEPTION = ("surveys/table.py", {"adverscarial.report", "adverscarial.evaluation.verdicts"})
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -45,10 +58,14 @@ def test_all_is_what_can_be_imported(name: str) -> None:
     package = importlib.import_module(name)
     listed = package.__all__
     assert len(listed) == len(set(listed))  # their order is the linter's
+    for key in listed:  # a package may load its names when they are used
+        getattr(package, key)
     public = {
         key
         for key, value in vars(package).items()
-        if not key.startswith("_") and not isinstance(value, types.ModuleType) and key != "annotations"
+        if not key.startswith("_")
+        and not isinstance(value, types.ModuleType)
+        and key not in ("annotations", "Any", "TYPE_CHECKING")
     }
     modules = {key for key in listed if isinstance(getattr(package, key), types.ModuleType)}
     assert set(listed) == public | modules
@@ -120,9 +137,44 @@ def test_no_module_imports_a_layer_above_it(file: Path) -> None:
     own = layer_of_module("adverscarial." + place.parts[0].removesuffix(".py"))
     upward = {(name, within) for name, within in imported(file) if layer_of_module(name) > own}
     if place.as_posix() == EXCEPTION[0]:
-        assert upward <= {(EXCEPTION[1], True)}
+        assert upward <= {(room, True) for room in EXCEPTION[1]}
     else:
         assert not upward
+
+
+def runtime_imports(file: Path) -> set[str]:
+    """Return the modules of this package that a file needs when it runs: imports for types only are left out."""
+    tree = ast.parse(file.read_text())
+    typed = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test)
+        for node in ast.walk(branch)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and id(node) not in typed and str(node.module).startswith("adverscarial"):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES else str(node.module))
+        elif isinstance(node, ast.Import) and id(node) not in typed:
+            found |= {alias.name for alias in node.names if alias.name.startswith("adverscarial")}
+    return found
+
+
+def module_of(file: Path) -> str:
+    parts = ("adverscarial", *file.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(file): file for file in FILES}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    arrows = {name: runtime_imports(file) - {name} for name, file in MODULES.items()}
+    arrows[module_of(ROOT / EXCEPTION[0])] -= EXCEPTION[1]
+    order = TopologicalSorter({name: targets & set(MODULES) for name, targets in arrows.items()})
+    order.prepare()  # raises CycleError, which names the files
 
 
 def test_the_import_reader_sees_imports(tmp_path: Path) -> None:
@@ -145,6 +197,32 @@ def test_importing_loads_no_optional_package() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     assert done.stderr == ""
+
+
+def test_names_are_loaded_when_they_are_used() -> None:
+    code = (
+        "import adverscarial as adv, sys\n"
+        "assert not {'numpy', 'pandas', 'anndata', 'scanpy', 'sklearn', 'numba'} & set(sys.modules)\n"
+        "assert {'survey', 'attacks', 'modifications'} <= set(dir(adv))\n"
+        "from adverscarial import Survey\n"
+        "assert adv.Survey is Survey is adv.surveys.Survey\n"
+        "assert adv.modifications.parse('perc99') == adv.Percentile(99)\n"
+        "assert not hasattr(adv, 'Nothing')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_a_checker_sees_is_what_is_loaded() -> None:
+    """The imports that only type checkers read, and the table that is used, name the same things."""
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    seen = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "adverscarial":
+            home = str(node.module).partition(".")[2]
+            seen |= {alias.name: home for alias in node.names}
+    used = {name: home for home, names in adverscarial._HOMES.items() for name in names}
+    assert {name: home for name, home in seen.items() if home} == used
+    assert set(seen) == {*adverscarial.__all__, *adverscarial._ROOMS}
 
 
 def test_errors_come_back_from_other_processes() -> None:

@@ -96,7 +96,7 @@ def adversarial(cells, model, flips, progress):
 def hardened(cells, model, flips, progress):
     few = cells[cells.obs["cell_type"].isin(["Dendritic", "CD19+ B"]), :50].copy()
     attack = adv.attacks.SingleGene("perc99")
-    return adv.harden(adv.classifiers.Markers(), few, attack=attack, groupby="cell_type", rounds=1, progress=progress)
+    return adv.harden(few, adv.classifiers.Markers(), attack=attack, groupby="cell_type", rounds=1, progress=progress)
 
 
 def reported(cells, model, flips, progress):
@@ -233,7 +233,7 @@ def test_names_of_clusters_are_shown_as_they_are(capsys):
 def test_a_forest_grown_in_steps_is_that_of_scikit_learn(pbmc_small):
     from sklearn.ensemble import RandomForestClassifier
 
-    from adverscarial.classifiers.random_forest import forest_arrays
+    from adverscarial.classifiers.scorers.tree_ensemble import forest_arrays
 
     model = adv.classifiers.RandomForest(120, balance=None, seed=3).fit(pbmc_small, "cell_type")
     whole = RandomForestClassifier(120, max_features="sqrt", random_state=3)

@@ -27,6 +27,14 @@ def test_quickstart_prints_what_is_shown(capsys, tmp_path, monkeypatch):
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
 
 
+def test_the_examples_are_of_clusters_that_are_recognised():
+    """A flip of a label that was wrong from the start would tell nothing."""
+    shown = re.findall(r"```text\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    right = [(int(n), int(of)) for n, of in re.findall(r"(\d+) of (\d+) right", shown[0])]
+    assert len(right) == shown[0].count("  baseline")
+    assert all(2 * n > of >= 10 for n, of in right)
+
+
 def test_links_lead_somewhere():
     for link in re.findall(r"\]\(([^)]+)\)", README.read_text()):
         assert (README.parent / link).is_file(), link

@@ -153,7 +153,7 @@ def foreign() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", foreign())
-def test_foreign_files(tmp_path: Path, name: str) -> None:
+def test_foreign_files_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.npz").write_bytes(foreign()[name])
     with pytest.raises(
         StorageError, match=r"cannot be read as a stored thing \(.*\)\. It is damaged, or was not written"

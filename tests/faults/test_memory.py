@@ -49,6 +49,18 @@ def test_an_attack_that_does_not_fit(wide: AnnData, monkeypatch: pytest.MonkeyPa
     attack(wide)
 
 
+def test_a_model_that_computes_in_float64_counts_so(wide: AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(max_iter=1).fit(wide.X[::1000], wide.obs["cell_type"][::1000])
+    monkeypatch.setattr(_memory, "available", lambda: 639_000_000)  # 10,000 x 2,000 x (2 x 4 + 3 x 8 bytes)
+    with pytest.raises(MemoryLimitError, match=r"needs about 0\.6 GB"):
+        attack(wide, model)
+    with pytest.raises(MemoryLimitError, match=r"needs about 0\.6 GB"):
+        attack(wide, adv.classifiers.wrap(label, preprocess="log1p"))
+    attack(wide)
+
+
 def test_a_survey_that_does_not_fit(wide: AnnData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(_memory, "available", lambda: 600_000_000)
     options: dict[str, Any] = {"attacks": SingleGene("perc99", genes=["g0"]), "groupby": "cell_type", "out": tmp_path}
@@ -111,7 +123,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, files: di
         ),
     ],
 )
-def test_control_groups(
+def test_limits_of_control_groups_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, files: dict[str, str], expected: int
 ) -> None:
     tree(tmp_path, monkeypatch, groups, files)

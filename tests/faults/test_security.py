@@ -17,7 +17,7 @@ from anndata import AnnData
 import adverscarial as adv
 from adverscarial import _store
 from adverscarial.attacks import Result, SingleGene
-from adverscarial.classifiers.celltypist import load_celltypist
+from adverscarial.classifiers.adapters.celltypist import load_celltypist
 from adverscarial.errors import StorageError
 
 HUGE = 100 * 10**9
@@ -196,7 +196,7 @@ def test_results_that_name_other_types(tmp_path: Path) -> None:
             Result.load(tmp_path / "r.npz")
 
 
-def test_deep_json(tmp_path: Path) -> None:
+def test_deeply_nested_json_is_refused(tmp_path: Path) -> None:
     """Nested so deeply that a reader without a limit would overrun the stack."""
     (tmp_path / "run.json").write_text("[" * 10**6)
     with pytest.raises(StorageError):

@@ -125,7 +125,7 @@ def test_the_order_of_cells_does_not_matter(family: str, seed: int, target: str,
 @given(seed=seeds, target=st.sampled_from(TARGETS), modification=modifications)
 @few
 def test_the_order_of_genes_does_not_matter(family: str, seed: int, target: str, modification: str) -> None:
-    """With its genes in another order, a data set has the same answers to the same questions.
+    """With its genes in another order, a data set has the same answers to the same queries.
 
     Of equally good answers, bisection, :class:`Grid`, :class:`RandomWalk` and :class:`MaxChange` come upon another one
     first, since they bin, count and draw the genes in their order in the data: their own laws hold all the same.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import adverscarial as adv
 from adverscarial.attacks import MaxChange, SingleGene
-from adverscarial.cluster import Cluster
+from adverscarial.cells.cluster import Cluster
 from laws.families import FAMILIES, GENES, TARGETS, cells, classifier, few, modifications, seeds
 
 pytestmark = pytest.mark.parametrize("family", FAMILIES)

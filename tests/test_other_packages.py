@@ -1,0 +1,100 @@
+"""An attack of another package: found, run, stored, read, resumed, listed and reported as if it were ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[1] / "docs" / "tasks" / "own-attack.md"
+SCRIPT = """
+import sys
+from pathlib import Path
+import adverscarial as adv
+
+out, step = Path(sys.argv[1]), sys.argv[2]
+cells = adv.datasets.embedded()
+model = adv.classifiers.ScType(scaled=False)
+attack = adv.attacks.named("peel")("perc1", 5)
+if step == "run":
+    result = attack(cells, model, groupby="cell_type", target="Dendritic")
+    assert result.verify(cells, model)
+    assert repr(attack) == "Peel(Percentile(1), most=5)"
+    result.save(out / "one.npz")
+    back = adv.attacks.Result.load(out / "one.npz")
+    assert type(back).__name__ == "PeelResult" and back.genes == result.genes and back.attack == attack
+attacks = [attack, adv.attacks.SingleGene("perc1")]
+targets = ["Dendritic", "CD19+ B"]
+found = adv.survey(cells, model, attacks=attacks, groupby="cell_type", targets=targets, out=out / "run")
+table = found.to_frame()
+assert table["peeled"].tolist()[0::2] == [len(result.genes) for result in found.results[0::2]]
+assert table["peeled"].isna().tolist() == [False, True, False, True]
+assert adv.Survey.load(out / "run").to_frame().equals(table)
+report = found.report(out / "report.html").read_text()
+assert "Peel" in report
+print("done", len(found.results))
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The attack of the documentation's page, as an installed package."""
+    folder = tmp_path_factory.mktemp("site")
+    code = re.findall(r"```\{code-cell\}\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)[0]
+    (folder / "peeling.py").write_text(code)
+    info = folder / "peeling_attack-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: peeling-attack\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[adverscarial.attacks]\npeel = peeling:Peel\n")
+    (info / "top_level.txt").write_text("peeling\n")
+    (info / "RECORD").write_text("peeling.py,,\n")
+    return folder
+
+
+def python(*arguments: str, path: Path | None) -> subprocess.CompletedProcess[str]:
+    import adverscarial
+
+    places = [str(Path(adverscarial.__file__).parents[1]), *([str(path)] if path else [])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_the_page_needs_few_lines() -> None:
+    code = re.findall(r"```\{code-cell\}\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)[0]
+    lines = [line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]
+    assert len(lines) <= 40
+
+
+def test_an_attack_of_another_package_lives_as_ours_do(package: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    for step in ("run", "again"):  # the second continues the first one's folder
+        done = python(str(script), str(tmp_path), step, path=package)
+        assert done.stdout.strip() == "done 4", done.stderr
+    # where the package is not installed, its results say what to install
+    code = "import sys, adverscarial as adv; adv.attacks.Result.load(sys.argv[1])"
+    without = python("-c", code, str(tmp_path / "one.npz"), path=None)
+    assert "StorageError" in without.stderr
+    assert "pip install peeling-attack" in without.stderr
+
+
+def test_the_command_line_knows_it(package: Path, tmp_path: Path) -> None:
+    listed = python("-m", "adverscarial", "list", "--json", path=package)
+    assert json.loads(listed.stdout)["attacks"]["peel"]["question"].startswith("How many of its strongest genes")
+    make = "import sys, adverscarial as adv; adv.datasets.embedded().write_h5ad(sys.argv[1])"
+    assert python("-c", make, str(tmp_path / "cells.h5ad"), path=None).returncode == 0
+    done = python(
+        "-m", "adverscarial", "attack", str(tmp_path / "cells.h5ad"), "--groupby", "cell_type", "--target", "Dendritic",
+        "--classifier", "sctype", "--attack", "peel", "--modification", "perc1", "--json", path=package,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["attack"] == "Peel"
+    unknown = python(
+        "-m", "adverscarial", "attack", "x.h5ad", "--groupby", "g", "--target", "t", "--attack", "peel", path=None
+    )
+    assert unknown.returncode == 2
