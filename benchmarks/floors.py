@@ -9,10 +9,10 @@ import numpy as np
 from numba import njit
 
 import adverscarial as adv
-from adverscarial.classifiers.linear import LinearScorer
-from adverscarial.classifiers.trees import TreeScorer
-from adverscarial.classifiers.trees import _walk_all as walk_all
-from adverscarial.cluster import Cluster
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.scorers.linear import LinearScorer
+from adverscarial.classifiers.scorers.trees import TreeScorer
+from adverscarial.classifiers.scorers.trees import _walk_all as walk_all
 from common import data_folder, halves, median_seconds, save, show
 from single_gene import MODIFICATION, TARGET
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import adverscarial as adv
-from adverscarial.classifiers.torch_module import TorchModule
+from adverscarial.classifiers.adapters.torch_module import TorchModule
 from common import halves, median_seconds, save, show, wall
 from toolbox import as_torch
 

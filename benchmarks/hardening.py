@@ -62,7 +62,7 @@ def row(case: str, seed: int, folds: int) -> dict[str, object]:
         train, test = train[:, genes].copy(), test[:, genes].copy()
         attack = attack or adv.attacks.ClusterGradientDescent(1, 1, genes=genes[:MOVED])
     options = {"rounds": 2, "folds": folds, "test": test, "progress": False, **settings}
-    done = adv.harden(classifier, train, attack, groupby="cell_type", **options)
+    done = adv.harden(train, classifier, attack, groupby="cell_type", **options)
     first, last = done.table.iloc[0], done.table.iloc[-1]
     assert done.before is not done.classifier
 

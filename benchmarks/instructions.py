@@ -42,7 +42,7 @@ def counted(what: str, folder: Path, work: Callable[[], object]) -> int:
 
 def inside(folder: Path) -> None:
     """Count one family, in this process; print scan and one step of the loop."""
-    from adverscarial.cluster import Cluster
+    from adverscarial.cells.cluster import Cluster
 
     case: Case = cloudpickle.loads((folder / "case.pkl").read_bytes())  # main() wrote it
     cluster = Cluster(case.cells, "cell_type", TARGET)

@@ -38,9 +38,9 @@ def measure(path: Path, what: str) -> dict[str, float]:
     Seconds are those of the processor: on a shared machine the clock says more about the others.
     """
     import adverscarial as adv
-    from adverscarial._source import cache_path, source_of
-    from adverscarial.attacks.base import scorer_for
-    from adverscarial.cluster import Cluster
+    from adverscarial.attacks.start import scorer_for
+    from adverscarial.cells.cluster import Cluster
+    from adverscarial.cells.source import cache_path, source_of
     from scale_data import ATTACKED
 
     marks, start = [time.process_time()], time.perf_counter()

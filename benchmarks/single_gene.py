@@ -9,7 +9,7 @@ import anndata
 import numpy as np
 
 import adverscarial as adv
-from adverscarial.cluster import Cluster
+from adverscarial.cells.cluster import Cluster
 from common import QUICK, REPEATS, clock, data_folder, halves, median_seconds, save, show
 
 TARGET = "B"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import adverscarial as adv
-from adverscarial.cluster import Cluster
+from adverscarial.cells.cluster import Cluster
 from common import data_folder, halves, median_seconds, save, show
 from single_gene import MODIFICATION, TARGET
 
