@@ -12,6 +12,7 @@ import adverscarial
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
+from _r_pages import read as read_r_page
 from _reference import documented
 
 project = "adverscarial"
@@ -48,6 +49,7 @@ nb_merge_streams = True
 # the processes of the pages draw sharp pictures, find the command line of this environment, and show no progress bar
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["TQDM_DISABLE"] = "1"
 os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
 
 # -- reference -----------------------------------------------------------------------------------------------------
@@ -117,6 +119,7 @@ PAGES = _pages()
 
 
 def setup(app: Any) -> None:
-    """Connect the two functions above."""
+    """Connect the functions above, and pages that ask R."""
+    app.connect("source-read", read_r_page)
     app.connect("autodoc-process-docstring", prose_returns, priority=400)  # before napoleon's 500
     app.connect("missing-reference", link_by_object)
