@@ -4,15 +4,15 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: help demo test lint types docs bench clean
+.PHONY: help demo test test-all lint types docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 $(BIN)/python:
 	@echo "== making the environment $(VENV)"
-	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(0 if ok else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; choose one with: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 15); sys.exit(0 if ok else "Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + "; choose one with: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 cannot make an environment: on Debian and Ubuntu, install python3-venv first." >&2; exit 1; }
 
 $(VENV)/.base: pyproject.toml | $(BIN)/python
@@ -32,8 +32,12 @@ demo: $(VENV)/.base ## run the main job on real cells; writes demo/report.html
 	@rm -rf demo
 	@$(BIN)/adverscarial demo --out demo
 
-test: $(VENV)/.dev ## run the whole test suite
+test: $(VENV)/.dev ## run the tests, but for the slow ones
 	@echo "== tests"
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope -m "not slow"
+
+test-all: $(VENV)/.dev ## run all tests, the slow ones too
+	@echo "== all tests"
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
 
 lint: $(VENV)/.dev ## check style

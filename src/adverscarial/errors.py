@@ -56,14 +56,16 @@ class StorageError(AdverscarialError, OSError):
 class MissingDependencyError(AdverscarialError, ImportError):
     """An optional package is needed and not installed."""
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        self._parts = package, extra, purpose
+    def __init__(self, package: str, extra: str, purpose: str, otherwise: str = "") -> None:
+        self._parts = package, extra, purpose, otherwise
         super().__init__(
-            f"{purpose} needs the package '{package}', which is not installed. "
+            f"{purpose} needs {package}: {otherwise}"  # what pip does not install
+            if otherwise
+            else f"{purpose} needs the package '{package}', which is not installed. "
             f"Install it with: pip install 'adverscarial[{extra}]'"
         )
 
-    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:  # so that it can come back from another process
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:  # so that it can come back from another process
         return type(self), self._parts
 
 
