@@ -24,7 +24,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import adverscarial as adv
-from adverscarial.attacks import MaxChange, Result, SingleGene
+from adverscarial.attacks import MaxChange, MinChange, Result, SingleGene
 from adverscarial.classifiers.families.marker_tables import read_markers
 from faults.damage import OTHER, REFUSED, Kind, cells, examined, text_of
 
@@ -59,6 +59,30 @@ def write_single(path: Path) -> None:
 
 def write_most(path: Path) -> None:
     MaxChange("perc99", restarts=1)(cells(), label, groupby="cell_type", target="B").save(path)
+
+
+def write_fewest(path: Path) -> None:
+    model = adv.classifiers.Markers({"B": ["g0"], "T": ["g1"]})
+    MinChange("perc99")(cells(), model, groupby="cell_type", target="B").save(path)
+
+
+def write_certificate(path: Path) -> None:
+    model = adv.classifiers.Markers({"B": ["g0"], "T": ["g1"]})
+    result = MinChange("perc99")(cells(), model, groupby="cell_type", target="B")
+    result.certificate(cells(), model).save(path)
+
+
+def write_stress(folder: Path) -> None:
+    counts = cells()
+    counts.X = np.ceil(counts.X.toarray() * 20)
+    adv.stress(
+        counts, label, groupby="cell_type", changes=["depth"], strengths={"depth": [0, 0.5]}, draws=1, out=folder
+    )
+
+
+def write_guard(path: Path) -> None:
+    model = adv.classifiers.Markers({"B": ["g0"], "T": ["g1"]})
+    adv.classifiers.Guard(model, action="clip").fit(cells()).save(path)
 
 
 def write_forest(path: Path) -> None:
@@ -103,9 +127,21 @@ def read_survey(folder: Path) -> str:
     return repr((survey.to_frame().to_numpy().tolist(), survey.plan, [str(result) for result in survey.results]))
 
 
+def read_certificate(path: Path) -> str:
+    return repr(str(adv.evaluation.verify_certificate(path)))
+
+
+def read_stress(folder: Path) -> str:
+    return repr(adv.StressResult.load(folder).to_frame().to_numpy().tolist())
+
+
 KINDS = {
     "result": Kind("r.npz", write_single, read_result, 500),
     "maxchange": Kind("m.npz", write_most, read_result, 200),
+    "minchange": Kind("n.npz", write_fewest, read_result, 200),
+    "certificate": Kind("c.json", write_certificate, read_certificate, 300, may_differ=True),
+    "stress": Kind("stress", write_stress, read_stress, 200),
+    "guard": Kind("g.npz", write_guard, read_model, 200),
     "forest": Kind("f.npz", write_forest, read_model, 300),
     "mlp": Kind("p.npz", write_mlp, read_model, 200),
     "markers.npz": Kind("s.npz", write_markers, read_model, 200),
