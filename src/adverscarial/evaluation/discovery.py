@@ -9,10 +9,8 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial.attacks.result import GeneSet, Result
-from adverscarial.cells.cluster import cluster_labels
-from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.errors import DataError, ParameterError, some
-from adverscarial.evaluation.differential import REST, cluster_of, expression_tests
+from adverscarial.evaluation.expression import ExpressionTests, possible_results
 from adverscarial.evaluation.overlap import overlaps_of
 from adverscarial.surveys.table import Survey
 
@@ -132,30 +130,16 @@ def discover(
     parts = [
         _Set(name, classifier, result, genes)
         for name, survey in surveys.items()
-        for classifier, result, genes in _singled_out(survey)
+        for classifier, result in possible_results(survey, "discover needs surveys or a result of an attack")
+        if (genes := result.singled_out()) is not None
     ]
-    tests = {name: _Tests(data, layer, types or {}) for name, data in cells.items()}
+    tests = {name: ExpressionTests(data, layer, types) for name, data in cells.items()}
     frames = [block for part in parts for block in part.frames(tests[part.dataset], alpha)]
     table = pd.concat(frames, ignore_index=True) if frames else _nothing()
     for one, many in _REPEATED.items():
         table[many] = table.groupby(["attack", "gene"], sort=False)[one].transform("nunique").astype(int)
     sizes = {name: data.var_names.astype(str) for name, data in cells.items()}
     return Discovery(table, overlaps_of(table, sizes, _sharable(parts, sizes)))
-
-
-def _singled_out(found: object) -> list[tuple[str, Result, GeneSet]]:
-    """Return classifier, result and genes of each attack that counts."""
-    if isinstance(found, Result):
-        pairs: list[tuple[str, Result | None]] = [(found.classifier, found)]
-    elif isinstance(found, Survey):
-        pairs = [(task.classifier, result) for task, result in zip(found.tasks, found.results, strict=True)]
-    else:
-        raise ParameterError(f"discover needs surveys or a result of an attack, got {type(found).__name__}.")
-    return [
-        (name, result, genes)
-        for name, result in pairs
-        if result is not None and not result.attack.impossible and (genes := result.singled_out()) is not None
-    ]
 
 
 @dataclass(frozen=True)
@@ -167,7 +151,7 @@ class _Set:
     result: Result
     found: GeneSet
 
-    def frames(self, tests: _Tests, alpha: float) -> list[pd.DataFrame]:
+    def frames(self, tests: ExpressionTests, alpha: float) -> list[pd.DataFrame]:
         """Return one row per gene, with its statistics; one table for each new label."""
         labels, blocks = self.found.labels.astype(str), []
         for label in dict.fromkeys(labels):
@@ -189,25 +173,6 @@ def _nothing() -> pd.DataFrame:
     """Return the table without a row."""
     numbers = {"log_fold_change": float, "p_adjusted": float, "significant": bool}
     return pd.DataFrame({name: pd.Series(dtype=numbers.get(name, object)) for name in COLUMNS})
-
-
-class _Tests:
-    """Differential expression in one data set, each pair of types once."""
-
-    def __init__(self, adata: AnnData, layer: str | None, types: Mapping[str, str]) -> None:
-        self._adata, self._matrix, self._types = adata, CellMatrix(layer_of(adata, layer)), types
-        self._done: dict[tuple[str, str], pd.DataFrame] = {}
-
-    def of(self, result: Result, label: str) -> tuple[str, pd.DataFrame]:
-        """Return what the cluster is compared with for a label, and the statistics of all genes."""
-        labels = cluster_labels(self._adata, result.groupby)
-        if result.target not in labels:
-            raise DataError(f"obs['{result.groupby}'] has no cluster '{result.target}'. Give the cells of the attack.")
-        against = REST if not label else cluster_of(str(self._types.get(label, label)), labels, result.target)
-        key = result.target, against
-        if key not in self._done:
-            self._done[key] = expression_tests(self._matrix, self._adata, labels, *key)
-        return against, self._done[key]
 
 
 def _sharable(parts: list[_Set], genes: Mapping[str, pd.Index]) -> dict[tuple[str, str], int]:

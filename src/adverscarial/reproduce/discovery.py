@@ -15,7 +15,7 @@ from adverscarial.attacks import Attack, ClusterGradientDescent, MaxChange, Resu
 from adverscarial.cells.cluster import cluster_labels
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.evaluation import Discovery, discover
-from adverscarial.evaluation.differential import expression_tests
+from adverscarial.evaluation.expression import expression_tests
 from adverscarial.reproduce import genes
 from adverscarial.reproduce.descents import GENES, ranked
 from adverscarial.reproduce.fig2 import joined
