@@ -26,6 +26,28 @@ def test_the_clearest_flip_is_drawn_and_told(everything, cells, models):
     assert "No attack gave any cluster of firm another label" in firm.sentence
 
 
+def test_cells_have_the_colour_of_their_type_or_of_what_they_are_called(everything, cells, models, monkeypatch):
+    asked = []
+    drawn = adv.pl.umap
+
+    def umap(*arguments, **options):
+        asked.append(options["classifier"])
+        return drawn(*arguments, **options)
+
+    monkeypatch.setattr(adv.pl, "umap", umap)
+    assert "left in orange" in draw_flips(everything, cells, None)[0].figures[0].caption
+    called = draw_flips(everything, cells, models)[0].figures[0].caption
+    assert "each in the colour of what the classifier calls it, those of left ringed" in called
+    assert asked == [None, models["soft"]]
+
+    def of_whole_clusters(expression, clusters, target):
+        return models["soft"](expression.to_numpy())[0], 1.0
+
+    by_cluster = {"soft": adv.classifiers.wrap(of_whole_clusters)}
+    assert by_cluster["soft"].of_clusters
+    assert "left in orange" in draw_flips(everything, cells, by_cluster)[0].figures[0].caption
+
+
 @pytest.mark.parametrize(("names", "odd"), [(["positive_aberrant"], True), (["perc1", "positive_aberrant"], False)])
 def test_impossible_values_are_shown_last_and_told(cells, names, odd):
     def model(X: np.ndarray) -> np.ndarray:  # huge values give a real type, possible ones none

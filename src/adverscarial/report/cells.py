@@ -12,6 +12,7 @@ from anndata import AnnData
 from adverscarial._progress import track
 from adverscarial.attacks.result import Result
 from adverscarial.classifiers.answers import is_named
+from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import AdverscarialError, DataError, MissingDependencyError, ParameterError, some
 from adverscarial.evaluation.harm import harm
 from adverscarial.evaluation.verdicts import Rules
@@ -68,9 +69,10 @@ def draw_flips(
             found.append(DrawnFlip(name, none))
             continue
         shown = DrawnFlip(name, flip_sentence(result))
-        _flip_figures(shown, adata, result)
-        if classifiers and name in classifiers:
-            _plane(shown, survey, adata, classifiers[name], result.target)
+        model = (classifiers or {}).get(name)
+        _flip_figures(shown, adata, result, model)
+        if model is not None:
+            _plane(shown, survey, adata, model, result.target)
         found.append(shown)
     return found
 
@@ -108,15 +110,21 @@ def flip_sentence(result: Result) -> str:
     )
 
 
-def _flip_figures(shown: DrawnFlip, adata: AnnData, result: Result) -> None:
+def _flip_figures(shown: DrawnFlip, adata: AnnData, result: Result, model: object) -> None:
     """Add the cells before and after, in an embedding and as a heatmap."""
     from adverscarial import pl
 
+    # a classifier that labels whole clusters says nothing of one cell
+    labels = None if model is None or wrap(model).of_clusters else model
+    colours = (
+        f"{result.target} in orange" if labels is None
+        else f"each in the colour of what the classifier calls it, those of {result.target} ringed"
+    )  # fmt: skip
     pictures: list[tuple[Callable[[], Axes | tuple[Axes, ...]], str, str]] = [
         (
-            lambda: pl.umap(adata, result),
+            lambda: pl.umap(adata, result, classifier=labels),
             "Two scatter plots of all cells in one embedding, before and after the attack",
-            f"All cells before and after; {result.target} in orange. What the classifier calls it stands above.",
+            f"All cells before and after, {colours}. What the cluster is called stands above.",
         ),
         (
             lambda: pl.heatmap(adata, result),
