@@ -225,11 +225,11 @@ def column_words(survey: Survey) -> dict[str, str]:
     return words
 
 
-def heat(value: int, largest: int, cmap: str | Colormap = "viridis_r") -> tuple[str, str]:
+def heat(value: int, largest: int, cmap: str | Colormap = "YlGnBu") -> tuple[str, str]:
     """Return background and text colour of a number of at least 1, on a logarithmic scale up to `largest`.
 
-    The usual scale is viridis, made for colour-blind readers: yellow is few, dark violet is many. The text is black or
-    white, whichever stands out more, a contrast of at least 4.5 to 1 on any background.
+    The usual scale is one for colour-blind readers that begins quietly: pale yellow is one, dark blue is many. The text
+    is black or white, whichever stands out more, a contrast of at least 4.5 to 1 on any background.
     """
     norm = LogNorm(1, max(10, largest), clip=True)
     colour = colormaps[cmap] if isinstance(cmap, str) else cmap
