@@ -90,7 +90,7 @@ class Signed(Classifier):
 
         return LinearScorer(
             cluster.X, np.arange(8), 8, self.weights, np.zeros(1), self.classes, transform=transform,
-            checked=np.isin(np.arange(8), [0, 5]), link=lambda sums: np.hstack([-sums, sums]), binary=True,
+            checked=np.isin(np.arange(8), [0, 5]), link=lambda sums: np.hstack([-sums, sums]),
         )  # fmt: skip
 
 

@@ -198,7 +198,6 @@ class CellTypist(Classifier, family="celltypist", wraps=20):
             model.classes,
             transform=model._scaled,
             link=model._report,
-            binary=model._weights.shape[1] == 1,
         )
         return CellTypistScorer(linear, cluster.rows < GUARDED_CELLS, cluster.dtype)
 

@@ -341,7 +341,7 @@ class Estimator(Classifier, wraps=50):
             front, weights, bias = self._linear(len(columns))
             return LinearScorer(
                 X, columns, n_genes, weights, bias, self.classes, transform=front.elementwise,
-                checked=front.checked, link=_link(self._method), binary=weights.shape[1] == 1,
+                checked=front.checked, link=_link(self._method),
             )  # fmt: skip
         trees = tree_ensemble(model) if front.selects_only else None
         if trees is None:

@@ -67,9 +67,9 @@ class LinearScorer(StatefulScorer):
     n_genes
         Genes in the data set.
     weights
-        Shape (genes, classes).
+        Shape (genes, classes); or (genes, 1) for two classes, where a positive sum means the second one.
     bias
-        Shape (classes,).
+        Shape (classes,), or (1,).
     labels
         Names that the codes stand for; the first ones are the classes, in the order of `weights`.
     transform
@@ -78,11 +78,9 @@ class LinearScorer(StatefulScorer):
     checked
         Genes of the model that can be refused that way, and so are read even where their weight is 0.
     %(link)s
-    binary
-        The scores are one column, and a positive one means the second label.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         X: np.ndarray,
         columns: np.ndarray,
@@ -94,7 +92,6 @@ class LinearScorer(StatefulScorer):
         transform: Transform | None = None,
         checked: np.ndarray | None = None,
         link: Callable[[np.ndarray], np.ndarray] | None = None,
-        binary: bool = False,
     ) -> None:
         self._weights = np.ascontiguousarray(weights, dtype=np.float64)
         self._bias = np.asarray(bias, dtype=np.float64)
@@ -104,7 +101,7 @@ class LinearScorer(StatefulScorer):
             self._matters |= checked
         self._transform = transform
         self._link = link
-        self._binary = binary
+        self._binary = self._weights.shape[1] == 1 and len(labels) > 1  # one class alone always wins
         self._ballot = Ballot(labels)
         self._set_state(self._transformed(np.arange(len(weights)), np.asarray(X, dtype=np.float64)))
 
