@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,8 @@ from adverscarial import _store
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.check import check
 from adverscarial.classifiers.families.singler import SingleR
+from adverscarial.classifiers.scorers.general import GeneralScorer
+from adverscarial.classifiers.scorers.lead import lead_of_answer
 from adverscarial.errors import (
     ClassifierError,
     DataError,
@@ -170,6 +173,66 @@ def test_the_scorer_answers_as_full_prediction(halves: tuple[AnnData, AnnData]) 
     check_scorer_law(
         SingleR(num_de=5, balance=10).fit(train, "cell_type"), test, groupby="cell_type", target="CD34+", games=2
     )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"fine_tune": False}, {"quantile": 0.5, "fine_tune_threshold": 0.3}, {"quantile": 1.0, "num_de": 3}],
+)
+def test_every_changed_cell_is_called_what_the_package_calls_it(
+    halves: tuple[AnnData, AnnData], settings: dict[str, Any]
+) -> None:
+    """One gene changed in one cell, over all genes, cells of all types: labels and leads of a full prediction."""
+    train, test = halves
+    mixed = test[::6].copy()
+    mixed.obs["all"] = ["another"] * 2 + ["one"] * (mixed.n_obs - 2)
+    model = SingleR(balance=12, **settings).fit(train, "cell_type")
+    cluster = Cluster(mixed, "all", "one")
+    scorer, columns = model.scorer(cluster), np.arange(len(model.genes))
+    rng = np.random.default_rng(0)
+    X = cluster.values(model.align(cluster.genes)).astype(np.float64)
+    for new in (np.zeros(X.shape), np.full(X.shape, 1e9), rng.permuted(X, axis=0), X):
+        codes, gaps = scorer._answers(columns, new)
+        for gene in columns:
+            changed = X.copy()
+            changed[:, gene] = new[:, gene]
+            said = model.decide(changed)
+            assert [model.classes[code] for code in codes[:, gene]] == said.labels.tolist()
+            if (lead := lead_of_answer(scorer.baseline)) is not None:
+                np.testing.assert_allclose(gaps[:, gene], lead.gaps(said.scores), rtol=0, atol=1e-12)
+
+
+def test_where_scores_tie_the_package_decides(halves: tuple[AnnData, AnnData], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two types with the same reference cells, and cells without any difference between their genes."""
+    train, test = halves
+    b = train[train.obs["cell_type"] == "CD19+ B"]
+    twin = b.copy()
+    twin.obs["cell_type"] = "B again"
+    twin.obs_names = [f"{name} again" for name in twin.obs_names]
+    model = SingleR(num_de=4).fit(ad.concat([train, twin]), "cell_type")
+    flat = test.copy()
+    flat.X = _dense(flat)
+    flat.X[np.flatnonzero(flat.obs["cell_type"] == "CD19+ B")[:3]] = 1.0
+    cluster = Cluster(flat, "cell_type", "CD19+ B")
+    scorer, asked = model.scorer(cluster), []
+    decide = model.decide
+    monkeypatch.setattr(model, "decide", lambda X: asked.append(len(X)) or decide(X))
+    genes, values = np.arange(300), np.zeros((1, 300), dtype=np.float32)
+    found = scorer.each(genes, values)
+    assert sum(asked) > 0
+    expected = GeneralScorer(model, cluster).each(genes, values)
+    np.testing.assert_array_equal(found.label, expected.label)
+    np.testing.assert_array_equal(found.share, expected.share)
+
+
+def test_a_scan_is_not_a_prediction_per_gene(
+    halves: tuple[AnnData, AnnData], model: SingleR, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = model.scorer(Cluster(halves[1], "cell_type", "CD14+ Monocyte"))
+    monkeypatch.setattr(SingleR, "decide", lambda *_: pytest.fail("the package was asked again"))
+    found = scorer.each(np.arange(300), np.full((1, 300), 2.0, dtype=np.float32))
+    assert set(found.label) == {scorer.baseline.label}
+    assert scorer.incremental
 
 
 def test_passes_the_conformance_suite(halves: tuple[AnnData, AnnData]) -> None:

@@ -5,7 +5,7 @@ Calculations are those of BiocPy's package ``singler``; genes stand in its rows,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,14 +14,27 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial._docs import documented
-from adverscarial.classifiers.answers import Decision
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.answers import Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.training import training_matrix
 from adverscarial.classifiers.registry import CommandLine
+from adverscarial.classifiers.scorers.general import GeneralScorer
+from adverscarial.classifiers.scorers.lead import lead_of_answer
+from adverscarial.classifiers.scorers.rank_neighbours import Level, cell_ranks, level_of, scores_each, scores_of
 from adverscarial.errors import ClassifierError, DataError, InputRejected, MissingDependencyError, ParameterError
 
 if TYPE_CHECKING:
     from singler import TrainedSingleReference
+
+#: scores that differ by less are the same within rounding: the package decides
+_DOUBT = 1e-9
+#: fewer changes than these are asked of the package at once
+_FEW = 4
+#: cells that the package is asked about at once
+_TOGETHER = 10_000
+#: sets of classes whose part of the reference is kept
+_LEVELS = 100
 
 
 class SingleR(
@@ -231,6 +244,10 @@ class SingleR(
         scores = np.column_stack([answer["scores"].column(name) for name in self.classes])
         return Decision(np.array([str(label) for label in answer["best"]], dtype=object), scores)
 
+    def scorer(self, cluster: Cluster) -> SingleRScorer:  # noqa: D102
+        self._fitted()
+        return SingleRScorer(self, cluster)
+
     def state(self) -> tuple[Mapping[str, object], Mapping[str, np.ndarray]]:  # noqa: D102
         self._fitted()
         assert self.genes is not None
@@ -258,6 +275,106 @@ class SingleR(
         made._reference, made._markers = reference, meta["markers"]
         made._labels = [made.classes[code] for code in codes]
         return made
+
+
+class SingleRScorer(GeneralScorer):
+    """SingleR's state for one cluster: scans of single genes move ranks, all else asks the package.
+
+    Each cell's genes are sorted once for all classes, and once more for each set of classes that fine-tuning comes to.
+    Where two scores, or a score and the threshold of fine-tuning, differ by no more than rounding may, the package
+    itself is asked about that cell.
+    """
+
+    incremental = True
+
+    def __init__(self, classifier: SingleR, cluster: Cluster) -> None:
+        super().__init__(classifier, cluster)
+        self._model = classifier
+        assert classifier.genes is not None
+        assert classifier._reference is not None
+        self._gene_place = {gene: k for k, gene in enumerate(classifier.genes)}
+        self._code = {label: k for k, label in enumerate(classifier.classes)}
+        self._codes = self._codes_of(classifier._labels)
+        self._ballot = Ballot(classifier.classes)
+        self._levels: dict[bytes, Level] = {}
+
+    def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
+        todo = np.flatnonzero(self.reads(genes))
+        new = np.asarray(values[:, todo], dtype=self._X.dtype).astype(np.float64)  # as they are in the package
+        if len(todo) < _FEW or np.isnan(new).any():
+            return super().each(genes, values)
+        columns = self._place[genes[todo]]
+        codes, gaps = self._answers(columns, np.broadcast_to(new, (len(self._X), len(todo))))
+        assert self._baseline.labels is not None
+        votes = np.tile(self._ballot.count(self._codes_of(self._baseline.labels)), (len(genes), 1))
+        votes[todo] = np.apply_along_axis(self._ballot.count, 1, codes.T)
+        label, share = self._ballot.winners(votes)
+        lead = lead_of_answer(self._baseline)
+        taken = np.zeros(len(genes))
+        if lead is not None:
+            taken[todo] = lead.taken(gaps.mean(axis=0))
+        return Answers(label, share, np.zeros(len(genes), dtype=bool), None if lead is None else taken)
+
+    def _codes_of(self, labels: Iterable[str]) -> np.ndarray:
+        return np.array([self._code[str(label)] for label in labels], dtype=np.int64)
+
+    def _answers(self, columns: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return codes and the lead of each cell after each change alone, both of shape (cells, changes)."""
+        lead = lead_of_answer(self._baseline)
+        codes, gaps = np.empty(new.shape, dtype=np.int64), np.zeros(new.shape)
+        whole = np.arange(len(self._model.classes))
+        doubtful: list[tuple[int, int]] = []
+        for cell, X in enumerate(self._X.astype(np.float64)):
+            scores, codes[cell], doubts = self._resolve(X, whole, columns, new[cell])
+            doubtful += [(cell, int(k)) for k in np.flatnonzero(doubts)]
+            if lead is not None:
+                gaps[cell] = lead.gaps(scores)
+        for start in range(0, len(doubtful), _TOGETHER):
+            cells, changes = np.array(doubtful[start : start + _TOGETHER]).T
+            X = self._X[cells].astype(np.float64)
+            X[np.arange(len(cells)), columns[changes]] = new[cells, changes]
+            codes[cells, changes] = self._codes_of(self._model.decide(X).labels)
+        return codes, gaps
+
+    def _resolve(
+        self, X: np.ndarray, labels: np.ndarray, columns: np.ndarray, new: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return of one cell, with each change alone, scores and label among some classes, and where to ask again."""
+        level = self._level(labels)
+        cell = cell_ranks(X[level.columns], level)
+        places = level.place[columns]
+        scores = np.tile(scores_of(cell, level), (len(columns), 1))
+        inside = np.flatnonzero(places >= 0)
+        scores[inside] = scores_each(cell, level, places[inside], new[inside])
+        best = scores.max(axis=1, keepdims=True)
+        behind = best - scores
+        codes = labels[behind.argmin(axis=1)]
+        doubts = (behind <= _DOUBT).sum(axis=1) > 1
+        if not self._model.fine_tune:
+            return scores, codes, doubts
+        threshold = self._model.fine_tune_threshold
+        doubts |= (np.abs(behind - threshold) <= _DOUBT).any(axis=1)
+        close = behind <= threshold
+        further = np.flatnonzero(~doubts & (close.sum(axis=1) > 1) & ~close.all(axis=1))
+        for kept in np.unique(close[further], axis=0):
+            rows = further[(close[further] == kept).all(axis=1)]
+            codes[rows], doubts[rows] = self._resolve(X, labels[kept], columns[rows], new[rows])[1:]
+        return scores, codes, doubts
+
+    def _level(self, labels: np.ndarray) -> Level:
+        """Return the reference as it is asked about some classes; the last ones are kept."""
+        key = labels.tobytes()
+        if key not in self._levels:
+            names = [self._model.classes[label] for label in labels]
+            markers = {gene for a in names for b in names for gene in self._model.markers.get(a, {}).get(b, ())}
+            columns = np.array(sorted(self._gene_place[gene] for gene in markers), dtype=np.int64)
+            if len(names) == len(self._model.classes):
+                columns = np.arange(len(self._gene_place))
+            if len(self._levels) >= _LEVELS:
+                del self._levels[next(iter(self._levels))]
+            assert self._model._reference is not None
+            self._levels[key] = level_of(labels, columns, self._model._reference, self._codes, self._model.quantile)
+        return self._levels[key]
 
 
 def _package() -> ModuleType:
