@@ -16,7 +16,7 @@ from adverscarial.classifiers import Chetah
 from adverscarial.classifiers.answers import vote
 from adverscarial.classifiers.scorers.needs import Needs
 from adverscarial.classifiers.scorers.prefixes import NEVER
-from adverscarial.classifiers.scorers.rank_bounds import _effects, _most, _rho_interval, _ties
+from adverscarial.classifiers.scorers.rank_bounds import _effects, _most, rho_interval, ties_interval
 from adverscarial.classifiers.scorers.ranks import _rho, centred_ranks
 from attacks.minimal.brute import Tally, cases, subsets
 
@@ -109,8 +109,8 @@ def test_correlations_stay_in_their_intervals() -> None:
         for m in range(1, len(moving) + 1):
             high = product + _most(alone, between[:, 1], m)
             low = product - _most(-alone, -between[:, 0], m)
-            fewest, most = _ties(v, w, moving, m)
-            bottom, top = _rho_interval(low, high, fewest, most, int(a @ a), n)
+            fewest, most = ties_interval(v, w, moving, m)
+            bottom, top = rho_interval(low, high, fewest, most, int(a @ a), n)
             for chosen in (set_ for size in range(m + 1) for set_ in combinations(moving, size)):
                 x = v.copy()
                 x[list(chosen)] = w[list(chosen)]

@@ -21,6 +21,9 @@ from adverscarial.classifiers.families.training import training_matrix
 from adverscarial.classifiers.registry import CommandLine
 from adverscarial.classifiers.scorers.general import GeneralScorer
 from adverscarial.classifiers.scorers.lead import lead_of_answer
+from adverscarial.classifiers.scorers.needs import Needs
+from adverscarial.classifiers.scorers.neighbour_bounds import fewest_for_classes
+from adverscarial.classifiers.scorers.rank_bounds import SIZES
 from adverscarial.classifiers.scorers.rank_neighbours import Level, cell_ranks, level_of, scores_each, scores_of
 from adverscarial.errors import ClassifierError, DataError, InputRejected, MissingDependencyError, ParameterError
 
@@ -314,6 +317,21 @@ class SingleRScorer(GeneralScorer):
         if lead is not None:
             taken[todo] = lead.taken(gaps.mean(axis=0))
         return Answers(label, share, np.zeros(len(genes), dtype=bool), None if lead is None else taken)
+
+    def needs(self, genes: np.ndarray, values: np.ndarray) -> Needs:
+        """See :meth:`Scorer.needs`, and :mod:`adverscarial.classifiers.scorers.neighbour_bounds` for the proof."""
+        X = self._X.astype(np.float64)
+        changed = X.copy()
+        changed[:, self._place[genes]] = np.asarray(values, dtype=self._X.dtype)
+        level, sizes = self._level(np.arange(len(self._model.classes))), np.array(SIZES)
+        threshold = self._model.fine_tune_threshold if self._model.fine_tune else 0.0
+        fewest = np.ones((len(X), len(self._model.classes)), dtype=np.int64)
+        for k in range(len(X)):
+            cell = cell_ranks(X[k, level.columns], level)
+            best = int(scores_of(cell, level).argmax())
+            fewest[k] = fewest_for_classes(cell, level, changed[k, level.columns], threshold, best, sizes)
+        assert self._baseline.labels is not None
+        return Needs(self._ballot.labels, self._codes_of(self._baseline.labels), fewest)
 
     def _codes_of(self, labels: Iterable[str]) -> np.ndarray:
         return np.array([self._code[str(label)] for label in labels], dtype=np.int64)

@@ -76,7 +76,7 @@ def _most(alone: np.ndarray, between: np.ndarray, m: int) -> float:
 
 
 @compiled
-def _ties(v: np.ndarray, w: np.ndarray, moving: np.ndarray, m: int) -> tuple[int, int]:
+def ties_interval(v: np.ndarray, w: np.ndarray, moving: np.ndarray, m: int) -> tuple[int, int]:
     """Return the smallest and the largest T that at most `m` changed genes can lead to."""
     ordered = np.sort(v)
     groups = np.zeros(len(v), dtype=np.int64)
@@ -101,7 +101,9 @@ def _ties(v: np.ndarray, w: np.ndarray, moving: np.ndarray, m: int) -> tuple[int
 
 
 @compiled
-def _rho_interval(low: float, high: float, fewest_ties: int, most_ties: int, power: int, n: int) -> tuple[float, float]:
+def rho_interval(
+    low: float, high: float, fewest_ties: int, most_ties: int, power: float, n: int
+) -> tuple[float, float]:
     """Return between which numbers a correlation lies, given those of its product and of its ties."""
     if power == 0:
         return 0.0, 0.0
@@ -125,8 +127,8 @@ def _intervals(v: np.ndarray, w: np.ndarray, pair: int, model: Model, sizes: np.
         m = min(sizes[s], len(moving))
         high = product + _most(alone, between[:, 1], m)
         low = product - _most(-alone, -between[:, 0], m)
-        fewest_ties, most_ties = _ties(v, w, moving, m)
-        bottom, top = _rho_interval(low, high, fewest_ties, most_ties, model.power[pair], n)
+        fewest_ties, most_ties = ties_interval(v, w, moving, m)
+        bottom, top = rho_interval(low, high, fewest_ties, most_ties, model.power[pair], n)
         out[s, 0], out[s, 1] = _score(bottom, pair, model), _score(top, pair, model)
 
 

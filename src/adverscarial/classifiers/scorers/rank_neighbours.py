@@ -122,7 +122,7 @@ def _select(values: np.ndarray, start: int, end: int, k: int) -> None:
 
 
 @compiled
-def _quantiles(rho: np.ndarray, level: Level, out: np.ndarray) -> None:
+def quantiles(rho: np.ndarray, level: Level, out: np.ndarray) -> None:
     """Write the quantile of each class's correlations into `out`, and leave the correlations in another order."""
     for label in range(len(level.lower)):
         start, end = level.starts[label], level.starts[label + 1]
@@ -155,8 +155,26 @@ def scores_of(cell: CellRanks, level: Level) -> np.ndarray:
     """Return the score of each class of the level, of the cell as it is."""
     rho, out = np.empty(len(cell.product)), np.empty(len(level.lower))
     _correlations(cell.product, cell.ties, level, rho)
-    _quantiles(rho, level, out)
+    quantiles(rho, level, out)
     return out
+
+
+@compiled
+def moves_of(cell: CellRanks, gene: int, value: float) -> tuple[int, int, int, int, int, int, int, int]:
+    """Return where a gene of a level leaves the cell's sorted genes and where it enters them again with a new value.
+
+    The genes from a to b, itself among them, have its old value, those from c to d the new one, and those from `first`
+    to `last` lie between. The doubled ranks of these change by twice `step`, of the others that tie by `step`, and its
+    own by `moved`.
+    """
+    before = cell.values[gene]
+    a, b = int(np.searchsorted(cell.ordered, before)), int(np.searchsorted(cell.ordered, before, side="right"))
+    c, d = int(np.searchsorted(cell.ordered, value)), int(np.searchsorted(cell.ordered, value, side="right"))
+    if value == before:
+        return a, b, c, d, a, a, 0, 0
+    if value > before:
+        return a, b, c, d, b, c, -1, c + d - (a + b + 1)
+    return a, b, c, d, d, a, 1, c + d + 2 - (a + b + 1)
 
 
 @compiled
@@ -176,26 +194,18 @@ def scores_each(cell: CellRanks, level: Level, genes: np.ndarray, new: np.ndarra
     out = np.empty((len(genes), len(level.lower)))
     rho, product = np.empty(n_cells), np.empty(n_cells, dtype=np.int64)
     for i in range(len(genes)):
-        gene, value, before = genes[i], new[i], cell.values[genes[i]]
-        a, b = np.searchsorted(cell.ordered, before), np.searchsorted(cell.ordered, before, side="right")
-        c, d = np.searchsorted(cell.ordered, value), np.searchsorted(cell.ordered, value, side="right")
-        left, entered = b - a, d - c  # how many shared the old value, the gene among them, and have the new one
+        gene, value = genes[i], new[i]
+        a, b, c, d, first, last, step, moved = moves_of(cell, gene, value)
         ties = cell.ties
-        if value != before:
-            ties += (left - 1) ** 3 - (left - 1) - (left**3 - left) + (entered + 1) ** 3 - (entered + 1)
-            ties -= entered**3 - entered
-        # genes between the old and the new value, and where the gene itself comes to stand
-        up = value > before
-        step = -1 if up else 1
-        first, last = (b, c) if up else (d, a)
-        moved = c + d - (a + b + 1) if up else c + d + 2 - (a + b + 1)
+        if step != 0:
+            left, entered = b - a, d - c  # how many shared the old value, the gene among them, and have the new one
+            ties += (left - 1) ** 3 - (left - 1) - (left**3 - left)
+            ties += (entered + 1) ** 3 - (entered + 1) - (entered**3 - entered)
         for r in range(n_cells):
-            product[r] = cell.product[r]
-            if value != before:
-                own = np.int64(level.ranks[gene, r])
-                tied = np.int64(cell.sums[b, r]) - cell.sums[a, r] - own + cell.sums[d, r] - cell.sums[c, r]
-                between = np.int64(cell.sums[last, r]) - cell.sums[first, r]
-                product[r] += step * (tied + 2 * between) + own * moved
+            own = np.int64(level.ranks[gene, r])
+            tied = np.int64(cell.sums[b, r]) - cell.sums[a, r] - own + cell.sums[d, r] - cell.sums[c, r]
+            between = np.int64(cell.sums[last, r]) - cell.sums[first, r]
+            product[r] = cell.product[r] + step * (tied + 2 * between) + own * moved
         _correlations(product, ties, level, rho)
-        _quantiles(rho, level, out[i])
+        quantiles(rho, level, out[i])
     return out
