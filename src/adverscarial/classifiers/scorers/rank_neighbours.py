@@ -151,6 +151,44 @@ def _correlations(product: np.ndarray, ties: int, level: Level, rho: np.ndarray)
 
 
 @compiled
+def _moved_quantiles(
+    rho: np.ndarray,
+    rows: np.ndarray,
+    ordered: np.ndarray,
+    farthest: float,
+    level: Level,
+    few: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Write the quantiles of correlations that have moved by at most `farthest`, looking at few of them.
+
+    What lay further than twice that from a quantile cannot have passed it. `ordered` are the correlations as they were,
+    ascending within each class, `rows` where they stand, and `few` is room to work in.
+    """
+    reach = 2 * farthest + 1e-12
+    for label in range(len(level.lower)):
+        start, end = level.starts[label], level.starts[label + 1]
+        at = start + level.lower[label]
+        upper = at if level.weight[label] == 0 else at + 1
+        first, last = at, upper + 1
+        while first > start and ordered[first - 1] >= ordered[at] - reach:
+            first -= 1
+        while last < end and ordered[last] <= ordered[upper] + reach:
+            last += 1
+        for i in range(first, last):
+            few[i - first] = rho[rows[i]]
+        _select(few, 0, last - first, at - first)
+        below = few[at - first]
+        if upper == at:
+            out[label] = below
+            continue
+        above = few[upper - first]
+        for i in range(upper - first + 1, last - first):
+            above = min(above, few[i])
+        out[label] = above * level.weight[label] + below * (1 - level.weight[label])
+
+
+@compiled
 def scores_of(cell: CellRanks, level: Level) -> np.ndarray:
     """Return the score of each class of the level, of the cell as it is."""
     rho, out = np.empty(len(cell.product)), np.empty(len(level.lower))
@@ -192,7 +230,13 @@ def scores_each(cell: CellRanks, level: Level, genes: np.ndarray, new: np.ndarra
     """
     n_cells = level.ranks.shape[1]
     out = np.empty((len(genes), len(level.lower)))
-    rho, product = np.empty(n_cells), np.empty(n_cells, dtype=np.int64)
+    rho, product, few = np.empty(n_cells), np.empty(n_cells, dtype=np.int64), np.empty(n_cells)
+    before, rows, ordered = np.empty(n_cells), np.empty(n_cells, dtype=np.int64), np.empty(n_cells)
+    _correlations(cell.product, cell.ties, level, before)
+    for label in range(len(level.lower)):
+        start, end = level.starts[label], level.starts[label + 1]
+        rows[start:end] = start + np.argsort(before[start:end])
+        ordered[start:end] = before[rows[start:end]]
     for i in range(len(genes)):
         gene, value = genes[i], new[i]
         a, b, c, d, first, last, step, moved = moves_of(cell, gene, value)
@@ -207,5 +251,8 @@ def scores_each(cell: CellRanks, level: Level, genes: np.ndarray, new: np.ndarra
             between = np.int64(cell.sums[last, r]) - cell.sums[first, r]
             product[r] = cell.product[r] + step * (tied + 2 * between) + own * moved
         _correlations(product, ties, level, rho)
-        quantiles(rho, level, out[i])
+        farthest = 0.0
+        for r in range(n_cells):
+            farthest = max(farthest, abs(rho[r] - before[r]))
+        _moved_quantiles(rho, rows, ordered, farthest, level, few, out[i])
     return out
