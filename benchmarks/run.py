@@ -50,6 +50,7 @@ SCRIPTS = {
     "instructions": Judged("the same in instructions", "ratio"),
     "where_the_time_goes": Judged("stages of a scan"),
     "floors": Judged("all questions over their floor", "ratio", {"scRF, 500 trees": 3, "scMLP, 128-64": 3}, small=True),
+    "modify": Judged("modifying one gene over copying the data", "ratio", {"": 3}, small=True),
     "cgd": Judged("plain loop over CGD", "ratio", {"": 50}),
     "toolbox": Judged("toolbox over ours, FGSM and PGD", "ratio"),
     "black_box": Judged("toolbox over ours, per flipped cell", "ratio"),

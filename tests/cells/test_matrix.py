@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adverscarial.cells.matrix import CellMatrix, layer_of, replace
 from adverscarial.errors import DataError
@@ -71,6 +73,49 @@ def test_replace_all_cells_or_none_of_the_genes(container: Any) -> None:
     nothing = replace(container, np.array([2]), np.array([], dtype=int), np.empty((1, 0)))
     np.testing.assert_array_equal(dense(nothing), X)
     assert nothing.dtype == X.dtype
+
+
+@given(st.integers(0, 10**6), st.sampled_from([sp.csr_matrix, sp.csr_array, sp.csc_matrix]), st.booleans())
+@settings(max_examples=80)
+def test_replace_in_any_sparse_matrix(seed: int, form: Any, tidy: bool) -> None:
+    """Also with repeated and unordered entries; zeros that are written down stay so in all rows without new values."""
+    rng = np.random.default_rng(seed)
+    n, k = int(rng.integers(1, 9)), int(rng.integers(1, 7))
+    size = int(rng.integers(0, 3 * n * k))
+    entries = (rng.integers(-2, 3, size).astype(float), (rng.integers(0, n, size), rng.integers(0, k, size)))
+    whole = form(sp.coo_matrix(entries, shape=(n, k)))
+    if tidy:
+        whole.sum_duplicates()
+    elif isinstance(whole, sp.csr_matrix | sp.csr_array) and whole.nnz:
+        order = np.lexsort((rng.random(whole.nnz), np.repeat(np.arange(n), np.diff(whole.indptr))))
+        whole = form((whole.data[order], whole.indices[order], whole.indptr), shape=(n, k))
+    before = whole.copy()
+    rows = rng.choice(n, rng.integers(0, n + 1), replace=False)
+    columns = rng.choice(k, rng.integers(0, k + 1), replace=False)
+    block = rng.integers(-1, 2, (len(rows), len(columns))).astype(float)
+    changed = replace(whole, rows, columns, block)
+    expected = before.toarray()
+    expected[np.ix_(rows, columns)] = block
+    np.testing.assert_array_equal(changed.toarray(), expected)
+    assert type(changed) is type(whole)
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(before, name))
+    if whole.format == "csr":
+        for row in np.setdiff1d(np.arange(n), rows):
+            kept = slice(*whole.indptr[row : row + 2]), slice(*changed.indptr[row : row + 2])
+            np.testing.assert_array_equal(whole.data[kept[0]], changed.data[kept[1]])
+            np.testing.assert_array_equal(whole.indices[kept[0]], changed.indices[kept[1]])
+
+
+@pytest.mark.parametrize("form", [sp.csr_matrix, sp.csc_matrix, sp.csr_array])
+def test_few_genes_are_the_same_as_all(form: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many were asked for before, and with entries that are written twice."""
+    twice = form(sp.coo_matrix(([1.0, 2.0, 3.0], ([0, 0, 1], [4, 4, 2])), shape=(3, 6)))
+    monkeypatch.setattr("adverscarial.cells.matrix._FEW", 3)
+    matrix = CellMatrix(twice)
+    for genes in ([4], [2, 4], [4, 0, 4], [2], range(6)):
+        np.testing.assert_array_equal(matrix.columns(np.array(genes)), twice.toarray()[:, list(genes)])
+    assert twice.toarray()[0, 4] == 3
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int32, np.bool_])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _VALUES_PER_READ = 2**23  # of a file, at a time
 _SMALL_FILE = 2**25  # bytes; a smaller matrix is read into memory once
+_FEW = 32  # genes that are taken out of a matrix of cells, before all of it is turned
 _NEAR = 32  # cells nearer to each other than this are read in one go: a read costs as much as some cells
 
 
@@ -101,6 +103,7 @@ class CellMatrix:
         self.X = X
         self.shape: tuple[int, int] = (int(X.shape[0]), int(X.shape[1]))
         self._csc: sp.csc_array | None = None
+        self._picked = 0  # genes that were asked for before the matrix was turned
         self._checked = False
 
     @property
@@ -229,7 +232,7 @@ class CellMatrix:
                 out[cells] = self._dense(piece[:, index])
             return out
         if self.sparse and not self.large_file:
-            return self._dense(self.csc()[:, index])
+            return self._dense(self.picked(index))
         if isinstance(self.X, np.ndarray):
             if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
                 return np.asarray(self.X[:, index[0] : index[0] + len(index)], dtype=self.dtype)  # not copied twice
@@ -263,6 +266,27 @@ class CellMatrix:
             yield from (held[start : start + step] for start in range(0, len(held), step))
         else:
             yield from (np.asarray(piece.data if is_sparse(piece) else piece) for _, piece in self.pieces())
+
+    def picked(self, index: np.ndarray) -> sp.csc_array:
+        """Return some genes of a sparse matrix, column by column, in canonical form; the data are a copy.
+
+        The first few genes that are asked for are taken out of the rows; only then it is worth turning all of it.
+        """
+        self._picked += len(index)
+        if self._csc is not None or self._picked > _FEW or not is_sparse(self.X):
+            return self.csc()[:, index]
+        if self.X.format != "csr":
+            some = sp.csc_array(self.X[:, index], dtype=self.dtype, copy=True)
+        else:  # scipy's own way to columns counts all entries first
+            wanted = np.zeros(self.shape[1], dtype=bool)
+            wanted[index] = True
+            at = np.flatnonzero(wanted[self.X.indices])
+            genes, place = np.unique(index, return_inverse=True)
+            cells = np.searchsorted(self.X.indptr, at, side="right") - 1
+            entries = self.X.data[at], (cells, np.searchsorted(genes, self.X.indices[at]))
+            some = sp.csc_array(entries, shape=(self.shape[0], len(genes)), dtype=self.dtype)[:, place]
+        some.sum_duplicates()
+        return some
 
     def csc(self) -> sp.csc_array:
         """Return the sparse matrix column by column, in canonical form; made once."""
@@ -333,20 +357,43 @@ def replace(X: Matrix, rows: np.ndarray, columns: np.ndarray, block: np.ndarray)
     """
     X = X.to_memory() if isinstance(X, CSRDataset | CSCDataset) else X
     if is_sparse(X):
-        dtype = _wide_enough(X.dtype, block)
-        changed = X.tocsr()[rows].toarray().astype(dtype)
-        changed[:, columns] = block
-        others = np.setdiff1d(np.arange(X.shape[0]), rows)
-        stacked = sp.vstack([X.tocsr()[others].astype(dtype), type(X.tocsr())(changed)], format="csr")
-        back = np.empty(X.shape[0], dtype=np.int64)
-        back[np.concatenate([others, rows])] = np.arange(X.shape[0])
-        return stacked[back].asformat(X.format)
+        return _replace_sparse(X.tocsr(), rows, columns, block).asformat(X.format)
     if hasattr(X, "compute"):
         X = X.compute()
     X = X[:] if not isinstance(X, np.ndarray) else X
     out = np.array(X, dtype=_wide_enough(X.dtype, block))
     out[np.ix_(rows, columns)] = block
     return out
+
+
+def _replace_sparse(X: sp.csr_array, rows: np.ndarray, columns: np.ndarray, block: np.ndarray) -> sp.csr_array:
+    """Return a copy of `X` with a block of new values; rows without any are copied as they are."""
+    order = np.argsort(rows)
+    rows, block = rows[order], block[order]
+    dtype = _wide_enough(X.dtype, block)
+    part = X[rows].astype(dtype)  # a copy
+    part.sum_duplicates()
+    stays = np.ones(X.shape[1], dtype=bool)
+    stays[columns] = False
+    part.data[~stays[part.indices]] = 0
+    at, of = np.nonzero(block)
+    part = type(X)(part + type(X)((block[at, of].astype(dtype), (at, columns[of])), shape=part.shape))  # drops zeros
+    ends, inner = X.indptr, part.indptr
+    starts = np.append(0, ends[rows + 1])  # of the stretches between the changed rows
+    stops = np.append(ends[rows], X.nnz)
+    stretches = [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]
+    changed = [slice(start, stop) for start, stop in pairwise(inner.tolist())]
+
+    def joined(whole: np.ndarray, new: np.ndarray) -> np.ndarray:
+        pieces = [whole[stretches[0]]]
+        for row, stretch in zip(changed, stretches[1:], strict=True):
+            pieces += [new[row], whole[stretch]]
+        return np.concatenate(pieces)
+
+    lengths = np.diff(ends)
+    lengths[rows] = np.diff(inner)
+    data, indices = joined(X.data, part.data).astype(dtype, copy=False), joined(X.indices, part.indices)
+    return type(X)((data, indices, np.append(0, np.cumsum(lengths))), shape=X.shape)
 
 
 def _wide_enough(dtype: np.dtype, block: np.ndarray) -> np.dtype:

@@ -13,11 +13,12 @@ import numpy as np
 from adverscarial._types import Floats, Ints, Matrix
 from adverscarial.cells.distinct import DistinctValues, distinct_values
 from adverscarial.cells.extremes import at_an_end
-from adverscarial.cells.matrix import CellMatrix
+from adverscarial.cells.matrix import CellMatrix, is_sparse
 from adverscarial.cells.streams import SortedFile
 from adverscarial.errors import DataError
 
 _BLOCK = 512  # genes made dense at a time
+_FEW = 32  # genes that are sorted alone, before all of a sparse matrix are
 _NAN = "A gene holds NaN; attacks need numbers."
 
 
@@ -43,6 +44,7 @@ class GeneStatistics:
             raise DataError("The data set has no cells.")
         self._known: dict[tuple[str, float], Floats] = {}
         self._values: DistinctValues | None = None
+        self._asked = 0  # genes
         self._file = SortedFile(self.matrix) if self.matrix.large_file else None
 
     def minimum(self, genes: np.ndarray) -> Floats:
@@ -58,6 +60,11 @@ class GeneStatistics:
         X = self.matrix.X
         if isinstance(X, np.ndarray):
             return float(X.max())
+        if is_sparse(X) and X.nnz and X.has_canonical_format:
+            largest = float(X.data.max())
+            if np.isnan(largest):
+                raise DataError(_NAN)
+            return max(largest, 0.0) if X.nnz < self.n_cells * self.n_genes else largest
         return float(self.maximum(np.arange(self.n_genes)).max())
 
     def quantile(self, genes: np.ndarray, q: float) -> Floats:
@@ -178,7 +185,12 @@ class GeneStatistics:
         if self._file:
             yield from self._file.blocks(genes)
             return
+        self._asked += len(genes)
         if self.matrix.sparse and self._values is None:
+            if self._asked <= _FEW:  # to sort the values of all genes would take longer
+                some = self.matrix.picked(genes)
+                yield slice(None), distinct_values(some.indptr.astype(np.int64), some.data, self.n_cells)
+                return
             csc = self.matrix.csc()
             self._values = distinct_values(csc.indptr.astype(np.int64), csc.data.copy(), self.n_cells)
         for part in _parts(len(genes)):
