@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from adverscarial._types import Ints, Row
 from adverscarial.errors import AdverscarialError, DataError
@@ -17,6 +18,7 @@ from adverscarial.stresses.asking import Asker
 from adverscarial.stresses.base import Change
 from adverscarial.stresses.measures import draws_of, rows_of
 from adverscarial.stresses.plan import Part, Plan
+from adverscarial.stresses.reading import Read
 from adverscarial.stresses.result import DRAWS, TABLE, as_arrays, as_frame
 
 logger = logging.getLogger(__name__)
@@ -87,15 +89,21 @@ def _labels(
             before[name], askers[name] = asker.unchanged(), asker
         except Exception as error:  # noqa: BLE001  a classifier may raise anything
             errors[name] = _failure(part, error)
-    said: dict[str, list[list[np.ndarray]]] = {name: [] for name in askers}
+    said: dict[str, list[np.ndarray]] = {name: [] for name in askers}
+    strengths = plan.strengths[part.change]
     for draw in range(plan.draws):
         changed = [
             part.change.apply(plan.cells, rows, strength, generator(plan.seed, part.change, part.cluster, draw))
-            for strength in plan.strengths[part.change]
+            for strength in strengths
         ]
+        together = sp.csr_array(sp.vstack(changed, format="csr"))
+        read: dict[str | None, Read] = {}  # once for all classifiers that read the same layer
         for name in list(askers):
+            layer = plan.layers[name]
+            if layer not in read:
+                read[layer] = plan.readings[layer].read(together, np.tile(rows, len(strengths)))
             try:
-                said[name].append(askers[name].after(changed))
+                said[name].append(askers[name].after(read[layer], len(strengths)))
             except Exception as error:  # noqa: BLE001
                 errors[name] = _failure(part, error)
                 del askers[name]
