@@ -45,6 +45,14 @@ def report(
         ),
     ] = None,
     trust: Trust = False,
+    stress: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a finished adverscarial stress on the same cells: adds when labels are lost, and the "
+            "verdicts take it into account.",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Write the HTML report of a finished survey again, from its folder, and with --data from the cells.
@@ -64,7 +72,7 @@ def report(
     models = _matched(survey, classifier or [], trust)
     cells = None if data is None else _attacked(survey, read(data, preprocess, raw=raw, layer=layer))
     with working("Writing the report ..."):
-        survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules)
+        survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules, stress=stress)
     if json:
         print_json({"report": str(path), "attacks": len(survey.tasks), "failed": len(survey.errors)})
         return

@@ -59,6 +59,7 @@ class BatchShift(Change, name="batch-shift"):
     within: bool = True
 
     unit = "share of the measured shift"
+    happens = "the cells have moved by {:.0%} of the shift between the batches"
     strengths = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
     most = 10.0
     keeps_size = True

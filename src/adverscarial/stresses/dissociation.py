@@ -49,6 +49,11 @@ class Dissociation(Change, name="dissociation"):
     place = 70
 
     @classmethod
+    def told(cls, strength: float) -> str:
+        """Return what has happened at a strength: a fold, not its logarithm."""
+        return f"the genes of the stress response are {2**strength:.3g} times as high"
+
+    @classmethod
     def parsed(cls, argument: str) -> Dissociation:
         """Return the response of other genes: ``"dissociation:FOS,JUN"``."""
         return cls(tuple(name.strip() for name in argument.split(",") if name.strip()))
