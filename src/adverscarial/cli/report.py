@@ -70,7 +70,7 @@ def report(
         survey = Survey.load(run)
     rules = made.read_rules(run) | rules_of(deciding)
     models = _matched(survey, classifier or [], trust)
-    cells = None if data is None else _attacked(survey, read(data, preprocess, raw=raw, layer=layer))
+    cells = None if data is None else attacked(survey, read(data, preprocess, raw=raw, layer=layer))
     with working("Writing the report ..."):
         survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules, stress=stress)
     if json:
@@ -95,7 +95,7 @@ def _matched(survey: Survey, files: list[Path], trust: bool) -> dict[str, Classi
     return models
 
 
-def _attacked(survey: Survey, adata: AnnData) -> AnnData:
+def attacked(survey: Survey, adata: AnnData) -> AnnData:
     """Return the cells that were attacked: all, or the half that ``adverscarial survey`` left out of training."""
     data = survey.plan["data"]
     if data["groupby"] not in adata.obs:
