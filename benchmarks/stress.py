@@ -17,7 +17,7 @@ from joblib.externals.loky import get_reusable_executor
 import adverscarial as adv
 from adverscarial.stresses.asking import Asker
 from adverscarial.stresses.base import kinds
-from adverscarial.stresses.parts import generator
+from adverscarial.stresses.chance import generator
 from adverscarial.stresses.plan import Asked, Part, Plan, make_plan
 from common import QUICK, clock, halves, save, show, wall
 from five_classifiers import classifiers

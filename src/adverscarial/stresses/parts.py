@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ import scipy.sparse as sp
 from adverscarial._types import Ints, Row
 from adverscarial.errors import AdverscarialError, DataError
 from adverscarial.stresses.asking import Asker
-from adverscarial.stresses.base import Change
+from adverscarial.stresses.chance import generator
 from adverscarial.stresses.measures import draws_of, rows_of
 from adverscarial.stresses.plan import Part, Plan
 from adverscarial.stresses.reading import Read
@@ -40,12 +39,6 @@ class Found:
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Found:
         """Return what was stored."""
         return cls(as_frame("table", TABLE, arrays), as_frame("draws", DRAWS, arrays))
-
-
-def generator(seed: int, change: Change, cluster: str, draw: int) -> np.random.Generator:
-    """Return the source of chance of one draw: the same for every strength, and whatever else is asked for."""
-    names = [zlib.crc32(text.encode()) for text in (str(change), cluster)]
-    return np.random.default_rng([seed, *names, draw])
 
 
 def run_part(plan: Plan, part: Part) -> Found:
