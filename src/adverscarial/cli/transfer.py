@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
 import pandas as pd
 import typer
@@ -75,9 +75,7 @@ def transfer(
     models = _named(survey, classifier, reading)
     cells = attacked(survey, read(data, reading.preprocess, raw=reading.raw, layer=reading.layer))
     cells = with_genes(cells, models.values(), reading)
-    table = carried_over(
-        cells, survey, models, values=cast("Literal['possible', 'impossible']", values.value), counts=counts
-    )
+    table = carried_over(cells, survey, models, values=values.value, counts=counts)
     if out is not None:
         _store.write_text(out, csv(table.reset_index()))
     if json:
