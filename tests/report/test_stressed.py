@@ -43,6 +43,7 @@ def test_the_report_says_when_labels_are_lost(stressed: Path, tmp_path: Path) ->
     assert sentence_of(found.critical()) in page
     assert "Its label is lost when 90% of the counts are lost (it becomes T)" in page
     assert "Coloured table of critical strengths" in page
+    assert "a technical change of up to 20% counts as small" in page
     assert page == write_report(survey, tmp_path / "b.html", stress=stressed, progress=False).read_text()
     without = write_report(survey, tmp_path / "c.html", progress=False).read_text()
     assert 'id="stress"' not in without
