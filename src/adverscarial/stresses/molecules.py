@@ -65,9 +65,9 @@ def from_cells(
 ) -> sp.csr_array:
     """Add to cell i `numbers[i]` molecules of cell `partners[i]`, drawn with replacement; an empty cell gives none."""
     numbers = np.where(cells.totals[partners] > 0, numbers, 0)
-    ends = np.concatenate([[0], cells.bounds])[cells.counts.indptr]
+    starts = np.cumsum(cells.totals) - cells.totals  # of each cell's molecules, when those of all stand in one row
     givers = np.repeat(partners, numbers)
-    at = ends[givers] + np.floor(rng.random(len(givers)) * cells.totals[givers]).astype(np.int64)
+    at = starts[givers] + np.floor(rng.random(len(givers)) * cells.totals[givers]).astype(np.int64)
     entries = loops.entries_of(at, givers, cells.bounds, cells.counts.indptr)
     return gained(counts, numbers, cells.counts.indices[entries])
 
