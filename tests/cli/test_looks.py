@@ -152,6 +152,7 @@ def test_a_column_of_measurements(run, file, counts):
             "--modification perc101: Percentile: q must be a number from 0 to 100, got 101.",
         ),
         (["--few", "0"], "--few must be at least 1, got 0."),
+        (["--small", "2"], "--small must be a share from 0 to 1, got 2.0."),
         (["--right", "2"], "--right must be a share from 0 to 1, got 2.0."),
     ],
 )

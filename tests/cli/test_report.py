@@ -62,3 +62,22 @@ def test_with_the_cells_the_flips_are_shown(run, pbmc_small, tmp_path):
     code, _, err = run("report", tmp_path / "run", "--classifier", tmp_path / "model")
     assert code == 2
     assert "--classifier needs --data" in err.replace("\n", " ")
+
+
+def test_a_stress_test_is_shown_beside_the_attacks(run, finished, pbmc_small, tmp_path):
+    folder, survey = finished
+    model = adv.classifiers.Markers().fit(pbmc_small, "cell_type")
+    adv.stress(
+        pbmc_small, model, groupby="cell_type", targets=["Dendritic", "CD19+ B"], changes="depth", strengths=[0.9],
+        draws=1, progress=False, out=tmp_path / "stress",
+    )  # fmt: skip
+    options = ("--stress", tmp_path / "stress", "--small", 0.95, "--out", tmp_path / "a.html")
+    code, _, err = run("report", folder, *options)
+    assert code == 0, err
+    page = (tmp_path / "a.html").read_text()
+    assert 'id="stress"' in page
+    direct = survey.report(tmp_path / "b.html", stress=tmp_path / "stress", rules={"small": 0.95})
+    assert page == direct.read_text()
+    code, _, err = run("report", folder, "--stress", folder)
+    assert code == 2
+    assert "no finished stress test" in err.replace("\n", " ")

@@ -12,6 +12,8 @@ import needs
 from adverscarial.classifiers import Guard, wrap
 from adverscarial.errors import ParameterError
 from adverscarial.evaluation import AtLimit, guarding
+from adverscarial.stresses.chance import generator
+from stresses.made import as_cells, count_data
 
 
 def cells(n: int = 50, seed: int = 0) -> AnnData:
@@ -100,3 +102,42 @@ def test_no_aberrant_gene_of_pbmc3k_flips_scmlp_behind_the_guard(shared: object)
     assert table["flips"].sum() > 200_000  # 219,385 on the published halves, and about as many on others
     assert table["flips_guarded"].sum() == 0
     assert (table["accuracy"] - table["accuracy_guarded"]).max() <= 0.01
+
+
+def counted(X: np.ndarray) -> np.ndarray:
+    """Call cells B where gene 0 has many counts."""
+    return np.where(X[:, 0] > 12, "B", "T")
+
+
+@pytest.mark.parametrize("action", ["refuse", "clip", "unsure"])
+def test_technical_changes_are_rows(action: str) -> None:
+    """A tenth of the molecules takes the label of B, and leaves libraries that the guard finds impossible."""
+    cells = count_data()
+    model = wrap(counted, classes=["B", "T"], genes=list(cells.var_names))
+    guard = Guard(model, action, margin=0.0).fit(cells)
+    changes = {"depth": 0.9, "ambient": 0.01}
+    table = guarding(
+        cells, guard, groupby="cell_type", attacks=[], informed=False, changes=changes, progress=False
+    ).set_index("attack")  # fmt: skip
+    assert table.index.to_list() == ["depth 0.9", "ambient 0.01"]
+    depth, ambient = table.loc["depth 0.9"], table.loc["ambient 0.01"]
+    assert depth["flips"] == 1
+    assert depth["rejected"] == (3 if action == "refuse" else 0)  # libraries as small as these are in no cell
+    assert depth["unsure"] == (3 if action == "unsure" else 0)
+    assert depth["flips_guarded"] == (1 if action == "clip" else 0)
+    assert depth["detected"] >= ambient["detected"]
+    assert ambient["flips"] == 0
+    rows = np.flatnonzero(cells.obs["cell_type"] == "B")
+    known, change = as_cells(cells), adv.stresses.Depth()
+    new = change.apply(known, rows, 0.9, generator(0, change, "B", 0)).toarray()
+    assert (counted(new) == "T").mean() > 0.5  # by hand
+
+
+def test_changes_that_make_no_sense_are_refused() -> None:
+    cells = count_data()
+    guard = Guard(wrap(counted, classes=["B", "T"], genes=list(cells.var_names))).fit(cells)
+    ask = {"groupby": "cell_type", "attacks": [], "informed": False, "progress": False}
+    with pytest.raises(ParameterError, match="Did you mean 'ambient'"):
+        guarding(cells, guard, changes={"ambiant": 0.1}, **ask)
+    with pytest.raises(ParameterError, match="Strengths of 'depth'"):
+        guarding(cells, guard, changes={"depth": 0.0}, **ask)

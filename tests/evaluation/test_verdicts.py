@@ -224,3 +224,47 @@ def test_thresholds_must_make_sense(rules):
 def test_one_sentence_counts_the_verdicts():
     table = pd.DataFrame({"verdict": ["fragile", "not decided"], "cluster": ["B", "T"]})
     assert headline(table) == "0 of 2 clusters are robust, 1 fragile (B), 1 not decided (T)."
+
+
+def stressed(at: float, change: str = "ambient", unit: str = "share of counts that is ambient") -> adv.StressResult:
+    """Return a stress test of 40 cells in which the label of A is lost at one strength; infinite: never."""
+    strengths = [0.1, 0.2, 0.4]
+    rows = {"change": change, "classifier": "model", "cluster": "A", "unit": unit}
+    draws = [
+        {**rows, "strength": s, "draw": 0, "label": "B" if s >= at else "A", "kept": float(s < at), "accuracy": 1.0}
+        for s in strengths
+    ]
+    table = pd.DataFrame([{**rows, "strength": 0.0, "baseline": "A"}])
+    plan = {"data": {"cells": 40, "genes": 8, "groupby": "group"}, "classifiers": {"model": "x"}}
+    return adv.StressResult(plan, table, pd.DataFrame(draws), {})
+
+
+def test_a_label_that_a_small_technical_change_takes_is_fragile():
+    adata, held = cells(A=20, B=20), lambda X: np.full(len(X), "A")
+    row = of(held, adata, stress=stressed(0.2))
+    assert row["verdict"] == "fragile"
+    assert "lost by a small change. Its label is lost when 20% of the counts are ambient RNA" in row["reason"]
+    assert (row["lost_at"], row["lost_when"]) == (0.2, "20% of the counts are ambient RNA")
+    later = of(held, adata, stress=stressed(0.4))
+    assert later["verdict"] == "robust"
+    assert later["reason"].endswith("Its label is lost when 40% of the counts are ambient RNA (it becomes B).")
+    assert of(held, adata, stress=stressed(0.4), small=0.4)["verdict"] == "fragile"
+    assert of(held, adata, stress=stressed(0.2), small=0.1)["verdict"] == "robust"
+    with pytest.raises(ParameterError, match="small must be a share"):
+        of(held, adata, small=2)
+
+
+def test_a_label_that_no_change_takes_keeps_its_verdict():
+    adata = cells(A=20, B=20)
+    row = of(lambda X: np.full(len(X), "A"), adata, stress=stressed(np.inf))
+    assert row["verdict"] == "robust"
+    assert row["reason"].endswith("The stress test tried 1 change, and none takes its label.")
+    assert np.isnan(row["lost_at"])
+    assert row["lost_when"] == ""
+    assert of(one_gene, adata, stress=stressed(0.1))["reason"].startswith("a alone (perc1) flips it to B")
+
+
+def test_a_fold_is_no_share_and_never_small():
+    row = of(lambda X: np.full(len(X), "A"), cells(A=20, B=20), stress=stressed(0.1, "dissociation", "log2 fold"))
+    assert row["verdict"] == "robust"
+    assert "the genes of the stress response are 1.07 times as high" in row["reason"]

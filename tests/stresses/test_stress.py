@@ -11,8 +11,8 @@ import adverscarial as adv
 from adverscarial.errors import ClassifierError, DataError, InputRejected, ParameterError, StorageError
 from adverscarial.stresses import parts as parts_module
 from adverscarial.stresses.asking import REFUSED
+from adverscarial.stresses.chance import generator
 from adverscarial.stresses.measures import half_lost, label_lost, over_draws, share_of_hits
-from adverscarial.stresses.parts import generator
 from stresses.made import as_cells, count_data
 
 ASK = {"groupby": "cell_type", "batch": "batch", "progress": False, "draws": 3, "strengths": [0.3, 1.0]}

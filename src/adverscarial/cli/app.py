@@ -39,6 +39,7 @@ COMMANDS = {
     "convert": Command("convert", "convert", "Read data of any known format and write it as .h5ad or .zarr."),
     "fetch": Command("fetch", "fetch", "Fetch a data set of CELLxGENE, the paper's among them, and write it as .h5ad."),
     "report": Command("report", "report", "Write the HTML report of a finished survey again."),
+    "transfer": Command("transfer", "transfer", "Try the flips that a survey found on other classifiers."),
     "reproduce": Command("reproduce", "reproduce", "Reproduce a figure of the paper, and say which findings hold."),
     "verify-certificate": Command("certificates", "verify", "Check the proof of a lower bound of min-change."),
     "list": Command("listing", "list_", "List attacks, modifications and classifiers."),

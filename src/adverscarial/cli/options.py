@@ -227,6 +227,11 @@ Few = Annotated[
     typer.Option("--few", help="A label that so many genes, or fewer, flip is fragile; 3 when left out.",
                  rich_help_panel=Panel.VERDICT),
 ]  # fmt: skip
+Small = Annotated[
+    float | None,
+    typer.Option("--small", help="With a stress test: a label that is lost at so large a share of counts, genes or "
+                 "cells is fragile; 0.2 when left out.", metavar="SHARE", rich_help_panel=Panel.VERDICT),
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +242,7 @@ class Deciding:
     right: Right = None
     majority: Majority = None
     few: Few = None
+    small: Small = None
 
 
 def rules_of(deciding: Deciding) -> dict[str, float]:
@@ -250,7 +256,7 @@ def rules_of(deciding: Deciding) -> dict[str, float]:
     given = {name: value for name, value in vars(deciding).items() if value is not None}
     for name, value in given.items():
         flag = name.replace("_", "-")
-        if name in ("right", "majority") and not 0 <= value <= 1:
+        if name in ("right", "majority", "small") and not 0 <= value <= 1:
             raise ParameterError(f"--{flag} must be a share from 0 to 1, got {value}.")
         if name in ("min_cells", "few") and value < 1:
             raise ParameterError(f"--{flag} must be at least 1, got {value}.")

@@ -45,6 +45,14 @@ def report(
         ),
     ] = None,
     trust: Trust = False,
+    stress: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a finished adverscarial stress on the same cells: adds when labels are lost, and the "
+            "verdicts take it into account.",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Write the HTML report of a finished survey again, from its folder, and with --data from the cells.
@@ -62,9 +70,9 @@ def report(
         survey = Survey.load(run)
     rules = made.read_rules(run) | rules_of(deciding)
     models = _matched(survey, classifier or [], trust)
-    cells = None if data is None else _attacked(survey, read(data, preprocess, raw=raw, layer=layer))
+    cells = None if data is None else attacked(survey, read(data, preprocess, raw=raw, layer=layer))
     with working("Writing the report ..."):
-        survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules)
+        survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules, stress=stress)
     if json:
         print_json({"report": str(path), "attacks": len(survey.tasks), "failed": len(survey.errors)})
         return
@@ -87,7 +95,7 @@ def _matched(survey: Survey, files: list[Path], trust: bool) -> dict[str, Classi
     return models
 
 
-def _attacked(survey: Survey, adata: AnnData) -> AnnData:
+def attacked(survey: Survey, adata: AnnData) -> AnnData:
     """Return the cells that were attacked: all, or the half that ``adverscarial survey`` left out of training."""
     data = survey.plan["data"]
     if data["groupby"] not in adata.obs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,7 @@ from adverscarial.classifiers.guard.guard import Guard
 from adverscarial.classifiers.guard.outliers import detector_trained
 from adverscarial.classifiers.guard.scorers import UNSURE
 from adverscarial.errors import ParameterError
+from adverscarial.evaluation.guarded_changes import Found, under_changes
 from adverscarial.modifications.base import Modification
 
 #: share of real cells for which an alarm is allowed
@@ -60,23 +60,15 @@ class AtLimit(Modification):  # without a name: no short string holds a guard
         return f"{'largest' if self.sign > 0 else 'smallest'} allowed value"
 
 
-class _Found(NamedTuple):
-    """Of one attack on all clusters."""
-
-    flips: int
-    unsure: int  # flips to "unknown", not counted above
-    rejected: int
-    attacked: list[np.ndarray]  # the clusters as it leaves them: cells x watched genes
-
-
 @documented
-def guarding(
+def guarding(  # noqa: PLR0913
     adata: AnnData,
     guard: Guard,
     *,
     groupby: str,
     attacks: Sequence[Attack[Result]] | Mapping[str, Attack[Result]],
     informed: bool = True,
+    changes: Mapping[str, float] | None = None,
     train: AnnData | None = None,
     layer: str | None = None,
     seed: int = 0,
@@ -97,6 +89,9 @@ def guarding(
     informed
         Also let an attacker who knows the guard set each gene, alone, to the largest and to the smallest value that the
         guard lets pass.
+    changes
+        Technical and biological changes, and how strong each is, as for :func:`adverscarial.stress`:
+        ``{"ambient": 0.4}``. Needs counts, or values from which they can be recovered.
     train
         The cells that the guard learnt from: a local outlier factor is trained on them, for ``far``.
     layer
@@ -107,21 +102,23 @@ def guarding(
 
     Returns
     -------
-    DataFrame, one row per attack:
+    DataFrame, one row per attack, then one per change:
 
     ``attack``
         Its name.
     ``flips``, ``flips_guarded``
         Attacks that flip a cluster, without and with the guard: each gene that flips its cluster alone, or each cluster
-        that an attack of another kind flips. With ``"unsure"``, a flip to "unknown" is counted in ``unsure``, not here.
+        that an attack of another kind, or a change, flips. With ``"unsure"``, a flip to "unknown" is counted in
+        ``unsure``, not here.
     ``stopped``
         Share of the flips that the guard takes away; NaN without any.
     ``rejected``, ``unsure``
-        Changes that the guard refused; flips to "unknown".
+        Changes that the guard refused, clusters for technical ones; flips to "unknown".
     ``detected``, ``far``
         Share of the attacked cells, those that the attacks without guard leave, that are told from real ones, with a
         threshold that calls 1 percent of the real held-out cells strange: by the guard's own measure
-        (:meth:`Guard.strangeness`), and by the local outlier factor. NaN where no attack flips anything;
+        (:meth:`Guard.strangeness`), and by the local outlier factor. NaN where no attack flips anything; of technical
+        changes all changed cells count, whether they flip or not;
         ``far`` is that of at most 500 cells.
     ``accuracy``, ``accuracy_guarded``
         Balanced accuracy on the cells as they are; a refused cell counts as wrong.
@@ -156,16 +153,22 @@ def guarding(
         Cluster(cells, groupby, target, layer=layer, seed=seed, statistics=statistics)
         for target in cluster_names(cluster_labels(cells, groupby))
     ]
-    rows = []
-    for name, attack in track(named.items(), "Guarding", len(named), progress):
-        free = _found(clusters, guard.inner, attack, guard)
-        held = _found(clusters, guard, attack, guard)
-        rows.append({
-            "attack": name, "flips": free.flips, "flips_guarded": held.flips,
-            "stopped": 1 - held.flips / free.flips if free.flips else np.nan, "rejected": held.rejected,
-            "unsure": held.unsure, **detect.rates(free.attacked), **shared,
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+    rows = [
+        _row(name, _found(clusters, guard.inner, attack, guard), _found(clusters, guard, attack, guard), detect)
+        for name, attack in track(named.items(), "Guarding", len(named), progress)
+    ]
+    for change, free, held in under_changes(cells, guard, changes or {}, groupby, layer, seed):
+        rows.append(_row(change, free, held, detect))
+    return pd.DataFrame([{**row, **shared} for row in rows])
+
+
+def _row(name: str, free: Found, held: Found, detect: _Detection) -> dict[str, object]:
+    """Return what one attack does without the guard and with it."""
+    return {
+        "attack": name, "flips": free.flips, "flips_guarded": held.flips,
+        "stopped": 1 - held.flips / free.flips if free.flips else np.nan, "rejected": held.rejected,
+        "unsure": held.unsure, **detect.rates(free.attacked),
+    }  # fmt: skip
 
 
 def _named(attacks: Sequence[Attack[Result]] | Mapping[str, Attack[Result]]) -> dict[str, Attack[Result]]:
@@ -176,7 +179,7 @@ def _named(attacks: Sequence[Attack[Result]] | Mapping[str, Attack[Result]]) -> 
     return dict(zip(names, attacks, strict=True))
 
 
-def _found(clusters: Sequence[Cluster], model: Classifier, attack: Attack[Result], guard: Guard) -> _Found:
+def _found(clusters: Sequence[Cluster], model: Classifier, attack: Attack[Result], guard: Guard) -> Found:
     """Attack every cluster."""
     flips = unsure = rejected = 0
     attacked = []
@@ -189,7 +192,7 @@ def _found(clusters: Sequence[Cluster], model: Classifier, attack: Attack[Result
         flips, unsure, rejected = flips + len(labels) - new, unsure + new, rejected + result.n_rejected
         if model is guard.inner and labels:
             attacked.append(_after(cluster, result, guard))
-    return _Found(flips, unsure, rejected, attacked)
+    return Found(flips, unsure, rejected, attacked)
 
 
 def _after(cluster: Cluster, result: Result, guard: Guard) -> np.ndarray:

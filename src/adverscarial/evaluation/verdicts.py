@@ -8,16 +8,17 @@ The rules, in this order; the first that holds decides:
 3. no label is carried by more than `majority` of the cells: *not decided*
 4. at most `few` genes, changed to values that cells can have, flip the label; or one gene takes the majority from it:
    *fragile*
-5. every single gene was tested alone under every modification that was asked for, none was left out, refused
+5. with a stress test: the label is lost at a change of at most `small`: *fragile*
+6. every single gene was tested alone under every modification that was asked for, none was left out, refused
    altogether, drawn by chance, or not changed at all; and no search stopped early: *robust*
-6. else: *not decided*
+7. else: *not decided*
 
 Impossible values decide nothing: what they do is told beside the verdict. ``docs/verdict.md`` explains each rule.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,14 +29,18 @@ from adverscarial.errors import ParameterError
 from adverscarial.evaluation.evidence import Evidence, Flip, Row, gather
 from adverscarial.evaluation.intervals import wilson
 from adverscarial.evaluation.recognition import Recognised, recognised
+from adverscarial.evaluation.under_stress import Loss, losses
 from adverscarial.surveys.table import Survey
+
+if TYPE_CHECKING:
+    from adverscarial.stresses.result import StressResult
 
 ROBUST, FRAGILE, OPEN, UNKNOWN = VERDICTS = ("robust", "fragile", "not decided", "not recognised")
 
 _COLUMNS = (
     "classifier", "cluster", "verdict", "reason", "next", "cells", "called", "share", "share_low", "share_high",
     "right", "flipping", "fewest", "lower", "nearest", "nearest_change", "nearest_votes", "nearest_lead",
-    "impossible", "apart",
+    "impossible", "apart", "lost_at", "lost_when",
 )  # fmt: skip
 
 
@@ -46,6 +51,7 @@ class Rules(NamedTuple):
     right: float = 0.5
     majority: float = 0.5
     few: int = 3
+    small: float = 0.2
 
 
 class Verdict(NamedTuple):
@@ -58,7 +64,14 @@ class Verdict(NamedTuple):
 
 
 def verdicts(
-    survey: Survey, *, min_cells: int = 10, right: float = 0.5, majority: float = 0.5, few: int = 3
+    survey: Survey,
+    *,
+    min_cells: int = 10,
+    right: float = 0.5,
+    majority: float = 0.5,
+    few: int = 3,
+    small: float = 0.2,
+    stress: StressResult | None = None,
 ) -> pd.DataFrame:
     """Say of each cluster and classifier whether the label is robust, fragile, not decided, or not recognised.
 
@@ -74,6 +87,10 @@ def verdicts(
         Share of the cells that must be exceeded by those that carry the label, before and after the change of one gene.
     few
         A label that so many genes, or fewer, flip together is fragile.
+    small
+        With `stress`: a label that is lost at so large a share of counts, genes or cells, or a smaller one, is fragile.
+    stress
+        What :func:`adverscarial.stress` found on the same cells; left out, nothing is said of such changes.
 
     Returns
     -------
@@ -85,7 +102,8 @@ def verdicts(
     nearest without a flip, with the modification, ``nearest_change``, the share of cells it takes, ``nearest_votes``,
     and of the label's lead over the runner-up, ``nearest_lead``;
     ``impossible``, genes that flip it by impossible values; ``apart``: too few cells or no majority, so that the
-    numbers belong in no headline.
+    numbers belong in no headline; ``lost_at``, the smallest strength at which the stress test takes the label, of the
+    changes that are measured in shares, and ``lost_when``, what has happened there; NaN and "" where it never does.
 
     Raises
     ------
@@ -100,8 +118,9 @@ def verdicts(
     >>> verdicts(found)["verdict"].to_list()
     ['fragile']
     """
-    rules = Rules(min_cells, right, majority, few)
+    rules = Rules(min_cells, right, majority, few, small)
     _check(rules)
+    lost = losses(stress, survey.plan, small)
     known, genes = recognised(survey), int(survey.plan["data"]["genes"])
     rows: dict[tuple[str, str], list[Row]] = {}
     for task, result in zip(survey.tasks, survey.results, strict=True):
@@ -110,16 +129,17 @@ def verdicts(
     found = []
     for (classifier, cluster), own in rows.items():
         evidence, seen = gather(own, genes), known.get((classifier, cluster))
-        verdict = _failed(own) if seen is None else _decide(seen, evidence, rules)
-        found.append(
-            (classifier, cluster, verdict.verdict, verdict.reason, verdict.todo, *_numbers(seen, evidence, verdict))
-        )
+        loss = lost.get((classifier, cluster))
+        verdict = _failed(own) if seen is None else _decide(seen, evidence, rules, loss)
+        numbers = _numbers(seen, evidence, verdict)
+        at = (float("nan"), "") if loss is None else (loss.at, loss.when)
+        found.append((classifier, cluster, verdict.verdict, verdict.reason, verdict.todo, *numbers, *at))
     whole = dict.fromkeys(("cells", "right", "fewest", "lower"), "Int64")
     return pd.DataFrame(found, columns=list(_COLUMNS)).astype(whole)
 
 
 def _check(rules: Rules) -> None:
-    for name in ("right", "majority"):
+    for name in ("right", "majority", "small"):
         if not 0 <= getattr(rules, name) <= 1:
             raise ParameterError(f"{name} must be a share from 0 to 1, got {getattr(rules, name)!r}.")
     for name in ("min_cells", "few"):
@@ -140,7 +160,7 @@ def _interval(seen: Recognised) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _decide(seen: Recognised, evidence: Evidence, rules: Rules) -> Verdict:
+def _decide(seen: Recognised, evidence: Evidence, rules: Rules, loss: Loss | None) -> Verdict:
     """Apply the rules in their order."""
     low, high = _interval(seen)
     carried = f"{seen.share:.0%} of them are called {seen.called} (95% interval {low:.0%} to {high:.0%})"
@@ -160,7 +180,11 @@ def _decide(seen: Recognised, evidence: Evidence, rules: Rules) -> Verdict:
             "Cluster these cells more finely, or call them “unsure”.",
             True,
         )
-    return _fragile(seen, evidence, rules) or _held(seen, evidence)
+    found = _fragile(seen, evidence, rules)
+    if found is None and loss is not None and loss.small:
+        return _lost(loss, evidence)
+    found = found or _held(seen, evidence)
+    return found if loss is None else found._replace(reason=f"{found.reason} {loss.sentence}")
 
 
 def _not_recognised(seen: Recognised, rules: Rules) -> Verdict | None:
@@ -198,6 +222,16 @@ def _fragile(seen: Recognised, evidence: Evidence, rules: Rules) -> Verdict | No
     todo = (
         f"Look at {', '.join(genes)} in these cells; where the label hangs on {them}, call the cell “unsure”. Compare "
         "a classifier that reads more genes."
+    )
+    return Verdict(FRAGILE, reason + _beside(evidence), todo)
+
+
+def _lost(loss: Loss, evidence: Evidence) -> Verdict:
+    """Return the verdict where no gene was found to flip the label, but a small technical change takes it."""
+    reason = f"No gene was found that flips it alone, but it is lost by a small change. {loss.sentence}"
+    todo = (
+        "Find out how strong this change is in these data, and correct for it before classification, or train the "
+        "classifier on cells that have it; until then call these cells “unsure”."
     )
     return Verdict(FRAGILE, reason + _beside(evidence), todo)
 

@@ -26,16 +26,18 @@ from adverscarial.report.figures import Album
 from adverscarial.report.grid_sections import GridSection, grid_sections
 from adverscarial.report.outcome_tables import outcome_tables
 from adverscarial.report.ranking import rankings
+from adverscarial.report.stressed import stressed
 from adverscarial.report.tables import downloads
 from adverscarial.report.transferred import transferred
-from adverscarial.report.verdicts import MEANINGS, apart, counted, nearest_rows, verdict_tables
+from adverscarial.report.verdicts import apart, counted, meanings, nearest_rows, verdict_tables
+from adverscarial.stresses.result import StressResult
 from adverscarial.surveys.grid import column_words, heat
 from adverscarial.surveys.table import Survey
 
 _LONG = 160  # letters of an attack that are shown at once
 
 
-def write_report(
+def write_report(  # noqa: PLR0913
     survey: Survey,
     path: str | os.PathLike[str],
     *,
@@ -45,6 +47,7 @@ def write_report(
     made: Mapping[str, str] | None = None,
     rules: Mapping[str, Any] | None = None,
     null: pd.DataFrame | None = None,
+    stress: StressResult | str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Path:
     """Write a survey as one HTML file that needs nothing else: no network, no fonts, no scripts of others.
@@ -73,6 +76,9 @@ def write_report(
     null
         How many flips are chance, of :func:`adverscarial.evaluation.null_flips`; with `adata` flips are compared with
         random genes when it is left out.
+    stress
+        What :func:`adverscarial.stress` found on the same cells, or its folder: adds when labels are lost, and the
+        verdicts take it into account.
     progress
         Progress bar while cells are drawn; left out, on a terminal only.
 
@@ -83,11 +89,12 @@ def write_report(
     Raises
     ------
     ParameterError
-        If `survey` is something else, or `classifiers` are given without `adata` or are others.
+        If `survey` is something else, `classifiers` are given without `adata` or are others, or `stress` is of other
+        cells.
     DataError
         If `adata` are not the cells that were attacked.
     StorageError
-        If the file cannot be written.
+        If the file cannot be written, or `stress` cannot be read.
 
     Examples
     --------
@@ -105,6 +112,7 @@ def write_report(
     if classifiers and adata is None:
         raise ParameterError("classifiers= are asked about cells: give adata=, too.")
     thresholds = _thresholds(rules or {})
+    tried = stress if stress is None or isinstance(stress, StressResult) else StressResult.load(stress)
     cells = [] if adata is None else draw_flips(survey, adata, classifiers, progress)
     expression = None if adata is None else expression_of(survey, adata)
     carried = None if adata is None or not classifiers else transferred(survey, adata, classifiers)
@@ -112,12 +120,13 @@ def write_report(
         _environment()
         .get_template("report.html.j2")
         .render(
-            _content(survey, title, cells, _labels(survey, classifiers), thresholds)
+            _content(survey, title, cells, _labels(survey, classifiers), thresholds, tried)
             | {
                 "made": dict(made or {}),
                 "expression": expression,
                 "chance": chance_of(survey, adata, null),
                 "transferred": carried,
+                "stressed": None if tried is None else stressed(survey, tried),
             }
         )
     )
@@ -183,11 +192,16 @@ def _thresholds(given: Mapping[str, Any]) -> Rules:
 
 
 def _content(
-    survey: Survey, title: str | None, flips: list[DrawnFlip], labels: dict[str, set[str]], rules: Rules
+    survey: Survey,
+    title: str | None,
+    flips: list[DrawnFlip],
+    labels: dict[str, set[str]],
+    rules: Rules,
+    stress: StressResult | None,
 ) -> dict[str, object]:
     """Return everything that the template names."""
     album = Album()  # what comes first is kept first
-    decided = verdicts(survey, **rules._asdict())
+    decided = verdicts(survey, **rules._asdict(), stress=stress)
     uncertain = sorted(set(decided.loc[decided["apart"].astype(bool), "cluster"]))
     sections = grid_sections(survey, labels, apart(decided))
     sections = [replace(section, figures=album.take(section.figures)) for section in sections]
@@ -205,7 +219,7 @@ def _content(
         "in_order": [name for name in clusters if name not in uncertain] + [n for n in clusters if n in uncertain],
         "verdict_words": counted(decided),
         "rules": rules._asdict(),
-        "verdict_meanings": MEANINGS,
+        "verdict_meanings": meanings(stress is not None),
         "classifiers": classifiers,
         "clusters": clusters,
         "summary": {name: _summary(name, sections) for name in classifiers},

@@ -19,6 +19,12 @@ MEANINGS = {
 }
 
 
+def meanings(stress: bool) -> dict[str, str]:
+    """Return what the words mean; with a stress test, one of them means more."""
+    more = "; or a technical change as small as is written in the rules takes it"
+    return {word: text + more if stress and word == "fragile" else text for word, text in MEANINGS.items()}
+
+
 @dataclass(frozen=True)
 class VerdictRow:
     """One cluster as one classifier sees it; `before` is what was known before any attack."""

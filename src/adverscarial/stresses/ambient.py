@@ -33,6 +33,7 @@ class Ambient(Change, name="ambient"):
     """
 
     unit = "share of counts that is ambient"
+    happens = "{:.0%} of the counts are ambient RNA"
     keeps_size = True
     place = 30
 

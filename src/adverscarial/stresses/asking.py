@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial._types import Ints
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.base import Classifier
 from adverscarial.errors import ClassifierError, InputRejected
-from adverscarial.stresses.reading import Reading
+from adverscarial.stresses.reading import Read, Reading
 
 #: label of cells that the classifier refused to label
 REFUSED = "(refused)"
 
-_CELLS = 2048  # made dense at a time
+_CELLS = 1024  # made dense at a time
 
 
 @dataclass
@@ -51,7 +49,6 @@ class Asker:
         self._whole = self.model.needs_all_cells or self.model.of_clusters
         self._bound = self.model if self._whole else self.model.bind(genes)
         self._columns = self._bound.align(genes)
-        self._every = len(self._columns) == len(genes) and bool((self._columns == np.arange(len(genes))).all())
         self._others = self._of_read_genes() if self._whole else None
 
     def _of_read_genes(self) -> AnnData:
@@ -64,40 +61,45 @@ class Asker:
     def unchanged(self) -> np.ndarray:
         """Return the label of each cell as the data hold it, text."""
         matrix = CellMatrix(layer_of(self.adata, self.layer))
-        matrix.check_finite(self.adata)
-        said = [self._said(matrix.rows(self.rows[here]), self.rows[here]) for here in self._parts(len(self.rows))]
+        parts = self._parts(len(self.rows))
+        said = [self._said(matrix.rows(self.rows[here])[:, self._columns], self.rows[here]) for here in parts]
         if any((labels == REFUSED).all() for labels in said):
             raise ClassifierError(f"{self.model.name} refuses even the unmodified cells of '{self.cluster}'.")
         return np.concatenate(said)
 
-    def after(self, changed: Sequence[sp.csr_array]) -> list[np.ndarray]:
-        """Return the label of each cell with each of these counts, shape (rows,), text.
+    def after(self, read: Read, queries: int) -> np.ndarray:
+        """Return the label of each cell in each of several queries, shape (queries, rows), text.
 
         Parameters
         ----------
-        changed
-            Counts of the cells, cells x all genes, one matrix for each query.
+        read
+            What the classifier reads of the changed cells: those of the first query, of the second, ...
+        queries
+            Number of queries.
         """
-        if self._whole or len(changed) == 1:
-            return [self._ask(counts, self.rows) for counts in changed]
         n = len(self.rows)
-        together = self._ask(sp.csr_array(sp.vstack(changed, format="csr")), np.tile(self.rows, len(changed)))
-        if (together == REFUSED).any():  # a refusal is of all that is asked at once
-            return [self._ask(counts, self.rows) for counts in changed]
-        return [together[k * n : (k + 1) * n] for k in range(len(changed))]
+        if not self._whole:
+            together = self._ask(read, np.tile(self.rows, queries))
+            if not (together == REFUSED).any():
+                return together.reshape(queries, n)
+        # a refusal is of all that is asked at once
+        return np.stack([self._ask(read.rows(slice(k * n, (k + 1) * n)), self.rows) for k in range(queries)])
 
-    def _ask(self, counts: sp.csr_array, rows: Ints) -> np.ndarray:
+    def _ask(self, read: Read, rows: Ints) -> np.ndarray:
         parts = self._parts(len(rows))
-        return np.concatenate([self._said(self.reading.values(counts[here], rows[here]), rows[here]) for here in parts])
+        return np.concatenate([self._said(self._dense(read.rows(here)), rows[here]) for here in parts])
+
+    def _dense(self, read: Read) -> np.ndarray:
+        once, places = np.unique(self._columns, return_inverse=True)
+        return read.dense(self._columns) if len(once) == len(self._columns) else read.dense(once)[:, places]
 
     def _parts(self, n: int) -> list[slice]:
         size = n if self._whole else _CELLS
         return [slice(start, start + size) for start in range(0, n, size)]
 
     def _said(self, values: np.ndarray, rows: Ints) -> np.ndarray:
-        read = values if self._every else values[:, self._columns]
         try:
-            labels = self._of_cells(read) if self._others is None else self._of_all(self._others, read, rows)
+            labels = self._of_cells(values) if self._others is None else self._of_all(self._others, values, rows)
         except InputRejected:
             return np.full(len(rows), REFUSED)
         if labels.shape != (len(rows),):

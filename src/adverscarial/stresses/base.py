@@ -51,6 +51,8 @@ class Change(ABC):
         What the strength is, in words.
     strengths
         Those that are tried when none are named.
+    happens
+        What has happened at a strength, as it stands behind "when", with ``{:.0%}`` in its place.
     most
         The largest strength that makes sense.
     keeps_size
@@ -64,6 +66,7 @@ class Change(ABC):
 
     name: ClassVar[str] = ""
     unit: ClassVar[str] = ""
+    happens: ClassVar[str] = ""
     strengths: ClassVar[tuple[float, ...]] = SHARES
     most: ClassVar[float] = 1.0
     keeps_size: ClassVar[bool] = False
@@ -98,6 +101,11 @@ class Change(ABC):
     def concerned(self, cells: CountCells, rows: Ints) -> Ints:
         """Return those of a cluster's cells that the change can happen to; all of them, unless a change says so."""
         return rows
+
+    @classmethod
+    def told(cls, strength: float) -> str:
+        """Return what has happened at a strength, as it stands behind "when"."""
+        return cls.happens.format(strength) if cls.happens else f"{cls.name} is {strength:g} ({cls.unit})"
 
     @classmethod
     def parsed(cls, argument: str) -> Self:

@@ -59,6 +59,7 @@ class BatchShift(Change, name="batch-shift"):
     within: bool = True
 
     unit = "share of the measured shift"
+    happens = "the cells have moved by {:.0%} of the shift between the batches"
     strengths = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
     most = 10.0
     keeps_size = True
@@ -86,8 +87,7 @@ class BatchShift(Change, name="batch-shift"):
     def apply(self, cells: CountCells, rows: Ints, strength: float, rng: np.random.Generator) -> sp.csr_array:
         """Return counts whose means have moved."""
         own = cells.clusters[rows[0]]
-        among = np.flatnonzero(cells.clusters == own) if self.within else np.arange(len(cells.clusters))
-        before, after = (self._profile(cells, level, among, own) for level in self._levels(cells))
+        before, after = (self._profile(cells, level, own) for level in self._levels(cells))
         return shifted(cells.counts[rows], (after / before) ** strength, before, rng)
 
     def _levels(self, cells: CountCells) -> tuple[str, str]:
@@ -98,7 +98,12 @@ class BatchShift(Change, name="batch-shift"):
             raise DataError(f"A batch shift needs two levels; the column of batches has one: '{known[0]}'.")
         return known[0], known[1]
 
-    def _profile(self, cells: CountCells, level: str, among: Ints, own: str) -> np.ndarray:
+    def _profile(self, cells: CountCells, level: str, own: str) -> np.ndarray:
+        where = ("of one cluster", own) if self.within else ("of all clusters",)
+        return cells.once((*where, level), lambda: self._measured(cells, level, own))
+
+    def _measured(self, cells: CountCells, level: str, own: str) -> np.ndarray:
+        among = np.flatnonzero(cells.clusters == own) if self.within else np.arange(len(cells.clusters))
         rows = cells.rows_of(level, among)
         if len(rows) < _FEWEST:
             where = f"Cluster '{own}' has" if self.within else "There are"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -33,7 +34,7 @@ class CountCells:
     genes: pd.Index
     clusters: np.ndarray
     batches: np.ndarray | None = None
-    _profiles: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
+    _profiles: dict[tuple[str, ...], Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def totals(self) -> Ints:
@@ -55,9 +56,13 @@ class CountCells:
 
     def mean_profile(self, batch: str) -> Floats:
         """Return each gene's share of all counts of a batch, shape (genes,); computed once."""
-        if batch not in self._profiles:
-            self._profiles[batch] = shares(self.counts[self.of_batch(batch)])
-        return self._profiles[batch]
+        return self.once(("mean", batch), lambda: shares(self.counts[self.of_batch(batch)]))
+
+    def once(self, key: tuple[str, ...], profile: Callable[[], Floats]) -> Floats:
+        """Return a profile that is needed at every strength; it is computed at the first."""
+        if key not in self._profiles:
+            self._profiles[key] = profile()
+        return self._profiles[key]
 
     def levels(self) -> list[str]:
         """Return the names of the batches.

@@ -32,6 +32,7 @@ class Depth(Change, name="depth"):
     """
 
     unit = "share of counts lost"
+    happens = "{:.0%} of the counts are lost"
     place = 10
 
     def apply(self, cells: CountCells, rows: Ints, strength: float, rng: np.random.Generator) -> sp.csr_array:

@@ -49,6 +49,11 @@ class Dissociation(Change, name="dissociation"):
     place = 70
 
     @classmethod
+    def told(cls, strength: float) -> str:
+        """Return what has happened at a strength: a fold, not its logarithm."""
+        return f"the genes of the stress response are {2**strength:.3g} times as high"
+
+    @classmethod
     def parsed(cls, argument: str) -> Dissociation:
         """Return the response of other genes: ``"dissociation:FOS,JUN"``."""
         return cls(tuple(name.strip() for name in argument.split(",") if name.strip()))
@@ -57,8 +62,9 @@ class Dissociation(Change, name="dissociation"):
         """Return counts with more of the set."""
         folds = np.ones(len(cells.genes))
         folds[self.positions(cells)] = 2.0**strength
-        cluster = np.flatnonzero(cells.clusters == cells.clusters[rows[0]])
-        return shifted(cells.counts[rows], folds, shares(cells.counts[cluster], 0.5), rng)
+        own = cells.clusters[rows[0]]
+        profile = cells.once(("cluster", own), lambda: shares(cells.counts[np.flatnonzero(cells.clusters == own)], 0.5))
+        return shifted(cells.counts[rows], folds, profile, rng)
 
     def positions(self, cells: CountCells) -> Ints:
         """Return where the set's genes stand.

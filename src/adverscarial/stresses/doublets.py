@@ -41,6 +41,7 @@ class Doublets(Change, name="doublets"):
     partner: str = OTHER
 
     unit = "share of cells that are doublets"
+    happens = "{:.0%} of the cells are doublets"
     strengths = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     place = 40
 

@@ -33,6 +33,7 @@ class Dropouts(Change, name="dropout"):
     """
 
     unit = "share of expressed genes lost"
+    happens = "{:.0%} of the expressed genes are lost"
     place = 20
 
     def apply(self, cells: CountCells, rows: Ints, strength: float, rng: np.random.Generator) -> sp.csr_array:

@@ -40,6 +40,7 @@ class MissingGenes(Change, name="missing-genes"):
     panel: tuple[str, ...] = ()
 
     unit = "share of genes missing"
+    happens = "{:.0%} of the genes are missing"
     place = 60
 
     @classmethod

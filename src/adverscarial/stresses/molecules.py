@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from adverscarial._types import Floats, Ints
+from adverscarial.stresses import loops
 from adverscarial.stresses.cells import CountCells
 
 _MOST = 4.0  # libraries that are drawn for a cell before its own is closed
@@ -41,19 +42,22 @@ def sizes(counts: sp.csr_array) -> Ints:
     return np.asarray(counts.sum(axis=1), dtype=np.int64)
 
 
-def gained(counts: sp.csr_array, owners: Ints, genes: Ints) -> sp.csr_array:
-    """Add single molecules: one to each pair of `owners` (rows) and `genes`."""
-    more = sp.coo_array((np.ones(len(genes), dtype=np.int64), (owners, genes)), shape=counts.shape)
-    return sp.csr_array(counts + more.tocsr())
+def gained(counts: sp.csr_array, numbers: Ints, genes: Ints) -> sp.csr_array:
+    """Add single molecules: `numbers[i]` to cell i, of the next of `genes`."""
+    starts, indices, data = loops.with_molecules(
+        counts.indptr, counts.indices, counts.data, numbers, genes, counts.shape[1]
+    )
+    return sp.csr_array((data, indices, starts), shape=counts.shape)
 
 
 def from_profile(counts: sp.csr_array, numbers: Ints, profile: Floats, rng: np.random.Generator) -> sp.csr_array:
     """Add to cell i the counts Multinomial(numbers[i], profile)."""
     cumulated = np.cumsum(profile)
     numbers = numbers if cumulated[-1] > 0 else np.zeros_like(numbers)
+    if not numbers.any():
+        return counts
     at = rng.random(int(numbers.sum())) * cumulated[-1]
-    genes = np.minimum(np.searchsorted(cumulated, at, side="right"), len(profile) - 1)
-    return gained(counts, np.repeat(np.arange(len(numbers)), numbers), genes)
+    return gained(counts, numbers, loops.genes_of(at, cumulated))
 
 
 def from_cells(
@@ -61,12 +65,11 @@ def from_cells(
 ) -> sp.csr_array:
     """Add to cell i `numbers[i]` molecules of cell `partners[i]`, drawn with replacement; an empty cell gives none."""
     numbers = np.where(cells.totals[partners] > 0, numbers, 0)
-    ends = np.concatenate([[0], cells.bounds])[cells.counts.indptr]
-    owners = np.repeat(np.arange(len(numbers)), numbers)
-    givers = partners[owners]
-    at = ends[givers] + np.floor(rng.random(len(owners)) * cells.totals[givers]).astype(np.int64)
-    entries = np.searchsorted(cells.bounds, at, side="right")
-    return gained(counts, owners, cells.counts.indices[entries])
+    starts = np.cumsum(cells.totals) - cells.totals  # of each cell's molecules, when those of all stand in one row
+    givers = np.repeat(partners, numbers)
+    at = starts[givers] + np.floor(rng.random(len(givers)) * cells.totals[givers]).astype(np.int64)
+    entries = loops.entries_of(at, givers, cells.bounds, cells.counts.indptr)
+    return gained(counts, numbers, cells.counts.indices[entries])
 
 
 def closed(counts: sp.csr_array, totals: Ints, rng: np.random.Generator) -> sp.csr_array:
@@ -75,13 +78,8 @@ def closed(counts: sp.csr_array, totals: Ints, rng: np.random.Generator) -> sp.c
     What is lost is drawn without replacement (multivariate hypergeometric), what is added from the cell's own new
     composition (multinomial). A cell that has become empty stays so.
     """
-    data = counts.data.copy()
-    for row, (have, wanted) in enumerate(zip(sizes(counts).tolist(), totals.tolist(), strict=True)):
-        own = slice(counts.indptr[row], counts.indptr[row + 1])
-        if have > wanted:
-            data[own] = rng.multivariate_hypergeometric(data[own], wanted, method="marginals")
-        elif 0 < have < wanted:
-            data[own] += rng.multinomial(wanted - have, data[own] / have)
+    data, have = counts.data.copy(), sizes(counts)
+    loops.close(counts.indptr, data, have, totals, rng.random(loops.draws_to_close(have, totals)))
     return with_data(counts, data)
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from adverscarial._types import Ints, Row
 from adverscarial.errors import AdverscarialError, DataError
 from adverscarial.stresses.asking import Asker
-from adverscarial.stresses.base import Change
+from adverscarial.stresses.chance import generator
 from adverscarial.stresses.measures import draws_of, rows_of
 from adverscarial.stresses.plan import Part, Plan
+from adverscarial.stresses.reading import Read
 from adverscarial.stresses.result import DRAWS, TABLE, as_arrays, as_frame
 
 logger = logging.getLogger(__name__)
@@ -38,12 +39,6 @@ class Found:
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Found:
         """Return what was stored."""
         return cls(as_frame("table", TABLE, arrays), as_frame("draws", DRAWS, arrays))
-
-
-def generator(seed: int, change: Change, cluster: str, draw: int) -> np.random.Generator:
-    """Return the source of chance of one draw: the same for every strength, and whatever else is asked for."""
-    names = [zlib.crc32(text.encode()) for text in (str(change), cluster)]
-    return np.random.default_rng([seed, *names, draw])
 
 
 def run_part(plan: Plan, part: Part) -> Found:
@@ -87,15 +82,21 @@ def _labels(
             before[name], askers[name] = asker.unchanged(), asker
         except Exception as error:  # noqa: BLE001  a classifier may raise anything
             errors[name] = _failure(part, error)
-    said: dict[str, list[list[np.ndarray]]] = {name: [] for name in askers}
+    said: dict[str, list[np.ndarray]] = {name: [] for name in askers}
+    strengths = plan.strengths[part.change]
     for draw in range(plan.draws):
         changed = [
             part.change.apply(plan.cells, rows, strength, generator(plan.seed, part.change, part.cluster, draw))
-            for strength in plan.strengths[part.change]
+            for strength in strengths
         ]
+        together = sp.csr_array(sp.vstack(changed, format="csr"))
+        read: dict[str | None, Read] = {}  # once for all classifiers that read the same layer
         for name in list(askers):
+            layer = plan.layers[name]
+            if layer not in read:
+                read[layer] = plan.readings[layer].read(together, np.tile(rows, len(strengths)))
             try:
-                said[name].append(askers[name].after(changed))
+                said[name].append(askers[name].after(read[layer], len(strengths)))
             except Exception as error:  # noqa: BLE001
                 errors[name] = _failure(part, error)
                 del askers[name]

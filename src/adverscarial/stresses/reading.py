@@ -15,6 +15,7 @@ from anndata import AnnData
 from adverscarial._types import Floats, Ints, Matrix
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, layers_of
 from adverscarial.errors import DataError
+from adverscarial.stresses.loops import fill
 from adverscarial.stresses.molecules import sizes
 
 TARGET_SUM = 1e4  # of cells without counts, and where z-scores do not tell
@@ -50,7 +51,7 @@ class Reading:
     slope: Floats | None = None
     most: float = np.inf
 
-    def values(self, counts: sp.csr_array, rows: Ints) -> np.ndarray:
+    def values(self, counts: sp.csr_array, rows: Ints, columns: Ints | None = None) -> np.ndarray:
         """Return what a classifier reads of cells with these counts, dense.
 
         Parameters
@@ -59,18 +60,53 @@ class Reading:
             Cells x all genes.
         rows
             Positions of these cells in the data.
+        columns
+            Genes to return, each once; all, when left out.
         """
+        return self.read(counts, rows).dense(np.arange(counts.shape[1]) if columns is None else columns)
+
+    def read(self, counts: sp.csr_array, rows: Ints) -> Read:
+        """Return the same for all genes, without making it dense; parameters as for :meth:`values`."""
         if self.kind == "counts":
-            return np.asarray(counts.astype(self.dtype).toarray())
+            return Read(_filled(counts, counts.data.astype(self.dtype)), None)
         total = sizes(counts).astype(np.float64)
         factor = self.size[rows] / np.where(total > 0, total, 1.0)
         data = np.log1p(counts.data * np.repeat(factor, np.diff(counts.indptr)))
         if self.zero is None or self.slope is None:
-            return np.asarray(_filled(counts, data.astype(self.dtype)).toarray())
-        zero = np.minimum(self.zero, self.most)
+            return Read(_filled(counts, data.astype(self.dtype)), None)
         z = np.minimum(self.zero[counts.indices] + self.slope[counts.indices] * data, self.most)
-        out = np.tile(zero.astype(self.dtype), (counts.shape[0], 1))
-        out[np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr)), counts.indices] = z
+        return Read(_filled(counts, z.astype(self.dtype)), np.minimum(self.zero, self.most).astype(self.dtype))
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a classifier reads of some cells: values where there are counts, one value per gene where there are none.
+
+    Attributes
+    ----------
+    values
+        Cells x all genes.
+    zero
+        Of each gene; None where it is 0.
+    """
+
+    values: sp.csr_array
+    zero: np.ndarray | None
+
+    def rows(self, here: slice) -> Read:
+        """Return some of the cells."""
+        return Read(self.values[here], self.zero)
+
+    def dense(self, columns: Ints) -> np.ndarray:
+        """Return the values of some genes, each named once, cells x genes."""
+        n_cells, n_genes = self.values.shape
+        places = np.full(n_genes, -1)
+        places[columns] = np.arange(len(columns))
+        if self.zero is None:
+            out = np.zeros((n_cells, len(columns)), dtype=self.values.dtype)
+        else:
+            out = np.tile(self.zero[columns], (n_cells, 1))
+        fill(out, self.values.indptr, self.values.indices, self.values.data, places)
         return out
 
 
@@ -176,6 +212,7 @@ def reading_of(adata: AnnData, layer: str | None, counts: sp.csr_array) -> Readi
         If the layer is not counts, log-normalised counts, or z-scores of log-normalised counts.
     """
     matrix = CellMatrix(layer_of(adata, layer))
+    matrix.check_finite(adata)
     kinds = _kinds(matrix, layer, counts, adata)
     worst = 0.0
     for start in range(0, matrix.shape[0], _CELLS):

@@ -14,6 +14,7 @@ import pandas as pd
 
 from adverscarial import _store
 from adverscarial.errors import StorageError
+from adverscarial.stresses.base import CHANGES
 from adverscarial.stresses.measures import critical_rows
 
 KIND = "stress"
@@ -79,10 +80,10 @@ class StressResult:
         -------
         DataFrame, one row per change, classifier and cluster: ``change, classifier, cluster, baseline, unit``;
         ``tested``, the largest strength tried; ``label``, the first strength at which the cluster's label is another
-        one, and ``becomes``, which; ``cells``, the strength at which half of the cells have another label than before,
-        on the line between two strengths. Both are medians over draws, infinite where nothing was lost, with their 95%
-        interval over draws (``_low``, ``_high``: the smallest and the largest of fewer than 40 draws), and the share of
-        draws in which it was lost (``_lost``).
+        one, ``becomes``, which, and ``when``, what has happened there, in words; ``cells``, the strength at which half
+        of the cells have another label than before, on the line between two strengths. Both are medians over draws,
+        infinite where nothing was lost, with their 95% interval over draws (``_low``, ``_high``: the smallest and the
+        largest of fewer than 40 draws), and the share of draws in which it was lost (``_lost``).
         """
         return self._critical.copy()
 
@@ -93,11 +94,14 @@ class StressResult:
         baselines = dict(zip(keys, first["baseline"], strict=True))
         columns = [
             "change", "classifier", "cluster", "baseline", "unit", "tested", "label", "label_low", "label_high",
-            "label_lost", "becomes", "cells", "cells_low", "cells_high", "cells_lost",
+            "label_lost", "becomes", "when", "cells", "cells_low", "cells_high", "cells_lost",
         ]  # fmt: skip
-        frame = pd.DataFrame(critical_rows(self.draws, baselines), columns=[name for name in columns if name != "unit"])
+        frame = pd.DataFrame(
+            critical_rows(self.draws, baselines), columns=[name for name in columns if name not in ("unit", "when")]
+        )
         units = dict(zip(self.table["change"], self.table["unit"], strict=True))
         frame["unit"] = frame["change"].map(units)
+        frame["when"] = [_told(row.change, row.unit, row.label) for row in frame.itertuples()]
         return frame[columns]
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -145,6 +149,14 @@ class StressResult:
         return str(
             shown.to_string(index=False, float_format=lambda value: "held" if np.isinf(value) else f"{value:.3g}")
         )
+
+
+def _told(change: str, unit: str, strength: float) -> str:
+    """Return what has happened at a strength, in words; an empty text where nothing was lost."""
+    if np.isinf(strength):
+        return ""
+    kind = CHANGES.find(change.partition(":")[0])
+    return f"{change} is {strength:g} ({unit})" if kind is None else kind.told(strength)
 
 
 def as_arrays(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -33,6 +33,7 @@ class Swapping(Change, name="swapping"):
     """
 
     unit = "share of counts of another cell"
+    happens = "{:.0%} of the counts are another cell's"
     keeps_size = True
     place = 80
 

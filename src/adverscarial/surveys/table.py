@@ -126,14 +126,14 @@ class Survey:
         pairs = zip(self.tasks, self.results, strict=True)
         return [(task, result) for task, result in pairs if isinstance(result, kind)]
 
-    def verdicts(self, *, min_cells: int = 10, right: float = 0.5, majority: float = 0.5, few: int = 3) -> pd.DataFrame:
+    def verdicts(self, **rules: Any) -> pd.DataFrame:
         """Say of each cluster and classifier whether the label is robust, fragile, not decided, or not recognised.
 
         Parameters and columns as in :func:`adverscarial.evaluation.verdicts`.
         """
         from adverscarial.evaluation.verdicts import verdicts  # a door up, for convenience; see docs/architecture.md
 
-        return verdicts(self, min_cells=min_cells, right=right, majority=majority, few=few)
+        return verdicts(self, **rules)
 
     @documented
     def to_adata(

@@ -493,3 +493,17 @@ def test_pbmc3k_halves(shared: Path) -> None:
         assert (answers.label[k], answers.share[k]) == again(
             model, cluster, changed(cluster.X, genes[[k]], values[:, [k]])
         )[:2]
+
+
+@pytest.mark.parametrize("values", ["counts", "few ties", "equal"])
+def test_counted_ranks_give_the_labels_of_sorted_ones(values: str) -> None:
+    """Labels are counted, profile scores sorted; with lists of 2 genes, cells of many values are sorted in both."""
+    X = toy(7, 8, 80).X
+    if values == "few ties":
+        X = X + np.random.default_rng(0).choice([0.0, 0.25, 1e-9], X.shape) * np.arange(X.shape[1])
+    X = X if values != "equal" else np.full(X.shape, 3.0)
+    for n_genes in (2, 8, 30):
+        model = trained(0, 8, n_genes)
+        cells = X[:, [int(str(gene)[1:]) for gene in model.genes]]
+        codes = ranks.walk(model._scores(cells), model._model, model.threshold, len(model.classes))
+        np.testing.assert_array_equal(model.decide(cells).labels, np.array(model.labels, dtype=object)[codes])

@@ -25,6 +25,7 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.chetah_tree import distances, opposites, tree_of
 from adverscarial.classifiers.registry import Choice, CommandLine
+from adverscarial.classifiers.scorers import rank_labels
 from adverscarial.classifiers.scorers import ranks as rank_scores
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.needs import Needs
@@ -232,12 +233,17 @@ class Chetah(
         node = np.repeat(np.arange(1, len(model.node_split) + 1), np.diff(model.node_start))
         return node, np.array(self.classes, dtype=object)[model.pair_type]
 
-    def _scores(self, X: np.ndarray) -> np.ndarray:
+    def _checked(self, X: np.ndarray) -> Model:
+        """Return the trained model, if these values are what it reads."""
         model = self._fitted()
         assert self.genes is not None
         if X.ndim != 2 or X.shape[1] != len(self.genes):
             raise DataError(f"Chetah got shape {X.shape}, expected (cells, {len(self.genes):,}): its genes, in order.")
         _check_numbers(X)
+        return model
+
+    def _scores(self, X: np.ndarray) -> np.ndarray:
+        model = self._checked(X)
         pairs = np.arange(len(model.power))
         return rank_scores.profile_scores(rank_scores.correlate(X, pairs, model)[0], pairs, model)
 
@@ -251,7 +257,8 @@ class Chetah(
         ClassifierError
             Before :meth:`fit`.
         """
-        codes = rank_scores.walk(self._scores(X), self._fitted(), float(self.threshold), len(self.classes))
+        model, values = self._checked(X), np.ascontiguousarray(X, dtype=np.float64)
+        codes = rank_labels.codes(values, model, float(self.threshold), len(self.classes))
         return Decision(np.array(self.labels, dtype=object)[codes], None)
 
     @documented
