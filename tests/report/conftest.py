@@ -48,3 +48,14 @@ def everything(cells, models) -> adv.Survey:
         A.RandomWalk(genes=GENES[:4], tries=20, steps=20),
     ]
     return adv.survey(cells, models, attacks=attacks, groupby="group")
+
+
+@pytest.fixture
+def toy() -> AnnData:
+    """Two clusters of 20 cells; gene ``g0`` is high in ``left``, ``g1`` in ``right``."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0, 0.4, (40, 12))
+    X[:20, 0] += 1
+    X[20:, 1] += 1
+    obs = pd.DataFrame({"group": ["left"] * 20 + ["right"] * 20}, index=[f"c{i}" for i in range(40)])
+    return AnnData(X, obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(12)]))
