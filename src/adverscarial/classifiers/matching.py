@@ -15,7 +15,7 @@ from adverscarial._types import Matrix
 from adverscarial.cells.cluster import check_genes
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, layers_of
 from adverscarial.classifiers.base import Classifier
-from adverscarial.classifiers.gene_names import difference, mismatch_message
+from adverscarial.classifiers.gene_names import difference, mismatch_message, other_names
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import GeneMismatchError, ParameterError, did_you_mean
 
@@ -89,6 +89,8 @@ def match_genes(
     if len(absent) and (missing == "error" or not matched or difference(needed, have)):
         advice = " Or pass missing='zero' or 'mean'." if missing == "error" and matched else ""
         raise GeneMismatchError(mismatch_message(model.name, needed, have) + advice)
+    if hint := other_names(absent, have):
+        logger.warning("%s: %s", model.name, hint)
     values = np.zeros(len(absent)) if missing != "mean" else _means(absent, model, reference, layer)
     found = _widened(adata, absent, values, layer)
     found.uns["matched_genes"] = {
