@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import pandas as pd
 import typer
 from anndata import AnnData
 
 from adverscarial import datasets
 from adverscarial.classifiers import Classifier, load
+from adverscarial.classifiers.matching import widened
 from adverscarial.cli import made
 from adverscarial.cli.data import read
 from adverscarial.cli.options import AsJson, Deciding, Layer, Panel, Prepare, Preprocess, Raw, Trust, rules_of
@@ -63,6 +66,8 @@ def report(
     rules = made.read_rules(run) | rules_of(deciding)
     models = _matched(survey, classifier or [], trust)
     cells = None if data is None else _attacked(survey, read(data, preprocess, raw=raw, layer=layer))
+    if cells is not None:
+        cells = _with_added(cells, made.read_added(run), survey.plan["data"]["layer"])
     with working("Writing the report ..."):
         survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules)
     if json:
@@ -85,6 +90,12 @@ def _matched(survey: Survey, files: list[Path], trust: bool) -> dict[str, Classi
             )
         models[names[mark]] = model
     return models
+
+
+def _with_added(cells: AnnData, added: dict[str, float], layer: str | None) -> AnnData:
+    """Return the cells with the genes that ``adverscarial survey --missing-genes`` added to them."""
+    absent = {gene: value for gene, value in added.items() if gene not in cells.var_names}
+    return widened(cells, pd.Index(absent), np.array(list(absent.values())), layer) if absent else cells
 
 
 def _attacked(survey: Survey, adata: AnnData) -> AnnData:
