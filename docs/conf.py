@@ -12,8 +12,9 @@ import adverscarial
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-from _r_pages import read as read_r_page
+from _needing_pages import read as read_needing_page
 from _reference import documented
+from _verdict_table import read as read_verdict_table
 
 project = "adverscarial"
 author = "The adverscarial developers"
@@ -81,6 +82,7 @@ html_theme_options = {
     "navbar_persistent": [],  # the side bar has the search already
     "use_download_button": False,
     "use_fullscreen_button": False,
+    "show_navbar_depth": 1,  # deeper levels open on a click
 }
 html_copy_source = False
 html_show_sourcelink = False
@@ -119,7 +121,8 @@ PAGES = _pages()
 
 
 def setup(app: Any) -> None:
-    """Connect the functions above, and pages that ask R."""
-    app.connect("source-read", read_r_page)
+    """Connect the functions above, and pages that need R, data or a package."""
+    app.connect("source-read", read_needing_page)
+    app.connect("source-read", read_verdict_table)
     app.connect("autodoc-process-docstring", prose_returns, priority=400)  # before napoleon's 500
     app.connect("missing-reference", link_by_object)

@@ -51,3 +51,18 @@ def test_the_page_is_read_as_sphinx_reads_it(documented) -> None:
     assert documented(page) == {"adverscarial.modify": adverscarial.modify}
     with pytest.raises(AttributeError, match="gone"):
         documented(page.replace("   modify", "   gone"))
+
+
+def test_the_table_of_verdicts_has_every_finding() -> None:
+    spec = importlib.util.spec_from_file_location("_verdict_table", DOCS / "_verdict_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    pages = list((DOCS / "results").glob("*/fig*/README.md"))
+    listed = sum(page.read_text().count("\n- **") for page in pages)
+    found = module.findings(DOCS / "results")
+    assert sum(map(len, found.values())) == listed > 0
+    text = module.table(DOCS / "results")
+    assert text.count("README.md)") == listed
+    assert module.MARK in (DOCS / "results.md").read_text()

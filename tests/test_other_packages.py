@@ -98,3 +98,36 @@ def test_the_command_line_knows_it(package: Path, tmp_path: Path) -> None:
         "-m", "adverscarial", "attack", "x.h5ad", "--groupby", "g", "--target", "t", "--attack", "peel", path=None
     )
     assert unknown.returncode == 2
+
+
+def test_a_name_of_ours_cannot_be_taken() -> None:
+    from adverscarial.attacks import Attack, SingleGene, named
+    from adverscarial.classifiers import Classifier
+    from adverscarial.classifiers.registry import FAMILIES
+    from adverscarial.errors import ParameterError
+
+    with pytest.raises(ParameterError, match=r"'single-gene' is taken by adverscarial's own SingleGene.*another name"):
+        type("Mine", (Attack,), {"__module__": "somebody"}, name="single-gene")
+    assert named("single-gene") is SingleGene
+    family = next(iter(FAMILIES.known()))
+    with pytest.raises(ParameterError, match="Give yours another name"):
+        type("Mine", (Classifier,), {"__module__": "somebody"}, family=family)
+
+
+def test_an_entry_point_of_another_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    from adverscarial._registry import Registry
+
+    (tmp_path / "somebody.py").write_text("class Thing: pass\nclass Other: pass\n")
+    info = tmp_path / "somebody-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[a.group]\nmy-thing = somebody:Thing\nmy_other = somebody:Other\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import somebody
+
+    things = Registry[type]("a.group")
+    things.add("something", somebody.Thing)
+    things.add("my-other", somebody.Other)
+    assert set(things) == {"something", "my-other"}
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("The entry point 'my-thing' of a.group brings what calls itself 'something'")

@@ -8,6 +8,8 @@ from functools import cache
 from importlib.metadata import entry_points, packages_distributions
 from typing import Generic, TypeVar
 
+from adverscarial.errors import ParameterError
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -36,7 +38,20 @@ class Registry(Generic[T]):
         self._complete = False
 
     def add(self, name: str, thing: T) -> None:
-        """Register a thing; a later one of the same name replaces it, as when a notebook cell runs again."""
+        """Register a thing; a later one of the same name replaces it, as when a notebook cell runs again.
+
+        Raises
+        ------
+        ParameterError
+            If the name is that of one of ours, and the thing is not: stored results would be read as something else.
+        """
+        held = self._things.get(name)
+        if held is not None and _is_ours(held) and not _is_ours(thing):
+            raise ParameterError(
+                f"The name '{name}' is taken by adverscarial's own {getattr(held, '__qualname__', name)}, so "
+                f"{getattr(thing, '__module__', 'another package')}.{getattr(thing, '__qualname__', name)} cannot have "
+                "it. Give yours another name."
+            )
         self._things[name] = thing
 
     def known(self) -> list[str]:
@@ -65,9 +80,26 @@ class Registry(Generic[T]):
         self._complete = True
         for entry in entry_points(group=self.group):
             try:
-                entry.load()
+                thing = entry.load()
             except Exception:  # another package's fault must not break this one
                 logger.warning("The entry point '%s' of %s could not be loaded.", entry.name, self.group, exc_info=True)
+                continue
+            names = [name for name, known in self._things.items() if known is thing]
+            if names and not any(_plainly(name) == _plainly(entry.name) for name in names):
+                logger.warning(
+                    "The entry point '%s' of %s brings what calls itself '%s', and is known by that name.",
+                    entry.name, self.group, names[0],
+                )  # fmt: skip
+
+
+def _is_ours(thing: object) -> bool:
+    """Return whether this package defines it; what has no module, such as a row of settings, counts as ours."""
+    module = getattr(thing, "__module__", None) if isinstance(thing, type) else None
+    return module is None or module.split(".")[0] == __name__.split(".")[0]
+
+
+def _plainly(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def distribution_of(thing: type) -> str:

@@ -202,3 +202,21 @@ def test_modify_in_place_is_the_copy(cells: AnnData) -> None:
         for found in ("X", "twice"):
             a, b = (x.X if found == "X" else x.layers[found] for x in (cells, expected))
             assert (a != b).nnz == 0
+
+
+def test_other_values_than_those_attacked_are_told(
+    cells: AnnData, model: adv.classifiers.Markers, caplog: pytest.LogCaptureFixture
+) -> None:
+    attack = adv.attacks.SingleGene("perc99")
+    result = attack(cells, model, **WHERE)
+    survey = adv.survey(cells, {"m": model}, attacks=attack, groupby="cell_type", targets=[WHERE["target"]])
+    result.to_adata(cells.copy(), model)
+    survey.to_adata(cells.copy())
+    assert not caplog.records
+    other = cells.copy()
+    other.X = cells.X[:, ::-1].copy()
+    result.to_adata(other, model)
+    assert "called those that were attacked" in caplog.text
+    caplog.clear()
+    survey.to_adata(other)
+    assert "not exactly the data that were attacked" in caplog.text

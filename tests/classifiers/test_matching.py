@@ -142,3 +142,33 @@ def test_a_mask_needs_an_attack_on_genes(cells: AnnData, forest) -> None:
         adv.attacks.SingleGene("perc1", genes=["GENE20"])(
             cells, forest, groupby="cell_type", target="B", mask_var="hvg"
         )
+
+
+def test_genes_added_for_one_classifier_are_not_matched_for_the_next(cells: AnnData, forest) -> None:
+    fewer = cells[:, :20].copy()
+    first = match_genes(fewer, forest, missing="zero")
+    some = adv.classifiers.RandomForest(n_estimators=5, seed=0).fit(cells[:, 15:25], "cell_type")
+    again = match_genes(first, some, missing="zero")
+    assert again.uns["matched_genes"]["matched"] == 5
+    assert again.uns["matched_genes"]["needed"] == 10
+    assert again.var["matched"].sum() == 20
+    assert again.n_vars == 30
+
+
+def test_celltypist_leaves_absent_genes_out_which_is_their_mean(cells: AnnData, caplog) -> None:
+    models = pytest.importorskip("celltypist").models
+    scaler = StandardScaler().fit(cells.X)
+    clf = LogisticRegression().fit(scaler.transform(cells.X), cells.obs["cell_type"])
+    clf.features = np.array(cells.var_names)
+    model = adv.classifiers.wrap(models.Model(clf, scaler, {}))
+    fewer = cells[:, 3:].copy()
+    with caplog.at_level(logging.WARNING, logger="adverscarial"):
+        found = match_genes(fewer, model, missing="mean")
+    assert found.uns["matched_genes"] == {
+        "classifier": model.name, "matched": 27, "needed": 30, "missing": "mean",
+    }  # fmt: skip
+    assert "27 of 30 genes matched" in caplog.text
+    assert found.n_vars == 27
+    filled = cells.copy()
+    filled.X[:, :3] = scaler.mean_[:3]
+    np.testing.assert_allclose(model.scores(found), model.scores(filled), rtol=1e-5)

@@ -96,7 +96,7 @@ def test_convert_names_genes_by_their_symbols(run, tmp_path, column):
     [
         (["cells.csv", "out.loom"], "must end in .h5ad or .zarr"),
         (["cell.csv", "out.h5ad"], "Did you mean 'cells.csv'"),
-        (["cells.csv", "out.h5ad", "--symbols", "auto"], "No column of adata.var is known to hold gene symbols"),
+        (["cells.csv", "out.h5ad", "--symbols", "auto"], "--symbols COLUMN"),
         (["cells.csv", "out.h5ad", "--symbols", "symbol"], "adata.var has no column 'symbol'"),
         (["cells.csv", "folder.h5ad", "--overwrite"], "'folder.h5ad' is a folder; it is not replaced"),
     ],

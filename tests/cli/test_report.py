@@ -81,3 +81,32 @@ def test_a_stress_test_is_shown_beside_the_attacks(run, finished, pbmc_small, tm
     code, _, err = run("report", folder, "--stress", folder)
     assert code == 2
     assert "no finished stress test" in err.replace("\n", " ")
+
+
+def test_the_cells_of_a_survey_with_genes_added_are_known_again(run, pbmc_small, tmp_path):
+    fewer = pbmc_small[:, 50:].copy()
+    fewer.write_h5ad(tmp_path / "fewer.h5ad")
+    for name, genes in (("all", slice(None)), ("some", slice(40, 300))):
+        part = pbmc_small[:, genes].copy()
+        adv.classifiers.RandomForest(n_estimators=5, seed=0).fit(part, "cell_type").save(tmp_path / f"{name}.npz")
+    asked = [
+        "survey",
+        tmp_path / "fewer.h5ad",
+        "--groupby",
+        "cell_type",
+        "--target",
+        "CD19+ B",
+        "--out",
+        tmp_path / "run",
+    ]
+    models = ["--classifier", tmp_path / "all.npz", "--classifier", tmp_path / "some.npz"]
+    code, _, err = run(*asked, *models, "--missing-genes", "zero", "--modification", "perc1")
+    assert code == 0, err
+    said = " ".join(err.split())
+    assert "715 of 765 genes are in the data" in said
+    assert "250 of 260 genes are in the data" in said
+    code, _, err = run("report", tmp_path / "run", "--data", tmp_path / "fewer.h5ad")
+    assert code == 0, err
+    pbmc_small.write_h5ad(tmp_path / "cells.h5ad")
+    code, _, err = run("report", tmp_path / "run", "--data", tmp_path / "cells.h5ad")
+    assert code == 2

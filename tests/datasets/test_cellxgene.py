@@ -51,6 +51,63 @@ def test_a_data_set_comes_with_counts_and_symbols(portal: Portal, content: bytes
     assert not list(Path(sc.settings.datasetdir).rglob("*.part*"))
 
 
+def test_a_file_of_the_portal_is_loaded_as_other_data(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "mine.h5ad"
+    path.write_bytes(content)
+    stored = portal_cells()
+    found = adv.datasets.load(path)
+    assert list(found.var_names) == SYMBOLS
+    assert list(found.var["gene_id"]) == list(stored.var_names)
+    np.testing.assert_array_equal(found.X.toarray(), stored.raw.X.toarray())
+    np.testing.assert_array_equal(found.layers["normalized"].toarray(), stored.X.toarray())
+    assert found.raw is None
+    warned = [record.getMessage() for record in caplog.records if "CELLxGENE" in record.getMessage()]
+    assert len(warned) == 1
+    assert "the counts of raw are X now" in warned[0]
+    assert "arrange=False" in warned[0]
+    caplog.clear()
+    for left in (adv.datasets.load(path, arrange=False), adv.datasets.load(path, backed=True)):
+        assert list(left.var_names) == list(stored.var_names)
+        assert left.raw is not None
+    assert "CELLxGENE" not in caplog.text
+
+
+def test_a_file_without_counts_gets_symbols_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stored = portal_cells()
+    stored.raw = None
+    stored.layers["mine"] = stored.X.copy()
+    stored.write_h5ad(tmp_path / "x.h5ad")
+    found = adv.datasets.load(tmp_path / "x.h5ad")
+    assert list(found.var_names) == SYMBOLS
+    np.testing.assert_array_equal(found.X.toarray(), stored.X.toarray())
+    np.testing.assert_array_equal(found.layers["mine"].toarray(), stored.X.toarray())
+    assert "it holds no counts" in caplog.text
+
+
+def test_genes_of_raw_that_x_does_not_have_are_left_out(tmp_path: Path) -> None:
+    stored = portal_cells()
+    fewer = stored[:, 5:].copy()
+    fewer.raw = stored.raw.to_adata()
+    fewer.write_h5ad(tmp_path / "x.h5ad")
+    found = adv.datasets.load(tmp_path / "x.h5ad")
+    assert list(found.var_names) == SYMBOLS[5:]
+    np.testing.assert_array_equal(found.X.toarray(), stored.raw.X.toarray()[:, 5:])
+
+
+def test_other_data_are_left_alone(tmp_path: Path) -> None:
+    for drop in ("feature_name", "feature_biotype"):
+        stored = portal_cells()
+        del stored.var[drop]
+        stored.write_h5ad(tmp_path / "x.h5ad")
+        assert list(adv.datasets.load(tmp_path / "x.h5ad").var_names) == list(stored.var_names)
+    stored = portal_cells()
+    stored.var_names = [f"{name}x" for name in SYMBOLS]
+    stored.write_h5ad(tmp_path / "x.h5ad")
+    assert list(adv.datasets.load(tmp_path / "x.h5ad").var_names) == list(stored.var_names)
+
+
 @pytest.mark.parametrize(
     "name", [LIVER, VERSION, EXPLORER, f"https://cellxgene.cziscience.com/e/{EXPLORER}.cxg/", f"  {LIVER.upper()} "]
 )

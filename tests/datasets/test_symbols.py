@@ -43,7 +43,8 @@ def test_categories_missing_and_repeated_symbols(caplog):
     assert "2 genes have no symbol" in caplog.text
 
 
-def test_no_such_column():
+def test_no_such_column(monkeypatch):
+    monkeypatch.setattr("adverscarial.datasets.symbols.is_installed", lambda package: False)
     with pytest.raises(DataError, match=r"var has the columns 'biotype'\. Expected one of 'gene_symbols'"):
         gene_symbols(make(biotype="x"))
     with pytest.raises(DataError, match="var has no columns"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from adverscarial.errors import DataError, ParameterError, some
 if TYPE_CHECKING:
     from adverscarial.attacks.judge import Judge
     from adverscarial.attacks.result import Result
+
+logger = logging.getLogger(__name__)
 
 #: what ``uns`` can hold in every format
 Plain = str | bool | int | float | np.ndarray
@@ -114,6 +117,14 @@ def _in_order(held: pd.DataFrame, cells: pd.Index, target: str) -> pd.DataFrame:
 def _asked(judge: Judge, result: Result) -> dict[str, np.ndarray]:
     """Return labels before and after, and the margin before, as the classifier gives them from scratch."""
     before = judge.before()
+    if before.label != result.baseline or not np.isclose(
+        before.share, result.baseline_share, rtol=0, atol=1e-9, equal_nan=True
+    ):
+        logger.warning(
+            "The classifier calls these cells of '%s' %s (%.0f%%), and called those that were attacked %s (%.0f%%): "
+            "the values or the classifier are others. What is written is of both.",
+            result.target, before.label, 100 * before.share, result.baseline, 100 * result.baseline_share,
+        )  # fmt: skip
     genes = result.changed_genes
     after = judge.ask(judge.cluster.positions(genes)) if genes else before
     found = {name: answer.labels for name, answer in (("before", before), ("after", after))}

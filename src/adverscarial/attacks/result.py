@@ -354,7 +354,9 @@ class Result(ABC):
         minus that of the best other class (with `classifier`, and where the attack kept them); ``_fragility_lower`` and
         ``_fragility_upper`` (:class:`~adverscarial.attacks.MinChange`). In ``var``: ``_outcome`` of each gene; of a
         :class:`~adverscarial.attacks.SingleGene` also ``_label``, and ``_distance``, the share of the label's lead over
-        the runner-up that is left, 0 where the label flips. In ``uns``: the settings, and what was found.
+        the runner-up that is left, 0 where the label flips. In ``uns``: the settings, and what was found. Where
+        `classifier` says something else of the cells as they are than it said when they were attacked, a warning says
+        so; without it, values are not compared.
 
         Raises
         ------

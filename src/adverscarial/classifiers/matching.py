@@ -15,7 +15,7 @@ from adverscarial._types import Matrix
 from adverscarial.cells.cluster import check_genes
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, layers_of
 from adverscarial.classifiers.base import Classifier
-from adverscarial.classifiers.gene_names import difference, mismatch_message
+from adverscarial.classifiers.gene_names import difference, mismatch_message, other_names
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import GeneMismatchError, ParameterError, did_you_mean
 
@@ -40,8 +40,7 @@ def match_genes(
     missing
         What a gene gets that the data do not have. ``"error"``: nothing, it is an error. ``"zero"``: 0, which means
         "not expressed" for counts and log-normalised values, and "as the mean" for z-scores. ``"mean"``: its mean in
-        `reference`, or the mean that the classifier keeps from its training (CellTypist, scikit-learn's
-        ``StandardScaler``).
+        `reference`, or the mean that the classifier keeps from its training (scikit-learn's ``StandardScaler``).
     reference
         Cells with these genes, prepared alike: those that the classifier was trained on.
     layer
@@ -50,7 +49,8 @@ def match_genes(
     Returns
     -------
     A new AnnData: the genes of `adata` first, then the absent ones. ``var["matched"]`` is False for these; an attack on
-    them changes nothing. ``uns["matched_genes"]`` has the numbers, which are logged too.
+    them changes nothing. ``uns["matched_genes"]`` has the numbers, which are logged too. Genes that an earlier call
+    added, for another classifier, are kept, and do not count as matched.
 
     Raises
     ------
@@ -61,9 +61,9 @@ def match_genes(
 
     Notes
     -----
-    Some families do as their library does, and need nothing: CellTypist leaves absent genes out, marker scores use the
-    markers that are there, SingleR's and CHETAH's say what is missing. Nobody knows what a forest says of genes that it
-    never saw absent: look at how many matched, and at the labels of known cells.
+    Some families do as their library does, and nothing is added for them: CellTypist leaves absent genes out, which is
+    what their means would give; marker scores use the markers that are there. Nobody knows what a forest says of genes
+    that it never saw absent: look at how many matched, and at the labels of known cells.
 
     Examples
     --------
@@ -80,21 +80,33 @@ def match_genes(
         raise ParameterError(f"missing must be 'error', 'zero' or 'mean', got {missing!r}.{hint}")
     check_genes(adata)
     have = pd.Index(adata.var_names.astype(str))
-    model = wrap(classifier).bind(have)
+    whole = wrap(classifier)
+    model = whole.bind(have)
     needed = have if model.genes is None else pd.Index(model.genes)
     absent = needed[~needed.isin(have)]
-    matched = len(needed) - len(absent)
-    level = logging.WARNING if len(absent) else logging.INFO
-    logger.log(level, "%s: %d of %d genes matched (missing='%s').", model.name, matched, len(needed), missing)
+    listed = needed if whole.genes is None else pd.Index(whole.genes)  # bound, some families drop what is absent
+    matched = int(listed.isin(have[_measured(adata)]).sum())
+    level = logging.WARNING if matched < len(listed) else logging.INFO
+    logger.log(level, "%s: %d of %d genes matched (missing='%s').", model.name, matched, len(listed), missing)
     if len(absent) and (missing == "error" or not matched or difference(needed, have)):
         advice = " Or pass missing='zero' or 'mean'." if missing == "error" and matched else ""
         raise GeneMismatchError(mismatch_message(model.name, needed, have) + advice)
+    if hint := other_names(absent, have):
+        logger.warning("%s: %s", model.name, hint)
     values = np.zeros(len(absent)) if missing != "mean" else _means(absent, model, reference, layer)
-    found = _widened(adata, absent, values, layer)
+    found = widened(adata, absent, values, layer)
     found.uns["matched_genes"] = {
-        "classifier": model.name, "matched": matched, "needed": len(needed), "missing": missing,
+        "classifier": model.name, "matched": matched, "needed": len(listed), "missing": missing,
     }  # fmt: skip
     return found
+
+
+def _measured(adata: AnnData) -> np.ndarray:
+    """Return which genes were measured, not added by an earlier call."""
+    if "matched_genes" in adata.uns and "matched" in adata.var and adata.var["matched"].dtype == bool:
+        measured: np.ndarray = adata.var["matched"].to_numpy()
+        return measured
+    return np.ones(adata.n_vars, dtype=bool)
 
 
 def _means(absent: pd.Index, model: Classifier, reference: AnnData | None, layer: str | None) -> np.ndarray:
@@ -117,8 +129,8 @@ def _means(absent: pd.Index, model: Classifier, reference: AnnData | None, layer
     return means
 
 
-def _widened(adata: AnnData, absent: pd.Index, values: np.ndarray, layer: str | None) -> AnnData:
-    """Return a copy with genes added, which have one value in all cells of the layer, and 0 in the others."""
+def widened(adata: AnnData, absent: pd.Index, values: np.ndarray, layer: str | None) -> AnnData:
+    """Return a copy with genes added: one value in all cells of a layer (None: ``X``), and 0 in the other layers."""
     zeros = np.zeros(len(absent))
     X = None if adata.X is None else _beside(adata.X, values if layer is None else zeros)
     layers = {name: _beside(held, values if name == layer else zeros) for name, held in layers_of(adata).items()}
@@ -129,7 +141,7 @@ def _widened(adata: AnnData, absent: pd.Index, values: np.ndarray, layer: str | 
         if var[name].dtype in (bool, object):  # no file format has a missing yes or no, or text
             rest = [False if var[name].dtype == bool else ""] * len(absent)
             wide[name] = np.concatenate([var[name].to_numpy(), np.array(rest, dtype=var[name].dtype)])
-    wide["matched"] = np.arange(len(wide)) < len(var)
+    wide["matched"] = np.concatenate([_measured(adata), np.zeros(len(absent), dtype=bool)])
     return AnnData(X, obs=adata.obs.copy(), var=wide, layers=layers, obsm=dict(adata.obsm), uns=dict(adata.uns))
 
 

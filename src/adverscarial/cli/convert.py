@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from anndata import AnnData
@@ -23,7 +23,8 @@ def convert(
     symbols: Annotated[
         str | None,
         typer.Option(
-            help="Name genes by this column of var; auto finds the column of symbols.",
+            help="Name genes by this column of var; auto finds the column of symbols, or looks names up in a table of "
+            "human and mouse genes (adverscarial[genes]).",
             metavar="COLUMN|auto",
             rich_help_panel=Panel.DATA,
         ),
@@ -34,6 +35,13 @@ def convert(
             "--strip-versions", help="Take the version off Ensembl ids: ENSG00000167286.10.", rich_help_panel=Panel.DATA
         ),
     ] = False,
+    orthologues: Annotated[
+        Literal["human", "mouse"] | None,
+        typer.Option(
+            help="Name genes of the mouse by their orthologues in human, or the reverse (adverscarial[genes]).",
+            rich_help_panel=Panel.DATA,
+        ),
+    ] = None,
     transpose: Annotated[
         bool | None,
         typer.Option(
@@ -89,6 +97,8 @@ def convert(
         adata = datasets.strip_versions(adata)
     if symbols is not None:
         adata = datasets.gene_symbols(adata, None if symbols == "auto" else symbols)
+    if orthologues is not None:
+        adata = datasets.orthologues(adata, to=orthologues)
     with working(f"Writing {out} ..."):
         if out.suffix == ".h5ad":
             write_data(out, adata)

@@ -48,7 +48,8 @@ def load(path: Path, *, raw: bool = False, layer: str | None = None, **options: 
     logger.addHandler(heard)
     try:
         with working(f"Reading {path} ..."):
-            adata = datasets.load(path, **{name: value for name, value in options.items() if value is not None})
+            given = {name: value for name, value in options.items() if value is not None}
+            adata = datasets.load(path, **given | ({"arrange": False} if raw else {}))  # raw as it is stored
     finally:
         logger.removeHandler(heard)
     for text in heard.texts:

@@ -21,6 +21,7 @@ from adverscarial.cli.r import is_r, script_of
 
 NAME = "made.json"
 RULES = "rules"  #: where it keeps the thresholds of the verdicts
+ADDED = "added_genes"  #: where it keeps the genes that --missing-genes added, with their values
 
 _PREPARED = {
     Preprocess.none: "none: the values are asked about as they are in the file",
@@ -117,9 +118,21 @@ def save_models(models: Mapping[str, Classifier], specs: Sequence[str], out: Pat
     return files
 
 
-def write(out: Path, made: Mapping[str, str], rules: Mapping[str, float]) -> None:
-    """Keep it in the folder of the survey, with the thresholds of the verdicts, for a report that is made later."""
-    _store.write_json(out / NAME, {**made, RULES: dict(rules)})
+def write(out: Path, made: Mapping[str, str], rules: Mapping[str, float], added: Mapping[str, float]) -> None:
+    """Keep it in the folder of the survey, for a report that is made later.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    made
+        What :func:`provenance` returned.
+    rules
+        Thresholds of the verdicts.
+    added
+        Genes that were added to the data for the classifiers, and the value that each has in all cells.
+    """
+    _store.write_json(out / NAME, {**made, RULES: dict(rules), ADDED: dict(added)})
 
 
 def read(out: Path) -> dict[str, str]:
@@ -132,7 +145,7 @@ def read(out: Path) -> dict[str, str]:
     """
     path = out / NAME
     found = _store.read_json(path) if path.exists() else {}
-    return {str(name): str(text) for name, text in found.items() if name not in ("checksum", RULES)}
+    return {str(name): str(text) for name, text in found.items() if name not in ("checksum", RULES, ADDED)}
 
 
 def read_rules(out: Path) -> dict[str, float]:
@@ -143,6 +156,21 @@ def read_rules(out: Path) -> dict[str, float]:
     StorageError
         If the file is damaged.
     """
+    return _numbers(out, RULES)
+
+
+def read_added(out: Path) -> dict[str, float]:
+    """Return the genes that were added to the data for the classifiers, with their values.
+
+    Raises
+    ------
+    StorageError
+        If the file is damaged.
+    """
+    return _numbers(out, ADDED)
+
+
+def _numbers(out: Path, name: str) -> dict[str, float]:
     path = out / NAME
-    found = _store.read_json(path).get(RULES, {}) if path.exists() else {}
-    return {str(name): value for name, value in found.items() if isinstance(value, int | float)}
+    found = _store.read_json(path).get(name, {}) if path.exists() else {}
+    return {str(key): value for key, value in found.items() if isinstance(value, int | float)}

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
+import numpy as np
 from anndata import AnnData
 
 from adverscarial import datasets
 from adverscarial.cells.cluster import cluster_labels, cluster_names
 from adverscarial.cells.kinds import ZSCORES, kind_of
-from adverscarial.cells.matrix import layer_of
+from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers import Boosted, Choice, Classifier, CommandLine, Guard, load, match_genes
 from adverscarial.classifiers.files.formats import files_beside
 from adverscarial.classifiers.registry import offered
@@ -152,6 +153,15 @@ def with_genes(adata: AnnData, models: Iterable[Classifier], reading: Reading) -
         told = adata.uns["matched_genes"]
         note(f"{told['classifier']}: {told['matched']:,} of {told['needed']:,} genes are in the data.")
     return adata
+
+
+def added_genes(adata: AnnData, reading: Reading) -> dict[str, float]:
+    """Return the genes that :func:`with_genes` added, and the one value that each has in all cells."""
+    if "matched_genes" not in adata.uns:
+        return {}
+    added = adata[0, ~adata.var["matched"].to_numpy()]
+    values = CellMatrix(layer_of(added, reading.asked)).columns(np.arange(added.n_vars))[0]
+    return dict(zip(map(str, added.var_names), map(float, values), strict=True))
 
 
 def setting(

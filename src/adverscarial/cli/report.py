@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import pandas as pd
 import typer
 from anndata import AnnData
 
 from adverscarial import datasets
 from adverscarial.classifiers import Classifier, load
+from adverscarial.classifiers.matching import widened
 from adverscarial.cli import made
 from adverscarial.cli.data import read
 from adverscarial.cli.options import AsJson, Deciding, Layer, Panel, Prepare, Preprocess, Raw, Trust, rules_of
@@ -70,7 +73,7 @@ def report(
         survey = Survey.load(run)
     rules = made.read_rules(run) | rules_of(deciding)
     models = _matched(survey, classifier or [], trust)
-    cells = None if data is None else attacked(survey, read(data, preprocess, raw=raw, layer=layer))
+    cells = None if data is None else attacked(survey, read(data, preprocess, raw=raw, layer=layer), run)
     with working("Writing the report ..."):
         survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules, stress=stress)
     if json:
@@ -95,11 +98,20 @@ def _matched(survey: Survey, files: list[Path], trust: bool) -> dict[str, Classi
     return models
 
 
-def attacked(survey: Survey, adata: AnnData) -> AnnData:
-    """Return the cells that were attacked: all, or the half that ``adverscarial survey`` left out of training."""
+def _with_added(cells: AnnData, added: dict[str, float], layer: str | None) -> AnnData:
+    """Return the cells with the genes that ``adverscarial survey --missing-genes`` added to them."""
+    absent = {gene: value for gene, value in added.items() if gene not in cells.var_names}
+    return widened(cells, pd.Index(absent), np.array(list(absent.values())), layer) if absent else cells
+
+
+def attacked(survey: Survey, adata: AnnData, run: Path) -> AnnData:
+    """Return the cells that were attacked: all, or the half that ``adverscarial survey`` left out of training.
+
+    With the genes that the survey added to them.
+    """
     data = survey.plan["data"]
     if data["groupby"] not in adata.obs:
         raise DataError(f"The data have no column '{data['groupby']}' in obs, which the survey's clusters come from.")
-    if adata.n_obs == data["cells"]:
-        return adata
-    return datasets.split(adata, data["groupby"], seed=survey.plan["seed"])[1]
+    if adata.n_obs != data["cells"]:
+        adata = datasets.split(adata, data["groupby"], seed=survey.plan["seed"])[1]
+    return _with_added(adata, made.read_added(run), data["layer"])

@@ -14,7 +14,7 @@ from adverscarial.cli import made
 from adverscarial.cli.exits import NotDecided
 from adverscarial.cli.gates import Outcome, judge, limits_of
 from adverscarial.cli.hints import note_other_names
-from adverscarial.cli.models import setting
+from adverscarial.cli.models import added_genes, setting
 from adverscarial.cli.options import (
     AsJson,
     Budget,
@@ -106,7 +106,7 @@ def survey(
     told = made.provenance(
         data, classifier, train, reading, cells=cells.n_obs, seed=seed, seconds=time.perf_counter() - start,
     )  # fmt: skip
-    made.write(out, told, rules)
+    made.write(out, told, rules, added_genes(cells, reading))
     report = result.report(out / "report.html", made=told, rules=rules)
     if json:
         print_json(

@@ -73,7 +73,7 @@ def transfer(
     with working(f"Reading {run} ..."):
         survey = Survey.load(run)
     models = _named(survey, classifier, reading)
-    cells = attacked(survey, read(data, reading.preprocess, raw=reading.raw, layer=reading.layer))
+    cells = attacked(survey, read(data, reading.preprocess, raw=reading.raw, layer=reading.layer), run)
     cells = with_genes(cells, models.values(), reading)
     table = carried_over(cells, survey, models, values=values.value, counts=counts)
     if out is not None:

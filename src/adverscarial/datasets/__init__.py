@@ -2,6 +2,8 @@
 
 from adverscarial.datasets.examples import embedded, pbmc3k
 from adverscarial.datasets.files import load
+from adverscarial.datasets.known_genes import gene_table
+from adverscarial.datasets.other_species import orthologues
 from adverscarial.datasets.quality import quality_control
 from adverscarial.datasets.readers.registry import formats
 from adverscarial.datasets.remote.cellxgene import cellxgene
@@ -16,7 +18,9 @@ __all__ = [
     "embedded",
     "formats",
     "gene_symbols",
+    "gene_table",
     "load",
+    "orthologues",
     "pbmc3k",
     "preprocess",
     "quality_control",

@@ -16,6 +16,7 @@ from anndata import AnnData
 from adverscarial._types import Matrix
 from adverscarial.cells.matrix import is_sparse, layers_of
 from adverscarial.datasets import hdf5, readers  # noqa: F401 - importing the readers makes them known
+from adverscarial.datasets.cellxgene_layout import as_expected, is_of_cellxgene
 from adverscarial.datasets.readers.registry import OPTIONS, Format, known, readable
 from adverscarial.errors import AdverscarialError, DataError, MemoryLimitError, ParameterError, did_you_mean, some
 
@@ -43,6 +44,7 @@ def load(
     mod: str | None = None,
     obs_names: str | None = None,
     var_names: str | None = None,
+    arrange: bool = True,
 ) -> AnnData:
     """Read a data set; the format is recognised by the ending and, for HDF5 files, by what is inside.
 
@@ -65,6 +67,10 @@ def load(
     obs_names, var_names
         For loom: the attribute of columns with the cell names, of rows with the gene names; found by their usual names
         when left out.
+    arrange
+        Of files of CELLxGENE, which have Ensembl ids as names and counts in ``raw``: name genes by their symbols
+        (``feature_name``), and put the counts into ``X`` and what ``X`` held into ``layers["normalized"]``. A warning
+        says so. False, or `backed`: leave them as they are stored.
 
     Returns
     -------
@@ -113,7 +119,7 @@ def load(
         read = kind.read_backed if backed and kind.read_backed is not None else kind.read
         adata = _with_values(read(path, **options), path)
         _check(adata, path)
-    return adata
+    return as_expected(adata, path) if arrange and not backed and is_of_cellxgene(adata) else adata
 
 
 def _check_options(kind: Format, options: Mapping[str, object], path: Path) -> None:

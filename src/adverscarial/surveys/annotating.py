@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,12 @@ from adverscarial.attacks.judge import Judge
 from adverscarial.attacks.outcome import Outcome
 from adverscarial.attacks.result import Result
 from adverscarial.cells.cluster import Cluster
+from adverscarial.surveys.plan import data_identity
 
 if TYPE_CHECKING:
     from adverscarial.surveys.table import Survey
+
+logger = logging.getLogger(__name__)
 
 #: columns of the verdicts that are written for each cell, by the name of the column
 _VERDICTS = {"verdict": "verdict", "flipping_genes": "flipping", "genes_needed": "fewest"}
@@ -39,6 +43,11 @@ def annotate(survey: Survey, adata: AnnData, verdicts: pd.DataFrame, models: Map
         Start of the names.
     """
     groupby, layer = survey.plan["data"]["groupby"], survey.plan["data"]["layer"]
+    if data_identity(adata, groupby, layer) != survey.plan["data"]["fingerprint"]:
+        logger.warning(
+            "These are not exactly the data that were attacked: values, names, their order or clusters differ. What is "
+            "written holds for the data that were attacked."
+        )
     clusters = {
         name: Cluster(adata, groupby, name, layer=layer, seed=survey.plan["seed"]) for name in survey.plan["clusters"]
     }

@@ -165,7 +165,8 @@ class Survey:
         ``_before``, ``_after`` and ``_margin`` of each cell (with `classifiers`); ``_fragility_lower`` and
         ``_fragility_upper`` (:class:`~adverscarial.attacks.MinChange`; the smallest over its modifications). In
         ``var``, over all clusters and single-gene attacks: ``_outcome``, ``_clusters_flipped`` and the nearest
-        ``_distance``, as in :meth:`~adverscarial.attacks.Result.to_adata`. In ``uns``: the plan and the table.
+        ``_distance``, as in :meth:`~adverscarial.attacks.Result.to_adata`. In ``uns``: the plan and the table. Where
+        values are others than those that were attacked, a warning says so.
 
         Raises
         ------

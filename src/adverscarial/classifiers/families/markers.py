@@ -16,7 +16,7 @@ from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.linear_model import LinearModel
 from adverscarial.classifiers.families.marker_tables import MarkerTable, read_markers, source_text
 from adverscarial.classifiers.families.training import training_matrix
-from adverscarial.classifiers.gene_names import MARKERS_ARE_SYMBOLS, difference
+from adverscarial.classifiers.gene_names import MARKERS_ARE_SYMBOLS, difference, warn_of_orthologues
 from adverscarial.classifiers.registry import CommandLine
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.errors import ClassifierError, GeneMismatchError, ParameterError, some
@@ -124,6 +124,8 @@ class Markers(
                 f"Markers: no marker of {some(empty)} is among the {len(genes):,} genes ({some(genes)}). "
                 + (difference(pd.Index(wanted), genes.str.upper()) or MARKERS_ARE_SYMBOLS)
             )
+        listed = {gene for sets in self.markers.values() for gene in sets.positive}
+        warn_of_orthologues(self.name, tuple(sorted(listed - set(places))), tuple(genes))
         used = sorted({place for found in present.values() for place in found})
         weights = np.zeros((len(used), len(self.classes)))
         bias = np.zeros(len(self.classes))

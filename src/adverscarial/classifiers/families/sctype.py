@@ -18,7 +18,7 @@ from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.linear_model import LinearModel
 from adverscarial.classifiers.families.marker_tables import MarkerTable, read_markers, source_text
-from adverscarial.classifiers.gene_names import MARKERS_ARE_SYMBOLS, difference
+from adverscarial.classifiers.gene_names import MARKERS_ARE_SYMBOLS, difference, warn_of_orthologues
 from adverscarial.classifiers.registry import Choice, CommandLine
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.errors import GeneMismatchError, some
@@ -128,6 +128,7 @@ class ScType(
                 f"the {len(genes):,} genes ({some(genes)}). "
                 + (difference(pd.Index(list(sensitivity)), upper) or MARKERS_ARE_SYMBOLS)
             )
+        warn_of_orthologues("ScType", tuple(sorted(wanted - set(places))), tuple(genes))
         used = sorted({place for weights in columns.values() for place in weights})
         row = {place: i for i, place in enumerate(used)}
         matrix = np.zeros((len(used), len(columns)))

@@ -7,20 +7,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import scanpy as sc
 from anndata import AnnData
 
 from adverscarial import _store
 from adverscarial._docs import documented
-from adverscarial._types import Matrix
-from adverscarial.cells.matrix import is_sparse
+from adverscarial.datasets.cellxgene_layout import arranged
 from adverscarial.datasets.examples import FOLDER
 from adverscarial.datasets.files import load
 from adverscarial.datasets.quality import limits_of, quality_control
 from adverscarial.datasets.remote.portal import PAPER_IDS, id_of, offer_of
 from adverscarial.datasets.remote.transfer import NotThere, download, sha256
-from adverscarial.datasets.symbols import gene_symbols
 from adverscarial.errors import DataError, StorageError
 
 logger = logging.getLogger(__name__)
@@ -85,7 +82,7 @@ def cellxgene(
             f"'{path}' has the SHA-256 {told['sha256']}, expected {sha256}. It is another version of the data set, or "
             "damaged: fetch it anew with refresh=True, or correct sha256."
         )
-    adata = arranged(load(path))
+    adata = arranged(load(path, arrange=False))
     adata.uns["cellxgene"] = told
     return adata if chosen is None else quality_control(adata, chosen)
 
@@ -140,34 +137,3 @@ def _known(folder: Path, notes: Path) -> tuple[Path, dict[str, Any]] | None:
         pass
     logger.warning("What '%s' tells of is not there as it was; it is fetched again.", notes)
     return None
-
-
-def arranged(adata: AnnData) -> AnnData:
-    """Return a data set of the portal with counts in ``X`` and symbols as names of genes.
-
-    Raises
-    ------
-    DataError
-        If it holds no counts.
-    """
-    if not _whole(adata.X):
-        raw = adata.raw
-        if raw is None or not _whole(raw.X):
-            raise DataError("Neither X nor raw of this data set holds counts. Load the file itself with datasets.load.")
-        normalized = adata.X
-        if not raw.var_names.equals(adata.var_names):
-            if not adata.var_names.isin(raw.var_names).all():
-                raise DataError("The genes of X are not among those of raw. Load the file itself with datasets.load.")
-            counts = raw[:, adata.var_names].X
-        else:
-            counts = raw.X
-        adata = AnnData(counts, obs=adata.obs, var=adata.var, obsm=dict(adata.obsm), uns=dict(adata.uns))
-        adata.layers["normalized"] = normalized
-    else:
-        adata = AnnData(adata.X, obs=adata.obs, var=adata.var, obsm=dict(adata.obsm), uns=dict(adata.uns))
-    return gene_symbols(adata, "feature_name") if "feature_name" in adata.var else adata
-
-
-def _whole(X: Matrix) -> bool:
-    values = np.asarray(X.data if is_sparse(X) else X)
-    return bool(np.isfinite(values).all() and (values >= 0).all() and (values == np.rint(values)).all())
