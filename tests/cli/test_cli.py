@@ -132,6 +132,38 @@ def test_survey_writes_table_and_report_and_goes_on(run, cells_file, tmp_path):
     assert "belongs to another survey, which differs in seed" in err
 
 
+def test_survey_is_extended_from_the_shell(run, cells_file, tmp_path):
+    asked = [
+        "survey",
+        cells_file,
+        "--groupby",
+        "cell_type",
+        "--preprocess",
+        "scale",
+        "--modification",
+        "perc1",
+        "--json",
+    ]
+    first = [*asked, "--classifier", "sctype", "--target", "Dendritic"]
+    more = [*first, "--target", "CD19+ B", "--attack", "single-gene", "--attack", "max-change", "--restarts", "1"]
+    kept = tmp_path / "run" / "results" / "00000.npz"
+    assert run(*first, "--out", tmp_path / "run")[0] == 0
+    before = kept.read_bytes()  # with its times, which no second computation would repeat
+    code, out, _ = run(*more, "--classifier", "markers", "--out", tmp_path / "run")
+    assert code == 0
+    code, fresh, _ = run(*more, "--classifier", "markers", "--out", tmp_path / "fresh")
+    assert code == 0
+    assert json.loads(out)["rows"] == json.loads(fresh)["rows"]
+    assert len(json.loads(out)["rows"]) == 2 * 2 * 2
+    assert kept.read_bytes() == before
+    table = (tmp_path / "run" / "table.csv").read_bytes()
+    assert table == (tmp_path / "fresh" / "table.csv").read_bytes()
+    code, out, _ = run(*first, "--out", tmp_path / "run")  # fewer again: its table alone
+    assert code == 0
+    assert len(json.loads(out)["rows"]) == 1
+    assert kept.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -81,7 +81,8 @@ def survey(
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for the results, the table and the report; run again to continue.",
+            help="Folder for the results, the table and the report; run again to continue, or with other attacks, "
+            "targets or classifiers to compute only those.",
             rich_help_panel=Panel.OUTPUT,
         ),
     ] = Path("adverscarial-survey"),
