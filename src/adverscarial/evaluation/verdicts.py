@@ -28,6 +28,7 @@ from adverscarial.errors import ParameterError
 from adverscarial.evaluation.evidence import Evidence, Flip, Row, gather
 from adverscarial.evaluation.intervals import wilson
 from adverscarial.evaluation.recognition import Recognised, recognised
+from adverscarial.surveys.stored import already_there
 from adverscarial.surveys.table import Survey
 
 ROBUST, FRAGILE, OPEN, UNKNOWN = VERDICTS = ("robust", "fragile", "not decided", "not recognised")
@@ -129,6 +130,8 @@ def _check(rules: Rules) -> None:
 
 
 def _failed(own: list[Row]) -> Verdict:
+    if all(already_there(error) for _, _, error in own):
+        return Verdict(OPEN, "It is already called what the attacks aim at", "Attack it without towards=.")
     return Verdict(OPEN, f"Every attack failed; the first: {own[0][2]}", "See the error, and run again.")
 
 

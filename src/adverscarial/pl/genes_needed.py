@@ -109,12 +109,12 @@ def _intervals(survey: Survey, classifier: str | None) -> tuple[Intervals, int]:
         if classifier not in (None, task.classifier):
             continue
         if task.number not in results:
-            failed += 1
+            failed += task.number in survey.failed
             continue
         line = task.classifier if len(names) == 1 else f"{task.classifier}, {names[repr(task.attack)]}"
         lines.setdefault(line, {})[task.target] = results[task.number]
     if not lines:
-        raise ParameterError(f"All {failed:,} MinChange attacks of the survey failed; see survey.errors.")
+        raise ParameterError("No MinChange attack of the survey has a result; see survey.errors.")
     return lines, failed
 
 
