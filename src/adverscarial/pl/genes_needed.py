@@ -65,7 +65,7 @@ def genes_needed(
     if ax is None:
         ax = new_axes(0.65 * PAGE, 0.9 + max(0.2, _ROW * len(lines)) * len(clusters))
     for number, (name, line) in enumerate(lines.items()):
-        colour, marker, _ = look(number)
+        colour, marker, _ = look(number, list(lines))
         shift = _SPREAD * ((number + 0.5) / len(lines) - 0.5)
         for cluster, result in line.items():
             _draw(ax, clusters.index(cluster) + shift, result, colour, marker, 1.5 * top)

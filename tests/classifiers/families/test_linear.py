@@ -114,7 +114,7 @@ def test_more_genes_are_needed(
         obs = adv.fragility(test, model, modification=change, copy=True, progress=False).obs
         assert (obs["fragility_lower"] == obs["fragility_upper"]).all()  # of weighted sums nothing is left open
         needed.append(obs["fragility_lower"].median())
-    assert needed[1] >= 2 * needed[0]
+    assert needed[1] > 1.2 * needed[0]
 
 
 def test_impossible_settings(halves: tuple[AnnData, AnnData]) -> None:
