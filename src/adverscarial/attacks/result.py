@@ -26,7 +26,7 @@ from adverscarial.attacks.coverage import Coverage
 from adverscarial.attacks.gate import Gate
 from adverscarial.attacks.judge import Judge
 from adverscarial.attacks.reading import check_result
-from adverscarial.attacks.sameness import same_result
+from adverscarial.attacks.sameness import ByContent
 from adverscarial.attacks.storing import describe, rebuild
 from adverscarial.attacks.verification import Verification
 from adverscarial.cells.cluster import Cluster
@@ -72,7 +72,7 @@ def versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
-class Result(ABC):
+class Result(ByContent, ABC):
     """What every attack's result has.
 
     A subclass is a frozen dataclass with the fields that only it has. Tables, plots and the report use what is named
@@ -151,15 +151,8 @@ class Result(ABC):
     def __init_subclass__(cls, **other: object) -> None:
         super().__init_subclass__(**other)
         # as of here, not as dataclass would write them: arrays have no single truth value, and dicts no hash
-        cls.__eq__, cls.__hash__ = Result.__eq__, Result.__hash__  # type: ignore[method-assign]
+        cls.__eq__, cls.__hash__ = ByContent.__eq__, ByContent.__hash__  # type: ignore[method-assign]
         RESULTS.add(cls.__name__, cls)
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether both are of the same type and content; how long they took does not count."""
-        return NotImplemented if type(other) is not type(self) else same_result(self, other)
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.classifier, self.target, self.seed, self.label, self.share))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.attack!r} on {self.classifier}, cluster '{self.target}'>"

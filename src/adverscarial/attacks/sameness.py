@@ -13,6 +13,7 @@ import pandas as pd
 from adverscarial.attacks.storing import describe
 
 if TYPE_CHECKING:
+    from adverscarial.attacks.base import Attack
     from adverscarial.attacks.result import Result
 
 
@@ -39,9 +40,22 @@ def same(one: object, other: object) -> bool:
     return bool(one == other) or bool(one != one and other != other)
 
 
-def same_result(one: Result, other: Result) -> bool:
-    """Return whether two results of one type say the same, however long they took."""
-    # as it is stored: there a list of genes is the same as a tuple
-    asked, also = (json.dumps(describe(result.attack), default=str) for result in (one, other))
-    names = [field.name for field in fields(one) if field.name not in ("seconds", "attack")]
-    return asked == also and all(same(getattr(one, name), getattr(other, name)) for name in names)
+class ByContent:
+    """What results are compared by: type and content; how long they took does not count."""
+
+    attack: Attack[Result]
+    classifier: str
+    target: str
+    seed: int
+    label: str
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self) or not isinstance(other, ByContent) or not is_dataclass(self):
+            return NotImplemented
+        # as it is stored: there a list of genes is the same as a tuple
+        asked, also = (json.dumps(describe(result.attack), default=str) for result in (self, other))
+        names = [field.name for field in fields(self) if field.name not in ("seconds", "attack")]
+        return asked == also and all(same(getattr(self, name), getattr(other, name)) for name in names)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.classifier, self.target, self.seed, self.label))

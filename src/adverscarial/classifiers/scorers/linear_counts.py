@@ -69,7 +69,7 @@ class Scan:
         self._sums = self._logs @ model.weights + model.bias
         self._size = (self._logs @ np.abs(model.weights) + np.abs(model.bias)).max(axis=1)
         for k in np.flatnonzero(in_doubt(self._sums, self._size)):
-            self._sums[k] = self._anew(k, -1, 0.0)
+            self._sums[k] = self._anew(int(k), -1, 0.0)
         self.codes = self._sums.argmax(axis=1)
 
     @property
