@@ -82,7 +82,8 @@ class LogCountScorer(GeneralScorer):
             return super().each(genes, values)
         self._known_whole = self._X
         given = values.astype(self._X.dtype)
-        new, quick = np.broadcast_to(given, (len(self._X), len(genes))), _whole(given).all(axis=0)
+        new = np.broadcast_to(given, (len(self._X), len(genes)))
+        quick: np.ndarray = np.asarray(_whole(given).all(axis=0))
         found = self._each_whole(genes[quick], new[:, quick]) if quick.any() else None
         if found is None:
             return super().each(genes, values)
@@ -256,10 +257,10 @@ def _distinct(added: np.ndarray) -> np.ndarray:
     """Return the whole numbers other than 0 that occur, ascending."""
     low, high = (added.min(), added.max()) if len(added) else (0.0, 0.0)
     if high - low > 4 * len(added):  # too far apart to be counted
-        found: np.ndarray = np.unique(added[added != 0])
-        return found
-    there = np.flatnonzero(np.bincount((added - low).astype(np.int64))) + low
-    return there[there != 0]
+        return np.unique(added[added != 0])
+    there: np.ndarray = np.flatnonzero(np.bincount((added - low).astype(np.int64))) + low
+    found: np.ndarray = there[there != 0]
+    return found
 
 
 def _portions(rows: list[int], width: int, most: int) -> Iterator[np.ndarray]:
