@@ -6,6 +6,7 @@
     ├── DataError               the AnnData object or the file is not what was expected
     │   └── GeneMismatchError   its genes are not the classifier's genes
     ├── ParameterError          a setting has an impossible value
+    │   └── AlreadyThere        towards= names the label that the cluster has, so there is nothing to attack
     ├── ClassifierError         the classifier failed, or answered nonsense
     │   └── InputRejected       the classifier refused this input, on purpose (outcome "rejected")
     ├── MemoryLimitError        the work would not fit into memory, and was not begun
@@ -35,6 +36,10 @@ class GeneMismatchError(DataError):
 
 class ParameterError(AdverscarialError, ValueError):
     """A setting has a value that makes no sense."""
+
+
+class AlreadyThere(ParameterError):
+    """The cluster has the label that an attack is to give it. A survey counts it apart from attacks that failed."""
 
 
 class ClassifierError(AdverscarialError, RuntimeError):

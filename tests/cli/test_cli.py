@@ -132,9 +132,53 @@ def test_survey_writes_table_and_report_and_goes_on(run, cells_file, tmp_path):
     assert "belongs to another survey, which differs in seed" in err
 
 
+def test_survey_is_extended_from_the_shell(run, cells_file, tmp_path):
+    asked = [
+        "survey",
+        cells_file,
+        "--groupby",
+        "cell_type",
+        "--preprocess",
+        "scale",
+        "--modification",
+        "perc1",
+        "--json",
+    ]
+    asked += ["--train", cells_file]  # else a classifier that is trained leaves one half of the cells to attack
+    first = [*asked, "--classifier", "sctype", "--target", "Dendritic"]
+    more = [*first, "--target", "CD19+ B", "--attack", "single-gene", "--attack", "max-change", "--restarts", "1"]
+    kept = tmp_path / "run" / "results" / "00000.npz"
+    assert run(*first, "--out", tmp_path / "run")[0] == 0
+    before = kept.read_bytes()  # with its times, which no second computation would repeat
+    code, out, _ = run(*more, "--classifier", "linear", "--out", tmp_path / "run")
+    assert code == 0
+    code, fresh, _ = run(*more, "--classifier", "linear", "--out", tmp_path / "fresh")
+    assert code == 0
+    assert json.loads(out)["rows"] == json.loads(fresh)["rows"]
+    assert len(json.loads(out)["rows"]) == 2 * 2 * 2
+    assert kept.read_bytes() == before
+    table = (tmp_path / "run" / "table.csv").read_bytes()
+    assert table == (tmp_path / "fresh" / "table.csv").read_bytes()
+    code, out, _ = run(*first, "--out", tmp_path / "run")  # fewer again: its table alone
+    assert code == 0
+    assert len(json.loads(out)["rows"]) == 1
+    assert kept.read_bytes() == before
+
+
+def test_clusters_that_have_the_label_already_do_not_fail_a_survey(run, cells_file, tmp_path):
+    asked = ["survey", cells_file, "--groupby", "cell_type", "--preprocess", "scale", "--classifier", "sctype"]
+    asked += ["--modification", "perc99", "--target", "Dendritic", "--target", "CD19+ B", "--gene", "LYZ"]
+    code, out, err = run(*asked, "--towards", "Dendritic cell", "--out", tmp_path / "run")
+    assert code == 0
+    assert "already" in out
+    assert "1 of 2 attacks had nothing to do" in err
+    assert "failed" not in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--classifier", "random-forest:3"], "random-forest takes nothing behind a colon"),
         (["--modification", "perk99"], "is no modification"),
         (["--attack", "single"], "There is no attack 'single'"),
         (["--classifier", "svm9"], "is neither a classifier nor a file"),

@@ -83,6 +83,12 @@ def test_a_failed_attack_decides_nothing(found, capsys):
     assert "SingleGene(Percentile(1)) failed" in capsys.readouterr().err
 
 
+def test_a_cluster_that_has_the_label_already_is_decided(found, capsys):
+    already = Outcome(SINGLE, "cluster 'B'", None, "AlreadyThere: towards='B' is the label that the cluster has.")
+    assert verdict(["765"], [outcome(found["single"]), already]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_what_is_beyond_a_limit_fails_whatever_else_is_not_known(found):
     limits = [f"max-change={len(found['max'].signature) + 1}", "765"]
     assert verdict(limits, [outcome(found["max"]), outcome(found["short"])]) == 1

@@ -95,3 +95,23 @@ def test_help_shows_an_example(run):
 def test_folders_of_this_computer_are_not_shown(tmp_path):
     arguments = ["reproduce", "fig2", "--data", str(tmp_path / "my cells.h5ad"), "--out", str(tmp_path / "x")]
     assert shown_command(arguments) == "adverscarial reproduce fig2 --data 'my cells.h5ad' --out x"
+
+
+@pytest.mark.parametrize("figure", ["fig1", "fig3", "discovery"])
+def test_restarts_reach_every_max_change_attack(run, few_file, tmp_path, figure, monkeypatch):
+    from adverscarial.attacks import MaxChange
+
+    pytest.importorskip("torch")
+    seen = []
+    perform = MaxChange.perform
+    monkeypatch.setattr(MaxChange, "perform", lambda self, run: seen.append(self.restarts) or perform(self, run))
+    arguments = ["--quick", "--restarts", "2", "--out", tmp_path / "out", "--json"]
+    code, _, err = run("reproduce", figure, "--data", few_file, *arguments)
+    assert code == 0, err
+    assert set(seen) == {2}
+
+
+def test_restarts_of_a_figure_without_max_change_are_refused(run, few_file, tmp_path):
+    code, _, err = run("reproduce", "fig4", "--data", few_file, "--restarts", "2", "--out", tmp_path / "out")
+    assert code == 2
+    assert "--restarts is about max-change attacks, and fig4 makes none" in err

@@ -110,3 +110,28 @@ def test_bad_input_ends_with_one_clear_message(run, cells_file, tmp_path, argume
     assert out == ""
     assert message in err.replace("\n", " ")
     assert not (tmp_path / "m.npz").exists()
+
+
+def test_a_trained_family_gets_what_stands_behind_a_colon(run, few, tmp_path, monkeypatch):
+    from adverscarial.classifiers import CommandLine, Linear
+    from adverscarial.classifiers.registry import FAMILIES
+
+    monkeypatch.setattr(FAMILIES, "_things", FAMILIES.all())  # what is added here goes away with it
+
+    class Weak(Linear, family="weak_of_a_test", command_line=CommandLine("weak", "Linear of a strength.")):
+        @classmethod
+        def from_command_line(cls, choice):
+            return cls(float(choice.argument or 10))
+
+    out, asked = tmp_path / "run", ["--groupby", "cell_type", "--target", "Dendritic"]
+    code, _, err = run("survey", few, *asked, "--classifier", "weak:0.5", "--modification", "perc1", "--out", out)
+    assert code == 0, err
+    assert "Training weak on" in err
+    assert adv.classifiers.load(out / "weak-0.5.npz").strength == 0.5
+    code, _, err = run("train", few, "--groupby", "cell_type", "--classifier", "weak:2", "--out", out / "model.npz")
+    assert code == 0, err
+    assert adv.classifiers.load(out / "model.npz").strength == 2
+    for command in ("survey", "train"):
+        code, _, err = run(command, few, "--groupby", "cell_type", "--classifier", "chetah:2", "--out", out / "x.npz")
+        assert code == 2
+        assert "chetah takes nothing behind a colon" in err

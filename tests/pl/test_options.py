@@ -143,3 +143,17 @@ def test_figures_of_other_packages_have_the_options(tmp_path: Any, monkeypatch: 
     with pytest.raises(ParameterError, match=r"pl\.dots cannot use palette="):
         dots([1], palette=["red"])
     assert adv.pl.figures()["dots"] == "Where are the dots?"
+
+
+def test_a_palette_names_lines_by_what_they_are_about() -> None:
+    cells, model = adv.datasets.embedded(), adv.classifiers.Markers().fit(adv.datasets.embedded(), "cell_type")
+    attack = adv.attacks.ClusterGradientDescent(genes=["LYZ", "CD79A", "NKG7"])
+    result = attack(cells, model, groupby="cell_type", target="Dendritic")
+    found = adv.curve_along(cells, model, result)
+    for draw in (adv.pl.curve, adv.pl.roc, adv.pl.f1):
+        ax = draw({"second": found, "first": found}, palette={"first": "#ff0000"})
+        lines = {text.get_text().split(":")[0]: line for text, line in zip(
+            ax.get_legend().get_texts(), ax.get_legend().legend_handles, strict=True
+        )}  # fmt: skip
+        assert lines["first"].get_color() == "#ff0000"
+        assert lines["second"].get_color() not in ("#ff0000", "red")

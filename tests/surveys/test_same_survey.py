@@ -123,7 +123,6 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "data": ({"adata": cells()}, {"adata": cells(seed=1)}),
     "seed": ({"seed": 0}, {"seed": 1}),
     "budget": ({"budget": None}, {"budget": 3}),
-    "clusters": ({"targets": ["B"]}, {"targets": ["T"]}),
 }
 
 

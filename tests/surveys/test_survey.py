@@ -98,7 +98,7 @@ def test_folder_comes_back(serial, pbmc_small, models, tmp_path):
         adv.Survey.load(tmp_path)
 
 
-@pytest.mark.parametrize("change", ["data", "seed", "attacks", "classifier"])
+@pytest.mark.parametrize("change", ["data", "seed", "classifier"])
 def test_another_survey_in_the_same_folder_is_refused(pbmc_small, models, tmp_path, change):
     model = {"scType": models["scType"]}
     options = {"attacks": [SingleGene("perc1")], "groupby": "cell_type", "targets": TARGETS[:1], "out": tmp_path}
@@ -110,8 +110,6 @@ def test_another_survey_in_the_same_folder_is_refused(pbmc_small, models, tmp_pa
         adata.X.data[7] += 1
     elif change == "seed":
         options["seed"] = 9
-    elif change == "attacks":
-        options["attacks"] = [SingleGene("perc99")]
     else:
         model = {"scType": models["forest"]}
     with pytest.raises(adv.errors.StorageError, match=f"belongs to another survey, which differs in {change}"):

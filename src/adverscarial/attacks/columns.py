@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from adverscarial.errors import ParameterError
+
 
 @dataclass(frozen=True)
 class Column:
@@ -42,6 +44,13 @@ class Count:
     column: str
     title: str
     marks: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.marks, dict):
+            raise ParameterError(
+                f"Count(marks=) of the column '{self.column}' must be a dict of mark -> meaning, such as "
+                f"{{'†': 'only a bound'}}; got {self.marks!r}."
+            )
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from adverscarial.attacks.coverage import Coverage
 from adverscarial.attacks.gate import Gate
 from adverscarial.attacks.judge import Judge
 from adverscarial.attacks.reading import check_result
+from adverscarial.attacks.sameness import ByContent
 from adverscarial.attacks.storing import describe, rebuild
 from adverscarial.attacks.verification import Verification
 from adverscarial.cells.cluster import Cluster
@@ -70,8 +71,8 @@ def versions() -> dict[str, str]:
     return dict(_versions())
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class Result(ABC):
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
+class Result(ByContent, ABC):
     """What every attack's result has.
 
     A subclass is a frozen dataclass with the fields that only it has. Tables, plots and the report use what is named
@@ -149,6 +150,8 @@ class Result(ABC):
 
     def __init_subclass__(cls, **other: object) -> None:
         super().__init_subclass__(**other)
+        # as of here, not as dataclass would write them: arrays have no single truth value, and dicts no hash
+        cls.__eq__, cls.__hash__ = ByContent.__eq__, ByContent.__hash__  # type: ignore[method-assign]
         RESULTS.add(cls.__name__, cls)
 
     def __repr__(self) -> str:

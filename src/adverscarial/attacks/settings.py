@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.errors import ParameterError, did_you_mean, some
+from adverscarial.errors import AlreadyThere, ParameterError, did_you_mean, some
 
 
 def candidates(cluster: Cluster, genes: Sequence[str] | None, exclude: Sequence[str]) -> np.ndarray:
@@ -64,7 +64,7 @@ def plain_towards(towards: Sequence[str] | str | None) -> tuple[str, ...] | str 
 
 
 def check_towards(towards: Sequence[str], baseline: str, model: str, known: Sequence[str]) -> None:
-    """Raise a ParameterError where the cluster has the label already, or the classifier never gives it.
+    """Raise an error where the cluster has the label already, or the classifier never gives it.
 
     Parameters
     ----------
@@ -74,9 +74,16 @@ def check_towards(towards: Sequence[str], baseline: str, model: str, known: Sequ
         Label of the unmodified cluster.
     model, known
         Name of the classifier, and the labels that it can give; none where that is not known.
+
+    Raises
+    ------
+    AlreadyThere
+        If the label is the one that the cluster has.
+    ParameterError
+        If the classifier never gives a label.
     """
     if towards and set(towards) <= {baseline}:
-        raise ParameterError(f"towards='{baseline}' is the label that the cluster has. Name another one.")
+        raise AlreadyThere(f"towards='{baseline}' is the label that the cluster has. Name another one.")
     if known and (strange := [label for label in towards if label not in known]):
         raise ParameterError(
             f"{model} never gives the label '{strange[0]}'.{did_you_mean(strange[0], known)} "

@@ -9,6 +9,7 @@ from adverscarial.classifiers.answers import Answer, Answers, Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.check import CheckReport, check
 from adverscarial.classifiers.families.chetah import Chetah
+from adverscarial.classifiers.families.linear import Linear
 from adverscarial.classifiers.families.markers import Markers
 from adverscarial.classifiers.families.mlp import MLP
 from adverscarial.classifiers.families.random_forest import RandomForest
@@ -16,6 +17,7 @@ from adverscarial.classifiers.families.scannotatr import ScAnnotatR
 from adverscarial.classifiers.families.sctype import ScType
 from adverscarial.classifiers.families.singler import SingleR
 from adverscarial.classifiers.files.loading import load
+from adverscarial.classifiers.guard.clipped import Clipped
 from adverscarial.classifiers.guard.guard import Guard
 from adverscarial.classifiers.matching import match_genes
 from adverscarial.classifiers.registry import Choice, CommandLine
@@ -32,9 +34,11 @@ __all__ = [
     "Chetah",
     "Choice",
     "Classifier",
+    "Clipped",
     "CommandLine",
     "Decision",
     "Guard",
+    "Linear",
     "Markers",
     "RClassifier",
     "RandomForest",

@@ -16,7 +16,7 @@ from adverscarial.classifiers.answers import vote
 from adverscarial.cli.data import read
 from adverscarial.cli.hints import note_values
 from adverscarial.cli.looks import note_species
-from adverscarial.cli.models import names_of, ready_made, short_name, trainable, with_genes
+from adverscarial.cli.models import names_of, ready_made, short_name, training_of, with_genes
 from adverscarial.cli.options import AsJson, DataFile, Panel, Reading
 from adverscarial.cli.output import console, notes, print_json, working
 from adverscarial.errors import ParameterError
@@ -48,7 +48,7 @@ def classify(
 
     Example:  adverscarial classify pbmc3k.h5ad --preprocess lognorm --classifier mlp.npz --out labels.csv
     """
-    if classifier in trainable():
+    if training_of(classifier) is not None:
         raise ParameterError(
             f"'{classifier}' must be trained first: adverscarial train LABELLED.h5ad --groupby COLUMN --classifier "
             f"{classifier} --out model.npz; then classify with --classifier model.npz."

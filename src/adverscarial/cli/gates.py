@@ -12,6 +12,7 @@ from adverscarial.attacks.registered import named
 from adverscarial.cli.exits import LimitExceeded, NotDecided
 from adverscarial.cli.output import alarm
 from adverscarial.errors import ParameterError, some
+from adverscarial.surveys.stored import already_there
 
 DEFAULT = "single-gene"  #: the attack that a bare number is about
 
@@ -26,11 +27,12 @@ class Limit(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What one attack found on one cluster; no result where it failed."""
+    """What one attack found on one cluster; no result, but an error, where it failed or had nothing to do."""
 
     attack: Attack[Result]
     where: str
     result: Result | None
+    error: str = ""
 
 
 def limits_of(texts: Sequence[str], attacks: Iterable[Attack[Result]]) -> list[Limit]:
@@ -137,6 +139,8 @@ def _decided(limit: Limit, outcomes: Sequence[Outcome]) -> bool:
 def _open(outcome: Outcome) -> str:
     """Return why an outcome cannot pass; empty if it can."""
     if outcome.result is None:
+        if already_there(outcome.error):  # no gene can give the cluster the label that it has
+            return ""
         return f"{outcome.attack!r} failed"
     if not outcome.result.complete:
         return f"the budget ended {outcome.attack!r}"

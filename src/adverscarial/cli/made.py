@@ -15,7 +15,7 @@ from pathlib import Path
 from adverscarial import _store
 from adverscarial.classifiers import Classifier
 from adverscarial.classifiers.adapters.r.program import VARIABLE
-from adverscarial.cli.models import short_name, trainable
+from adverscarial.cli.models import short_name, training_of
 from adverscarial.cli.options import Preprocess, Reading
 from adverscarial.cli.r import is_r, script_of
 
@@ -51,8 +51,7 @@ def provenance(
     seconds
         From the start of the command.
     """
-    kinds = trainable()
-    halves = train is None and any(spec in kinds for spec in specs)
+    halves = train is None and any(training_of(spec) for spec in specs)
     where = "adata.raw" if reading.raw else "X" if reading.layer is None else f"layer '{reading.layer}'"
     found = {
         "File": _file(data),
@@ -62,7 +61,7 @@ def provenance(
         "Cells attacked": f"{cells:,}, {_half(seed)}" if halves else f"all {cells:,} of the file",
     }
     for spec in specs:
-        found[f"Where {short_name(spec)} is from"] = _origin(spec, spec in kinds, train)
+        found[f"Where {short_name(spec)} is from"] = _origin(spec, training_of(spec) is not None, train)
     if any(is_r(spec) for spec in specs):
         found["R"] = _r_version()
     found["Date"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -112,9 +111,10 @@ def save_models(models: Mapping[str, Classifier], specs: Sequence[str], out: Pat
     """Store the models that the command trained, so that the next command can name them; return their files."""
     files = []
     for spec in specs:
-        if spec in trainable():
-            files.append(out / f"{spec}.npz")
-            models[spec].save(files[-1])
+        if training_of(spec) is not None:
+            name = spec if spec in models else short_name(spec)
+            files.append(out / f"{name.replace(':', '-').replace('/', '-')}.npz")
+            models[name].save(files[-1])
     return files
 
 

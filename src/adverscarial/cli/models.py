@@ -31,15 +31,46 @@ def trainable() -> dict[str, type[Classifier]]:
     return {name: family for name, family in offered().items() if _row(family).trained}
 
 
+def training_of(spec: str) -> str | None:
+    """Return the family of :func:`trainable` that a specification names, with or without an argument behind a colon.
+
+    Raises
+    ------
+    ParameterError
+        If the family takes no argument and one is given.
+    """
+    kind, colon, argument = spec.partition(":")
+    family = trainable().get(kind)
+    if family is None or (colon and Path(spec).exists()):
+        return None
+    asked = _Heard(argument=argument)
+    family.from_command_line(asked)
+    if colon and not asked.heard:
+        raise ParameterError(f"--classifier {spec}: {kind} takes nothing behind a colon. Write --classifier {kind}.")
+    return kind
+
+
+class _Heard(Choice):
+    """A choice that remembers whether the family looked at its argument."""
+
+    heard = False
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "argument":
+            object.__setattr__(self, "heard", True)
+        return object.__getattribute__(self, name)
+
+
 def _row(family: type[Classifier]) -> CommandLine:
     assert family.command_line is not None
     return family.command_line
 
 
 def trained(
-    kind: str, labelled: AnnData, groupby: str, *, layer: str | None, seed: int, prepare: Preprocess
+    spec: str, labelled: AnnData, groupby: str, *, layer: str | None, seed: int, prepare: Preprocess
 ) -> Classifier:
     """Train a classifier of :func:`trainable`; what a user may not expect is noted."""
+    kind, _, argument = spec.partition(":")
     family = trainable()[kind]
     row = _row(family)
     values = kind_of(layer_of(labelled, layer))
@@ -47,7 +78,7 @@ def trained(
         note(row.note)
     notes.print(f"Training {kind} on {labelled.n_obs:,} cells x {labelled.n_vars:,} genes ...")
     with working(f"Training {kind} ..."):
-        choice = Choice(seed=seed, preprocess=prepare.value)
+        choice = Choice(seed=seed, argument=argument, preprocess=prepare.value)
         model = family.from_command_line(choice).fit(labelled, groupby, layer=layer)
     model.trained_on = values
     never = [name for name in cluster_names(cluster_labels(labelled, groupby)) if name not in model.labels]
@@ -191,13 +222,14 @@ def setting(
     adata = read(data, prepare, raw=reading.raw, layer=reading.layer)
     check_column(adata, groupby)
     # first what can be refused at once: training may take minutes
-    if guard is not None and train is None and not any(spec in kinds for spec in specs):
+    of_spec = {spec: training_of(spec) for spec in specs}
+    if guard is not None and train is None and not any(of_spec.values()):
         raise ParameterError(
             f"--guard {guard} learns from the cells that the classifier was trained on: name their file with --train."
         )
     names = names_of(reading, for_=specs)
-    models = {spec: ready_made(spec, reading, names) for spec in specs if spec not in kinds}
-    training = [kinds[spec] for spec in specs if spec in kinds]
+    models = {spec: ready_made(spec, reading, names) for spec in specs if of_spec[spec] is None}
+    training = [kinds[kind] for kind in of_spec.values() if kind is not None]
     note_values(adata, models, training, layer=layer, prepare=prepare)
     note_species(adata, {short_name(spec): model for spec, model in models.items()})
     note_labels(adata, groupby, halves=bool(training) and train is None)
@@ -219,7 +251,7 @@ def setting(
             )
             clusters_of(adata, groupby, targets)
     for spec in specs:
-        if spec in kinds:
+        if of_spec[spec] is not None:
             models[spec] = trained(spec, labelled, groupby, layer=layer, seed=seed, prepare=prepare)
     if guard is not None:
         labelled = with_genes(labelled, models.values(), reading)

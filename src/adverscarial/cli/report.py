@@ -77,9 +77,9 @@ def report(
     with working("Writing the report ..."):
         survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules, stress=stress)
     if json:
-        print_json({"report": str(path), "attacks": len(survey.tasks), "failed": len(survey.errors)})
+        print_json({"report": str(path), "attacks": len(survey.tasks), "failed": len(survey.failed)})
         return
-    failed = f", {len(survey.errors):,} failed" if survey.errors else ""
+    failed = f", {len(survey.failed):,} failed" if survey.failed else ""
     notes.print(f"Report: {path}   {len(survey.tasks):,} attacks{failed}")
 
 

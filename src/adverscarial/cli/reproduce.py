@@ -91,7 +91,7 @@ def reproduce(
     restarts: Annotated[
         int | None,
         typer.Option(
-            help="Random orders of each max-change attack (none in fig3, fig4); 1, for sctype 10, when left out."
+            help="Random orders of each max-change attack (fig4 makes none); 1, for sctype 10, when left out."
         ),
     ] = None,
     out: Annotated[
@@ -111,7 +111,7 @@ def reproduce(
 
     Example:  adverscarial reproduce fig2 --data pbmc3k.h5ad --markers sctype_db.tsv --jobs 2 --out fig2/
     """
-    _check(figure, data, [markers, clusters, published, numbers], target, bool(clusters or published))
+    _check(figure, data, [markers, clusters, published, numbers], target, bool(clusters or published), restarts)
     folder = Path(f"reproduce-{figure}") if out is None else out
     start = time.perf_counter()
     sets = {path.name.split(".")[0]: _read(path, raw=raw, layer=layer) for path in data}
@@ -133,7 +133,7 @@ def reproduce(
             )
             for name, cells in sets.items()
         ]  # fmt: skip
-        asked = _Asked(figure, target, 1 if restarts is None else restarts, folder, seed, jobs, quick)
+        asked = _Asked(figure, target, restarts, folder, seed, jobs, quick)
         beside = None if numbers is None else paper.read_numbers(numbers)
         outcome = asked.made(settings, adata, gene_sets, beside)
     tell(outcome, folder, seconds=time.perf_counter() - start, json=json)
@@ -153,7 +153,7 @@ class _Asked(NamedTuple):
 
     figure: Figure
     target: str | None
-    restarts: int
+    restarts: int | None
     folder: Path
     seed: int
     jobs: int
@@ -164,24 +164,38 @@ class _Asked(NamedTuple):
     ) -> paper.Outcome:
         """Make it."""
         one, how = settings[0], Executed(seed=self.seed, say=say)
+        orders = 1 if self.restarts is None else self.restarts
         if self.figure is Figure.table1:
-            return paper.table1(settings, restarts=self.restarts, **how)
+            return paper.table1(settings, restarts=orders, **how)
         if self.figure is Figure.fig1:
-            return paper.fig1(one, target=self.target, quick=self.quick, **how)
+            return paper.fig1(one, target=self.target, restarts=orders, quick=self.quick, **how)
         if self.figure is Figure.fig3:
-            return paper.fig3(one, target=self.target, quick=self.quick, **how)
+            return paper.fig3(one, target=self.target, restarts=orders, quick=self.quick, **how)
         if self.figure is Figure.fig4:
             return paper.fig4(one, target=self.target, quick=self.quick, **how)
         if self.figure is Figure.discovery:
-            return paper.discovery(settings, out=self.folder, quick=self.quick, n_jobs=self.jobs, **how)
+            return paper.discovery(
+                settings, out=self.folder, restarts=orders, quick=self.quick, n_jobs=self.jobs, **how
+            )
         if self.figure is Figure.statements:
             return paper.statements(
-                one, adata, out=self.folder, numbers=numbers, quick=self.quick, n_jobs=self.jobs, **gene_sets, **how
+                one,
+                adata,
+                out=self.folder,
+                numbers=numbers,
+                restarts=self.restarts,
+                quick=self.quick,
+                n_jobs=self.jobs,
+                **gene_sets,
+                **how,
             )
-        return paper.fig2(one, out=self.folder, restarts=self.restarts, n_jobs=self.jobs, **how)
+        return paper.fig2(one, out=self.folder, restarts=orders, n_jobs=self.jobs, **how)
 
 
-def _check(figure: Figure, data: list[Path], files: list[Path | None], target: str | None, gene_sets: bool) -> None:
+def _check(
+    figure: Figure, data: list[Path], files: list[Path | None], target: str | None, gene_sets: bool,
+    restarts: int | None,
+) -> None:  # fmt: skip
     """Refuse files that are not there, and options that belong to another figure."""
     for given in files:
         if given is not None and not given.is_file():
@@ -194,6 +208,8 @@ def _check(figure: Figure, data: list[Path], files: list[Path | None], target: s
         raise ParameterError(f"--numbers belongs to 'reproduce statements'; leave it out for {figure}.")
     if target is not None and figure not in _OF_ONE_CLUSTER:
         raise ParameterError(f"--target belongs to {some(_OF_ONE_CLUSTER)}; {figure} attacks every cluster it needs.")
+    if restarts is not None and figure is Figure.fig4:
+        raise ParameterError("--restarts is about max-change attacks, and fig4 makes none; leave it out.")
     if len(data) > 1 and figure not in _SEVERAL:
         raise ParameterError(
             f"{figure} is about one data set, and --data names {len(data)}. Only {some(_SEVERAL)} take several."

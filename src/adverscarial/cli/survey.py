@@ -81,7 +81,8 @@ def survey(
     out: Annotated[
         Path,
         typer.Option(
-            help="Folder for the results, the table and the report; run again to continue.",
+            help="Folder for the results, the table and the report; run again to continue, or with other attacks, "
+            "targets or classifiers to compute only those.",
             rich_help_panel=Panel.OUTPUT,
         ),
     ] = Path("adverscarial-survey"),
@@ -123,11 +124,16 @@ def survey(
         if saved:
             notes.print(f"Models: {', '.join(map(str, saved))}   Name one with --classifier to use it again.")
     note_other_names(result, models)
-    if result.errors:
-        first = next(iter(result.errors.values()))
-        notes.print(f"{len(result.errors):,} of {len(result.tasks):,} attacks failed. The first: {first}")
+    if result.already:
+        notes.print(
+            f"{len(result.already):,} of {len(result.tasks):,} attacks had nothing to do: the cluster is already "
+            "called what it was to become."
+        )
+    if result.failed:
+        first = next(iter(result.failed.values()))
+        notes.print(f"{len(result.failed):,} of {len(result.tasks):,} attacks failed. The first: {first}")
     judge(limits, outcomes(result))
-    if result.errors:
+    if result.failed:
         raise NotDecided
 
 
@@ -155,6 +161,11 @@ def outcomes(result: Survey) -> list[Outcome]:
     """Return what each attack of a survey found, as ``--fail-over`` judges it."""
     several = len({task.classifier for task in result.tasks}) > 1
     return [
-        Outcome(task.attack, f"cluster '{task.target}'" + (f" of {task.classifier}" if several else ""), found)
+        Outcome(
+            task.attack,
+            f"cluster '{task.target}'" + (f" of {task.classifier}" if several else ""),
+            found,
+            result.errors.get(task.number, ""),
+        )
         for task, found in zip(result.tasks, result.results, strict=True)
     ]

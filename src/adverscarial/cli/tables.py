@@ -15,6 +15,7 @@ from adverscarial.cli.output import console
 from adverscarial.evaluation.verdicts import headline
 from adverscarial.surveys import Survey
 from adverscarial.surveys.grid import headings
+from adverscarial.surveys.stored import already_there
 from adverscarial.surveys.universal import most_universal
 
 
@@ -76,11 +77,12 @@ def show(result: Survey) -> None:
 
 def _print(result: Survey, classifier: str, kind: type[Attack[Result]]) -> None:
     """Print the table of one classifier and one kind of attack."""
-    done = {
-        (task.target, repr(task.attack)): found
-        for task, found in zip(result.tasks, result.results, strict=True)
-        if task.classifier == classifier and type(task.attack) is kind
-    }
+    done, already = {}, set()
+    for task, one in zip(result.tasks, result.results, strict=True):
+        if task.classifier == classifier and type(task.attack) is kind:
+            done[task.target, repr(task.attack)] = one
+            if already_there(result.errors.get(task.number, "")):
+                already.add((task.target, repr(task.attack)))
     names = headings([task.attack for task in result.tasks if type(task.attack) is kind])
     count = kind.result_type().count
     console.print(f"{classifier} · {kind.question if count is None else count.title}", style="italic", soft_wrap=True)
@@ -92,7 +94,8 @@ def _print(result: Survey, classifier: str, kind: type[Attack[Result]]) -> None:
     for cluster in dict.fromkeys(target for target, _ in done):
         found = [done[cluster, key] for key in names]
         called = next((one.baseline for one in found if one is not None), "-")
-        table.add_row(cluster, called, *map(_cell, found))
+        cells = ["already" if (cluster, key) in already else _cell(done[cluster, key]) for key in names]
+        table.add_row(cluster, called, *cells)
     console.print(table)
     marks = {mark for found in done.values() if found is not None for mark in found.marks}
     for mark, meaning in ({} if count is None else count.marks).items():

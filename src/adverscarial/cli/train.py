@@ -13,7 +13,7 @@ from adverscarial import datasets
 from adverscarial.cli.data import read
 from adverscarial.cli.hints import note_values
 from adverscarial.cli.looks import note_labels
-from adverscarial.cli.models import check_column, trainable, trained
+from adverscarial.cli.models import check_column, trainable, trained, training_of
 from adverscarial.cli.options import AsJson, DataFile, Groupby, Layer, Panel, Prepare, Preprocess, Raw, Seed
 from adverscarial.cli.output import console, notes, print_json, working
 from adverscarial.errors import ParameterError, did_you_mean
@@ -49,8 +49,8 @@ def train(
 
     Example:  adverscarial train pbmc3k.h5ad --preprocess lognorm --groupby cell_type --classifier mlp --out mlp.npz
     """
-    known = list(trainable())
-    if classifier not in known:
+    known, kind = list(trainable()), training_of(classifier)
+    if kind is None:
         raise ParameterError(
             f"There is no classifier '{classifier}' to train.{did_you_mean(classifier, known)} "
             f"There are: {', '.join(known)}."
@@ -59,7 +59,7 @@ def train(
         raise ParameterError(f"--out ends in '{out.suffix}'; classifiers are saved as .npz.")
     adata = read(data, preprocess, raw=raw, layer=layer)
     layer = layer if preprocess is Preprocess.none else None
-    note_values(adata, {}, [trainable()[classifier]], layer=layer, prepare=preprocess)
+    note_values(adata, {}, [trainable()[kind]], layer=layer, prepare=preprocess)
     check_column(adata, groupby)
     note_labels(adata, groupby, halves=not all_)
     labelled, held_out = (adata, adata) if all_ else datasets.split(adata, groupby, seed=seed)

@@ -11,6 +11,7 @@ import numpy as np
 from adverscarial.attacks.coverage import Coverage
 from adverscarial.attacks.result import Result
 from adverscarial.surveys.plan import Task
+from adverscarial.surveys.stored import already_there
 
 #: a task of the survey, its result, and the message where there is none
 Row = tuple[Task, Result | None, str]
@@ -109,7 +110,7 @@ def gather(rows: Iterable[Row], genes_of_data: int) -> Evidence:
         if task.attack.impossible:
             found.impossible |= _flipping(result)
         elif result is None:
-            if task.attack.result_type().covers:
+            if task.attack.result_type().covers and not already_there(error):
                 why = f"{type(task.attack).__name__} ({change}) failed ({error})"
                 covered.append((change, Coverage(False, why, "See the error, and run again.")))
         else:

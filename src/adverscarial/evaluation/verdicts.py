@@ -30,6 +30,7 @@ from adverscarial.evaluation.evidence import Evidence, Flip, Row, gather
 from adverscarial.evaluation.intervals import wilson
 from adverscarial.evaluation.recognition import Recognised, recognised
 from adverscarial.evaluation.under_stress import Loss, losses
+from adverscarial.surveys.stored import already_there
 from adverscarial.surveys.table import Survey
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def _check(rules: Rules) -> None:
 
 
 def _failed(own: list[Row]) -> Verdict:
+    if all(already_there(error) for _, _, error in own):
+        return Verdict(OPEN, "It is already called what the attacks aim at", "Attack it without towards=.")
     return Verdict(OPEN, f"Every attack failed; the first: {own[0][2]}", "See the error, and run again.")
 
 

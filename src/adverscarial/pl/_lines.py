@@ -29,7 +29,7 @@ DASHES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5
 class Where(TypedDict, total=False):
     """Where a legend stands, as matplotlib calls it."""
 
-    loc: Literal["best", "lower left"]
+    loc: Literal["best", "lower left", "upper center"]
     bbox_to_anchor: tuple[float, float]
     ncols: int
 
@@ -42,9 +42,17 @@ class Look(NamedTuple):
     dash: Dash
 
 
-def look(number: int) -> Look:
-    """Return the look of line `number`; after 7 they repeat in other dashes."""
-    own = colours(_COLOURS)
+def look(number: int, names: Sequence[str] = ()) -> Look:
+    """Return the look of line `number`; after 7 they repeat in other dashes.
+
+    Parameters
+    ----------
+    number
+        Of the line.
+    names
+        What the lines are about, in their order: a palette may name colours for some of them.
+    """
+    own = colours(_COLOURS, names)
     return Look(own[number % len(own)], _MARKERS[number % len(_MARKERS)], DASHES[number % len(DASHES)])
 
 
@@ -83,10 +91,15 @@ def last_scored(curve: Curve, step: float | None) -> float:
     return float(steps.iloc[-1])
 
 
-def before_and_after(ax: Axes, pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], x: str, y: str) -> None:
-    """Draw lines before (dashed) and after an attack, with the band of the latter; `pairs`: tables by legend entry."""
+def before_and_after(
+    ax: Axes, pairs: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], x: str, y: str, names: Sequence[str]
+) -> None:
+    """Draw lines before (dashed) and after an attack, with the band of the latter.
+
+    `pairs`: tables by legend entry; `names`: what each is about.
+    """
     for number, (label, (before, after)) in enumerate(pairs.items()):
-        colour, marker, _ = look(number)
+        colour, marker, _ = look(number, names)
         ax.plot(before[x], before[y], color=colour, linestyle=DASHES[1], linewidth=0.9)
         ax.fill_between(after[x], after[f"{y}_low"], after[f"{y}_high"], color=colour, alpha=0.15, linewidth=0)
         ax.plot(

@@ -69,7 +69,7 @@ def curve(
     ax = new_axes(COLUMN, 0.72 * COLUMN) if ax is None else ax
     longest, refused = 0.0, False
     for number, (name, one) in enumerate(chosen.items()):
-        table, (colour, marker, dash) = one.to_frame(), look(number)
+        table, (colour, marker, dash) = one.to_frame(), look(number, list(chosen))
         at = table[axis].to_numpy(dtype=float)
         ax.fill_between(at, table[f"{y}_low"], table[f"{y}_high"], color=colour, alpha=0.15, linewidth=0)
         ax.plot(at, table[y], color=colour, marker=marker, linestyle=dash, markersize=3, linewidth=1.1, label=name)

@@ -47,10 +47,14 @@ def f1(curves: Curves, *, step: float | None = None, ax: Axes | None = None, **o
         x = (thresholds - low) / spread
         before, after = (one.f1(where, thresholds=thresholds).assign(x=x) for where in (None, at))
         pairs[f"{name}: best {before['f1'].max():.2f} → {after['f1'].max():.2f}"] = before, after
+    own = ax is None
     ax = new_axes(COLUMN, 0.72 * COLUMN) if ax is None else ax
-    before_and_after(ax, pairs, "x", "f1")
+    before_and_after(ax, pairs, "x", "f1", list(chosen))
     scaled = ", from lowest to highest" if len(chosen) > 1 else ""
     ax.set(xlabel=f"Threshold on the cluster's score{scaled}", ylabel="F1", ylim=(-0.02, 1.02))
     band = band_of(zip(chosen.values(), (after for _, after in pairs.values()), strict=True), "f1")
-    legend(ax, band=band, loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2)
+    if own:
+        legend(ax, band=band, loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2)
+    else:  # among other panels there is a title above, and less width
+        legend(ax, band=band, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return plain(ax)

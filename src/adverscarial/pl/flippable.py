@@ -63,7 +63,7 @@ def flippable(
     ax = new_axes(COLUMN, 0.75 * COLUMN) if ax is None else ax
     steps = np.unique(np.concatenate([[1.0, 1.1 * top], numbers[np.isfinite(numbers)]]))
     for number, (name, (lower, upper)) in enumerate(ends.items()):
-        colour, _, _ = look(number)
+        colour, _, _ = look(number, list(ends))
         most, least = _share(lower, steps), _share(upper, steps)
         exact = np.array_equal(most, least)
         ax.step(steps, most, where="post", color=colour, linewidth=1.2, label=name if exact else f"{name}: at most")

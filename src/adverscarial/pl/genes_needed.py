@@ -65,7 +65,7 @@ def genes_needed(
     if ax is None:
         ax = new_axes(0.65 * PAGE, 0.9 + max(0.2, _ROW * len(lines)) * len(clusters))
     for number, (name, line) in enumerate(lines.items()):
-        colour, marker, _ = look(number)
+        colour, marker, _ = look(number, list(lines))
         shift = _SPREAD * ((number + 0.5) / len(lines) - 0.5)
         for cluster, result in line.items():
             _draw(ax, clusters.index(cluster) + shift, result, colour, marker, 1.5 * top)
@@ -109,12 +109,12 @@ def _intervals(survey: Survey, classifier: str | None) -> tuple[Intervals, int]:
         if classifier not in (None, task.classifier):
             continue
         if task.number not in results:
-            failed += 1
+            failed += task.number in survey.failed
             continue
         line = task.classifier if len(names) == 1 else f"{task.classifier}, {names[repr(task.attack)]}"
         lines.setdefault(line, {})[task.target] = results[task.number]
     if not lines:
-        raise ParameterError(f"All {failed:,} MinChange attacks of the survey failed; see survey.errors.")
+        raise ParameterError("No MinChange attack of the survey has a result; see survey.errors.")
     return lines, failed
 
 

@@ -58,8 +58,9 @@ def harm(table: pd.DataFrame, *, ax: Axes | None = None, **options: Unpack[Optio
         raise ParameterError("No attack here has a known visibility: each changed fewer than 4 cells.")
     ax = new_axes(COLUMN, 0.85 * COLUMN) if ax is None else ax
     groups = known["classifier"] if "classifier" in known else pd.Series("", index=known.index)
-    for number, group in enumerate(dict.fromkeys(groups)):
-        colour, marker, _ = look(number)
+    names = list(dict.fromkeys(groups))
+    for number, group in enumerate(names):
+        colour, marker, _ = look(number, names)
         for outcome, shape, face in (("flipped", marker, colour), ("held", marker, "none"), ("rejected", "x", colour)):
             part = known[(groups == group) & (_outcomes(known) == outcome)]
             x, y = part["visibility"], part["harm"]

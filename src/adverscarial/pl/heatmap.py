@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -36,6 +37,7 @@ _WITHIN = 0.98  # this share of the original values lies within the colour scale
 _NAMED = 35  # names of genes that fit beside the picture
 _HEIGHT, _GAP, _TREE, _NAMES, _MARGIN = 95 * MM, 3 * MM, 9.5 * MM, 33 * MM, 1 * MM
 _SIDE = (PAGE - _TREE - _GAP - _NAMES - 2 * _MARGIN) / 2  # width of one panel
+_LETTERS = int(_SIDE * 72 / (0.55 * FONT))  # of a title that fit above a panel
 _LONG = 13  # letters of a cluster's name, from which on it stands upright, so as not to leave the picture aslant
 _STRIP = 0.025  # height of the bar of clusters, in units of a panel
 _BAR = (1.06, -0.11, 0.36, 0.02)  # colour scale, in units of the right panel
@@ -128,14 +130,46 @@ def heatmap(
         board.set_size_inches(*size(*board.get_size_inches()))
     bar = colours_of_types(adata, result.groupby, list(shown.ends))
     for ax, title in ((before, f"Before: {pair.titles[0]}"), (after, f"After: {pair.titles[1]}")):
-        ax.set_title(title, fontsize=FONT, loc="left")
+        ax.set_title(fill(title, _LETTERS), fontsize=FONT, loc="left")
         _mark_clusters(ax, shown, result.target, rotation, bar)
     after.set_yticks(np.flatnonzero(np.isin(shown.rows, shown.changed)) + 0.5, [])
     after.yaxis.tick_right()
     after.tick_params(axis="y", length=2)
+    _name_genes(after, shown)
     _add_colour_scale(after, _unit(pair))
     before.annotate("; ".join(shown.notes), (4, 4), xycoords="figure points", fontsize=FONT - 1)
     return before, after
+
+
+def _name_genes(ax: Axes, shown: _Shown) -> None:
+    """Name the genes that changed most beside their rows, each on a line of its own."""
+    place = {int(gene): row + 0.5 for row, gene in enumerate(shown.rows)}
+    named = sorted((int(gene) for gene in shown.changed[:_NAMED]), key=place.__getitem__)
+    line = 1.05 * (FONT - 1) / 72 / _HEIGHT * len(shown.names)
+    at = _lines(np.array([place[gene] for gene in named]), line, len(shown.names))
+    rows = ax.get_yaxis_transform()
+    for gene, y in zip(named, at, strict=True):
+        ax.plot([1.02, 1.05, 1.12, 1.14], [place[gene], place[gene], y, y], transform=rows, color="#000000",
+                linewidth=0.5, clip_on=False)  # fmt: skip
+        ax.annotate(str(shown.names[gene]), (1.15, y), xycoords=rows, va="center", fontsize=FONT - 1,
+                    annotation_clip=False)  # fmt: skip
+
+
+def _lines(places: Floats, line: float, whole: float) -> Floats:
+    """Return where names stand, in order: near their places, a line apart, within the whole where they fit."""
+    steps = line * np.arange(len(places))
+    room = max(whole - line * len(places), 0.0)
+    # names that would overlap form a block, whose middle is that of its places
+    blocks: list[list[float]] = []  # of each: the sum of its places without steps, and how many
+    for free in places - steps - line / 2:
+        blocks.append([free, 1])
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
+            total, n = blocks.pop()
+            blocks[-1][0] += total
+            blocks[-1][1] += n
+    starts = np.concatenate([np.full(int(n), total / n) for total, n in blocks]) if blocks else places
+    found: Floats = np.clip(starts, 0, room) + steps + line / 2
+    return found
 
 
 def _mark_clusters(ax: Axes, shown: _Shown, target: str, rotation: float, bar: dict[str, str]) -> None:
@@ -154,7 +188,7 @@ def _mark_clusters(ax: Axes, shown: _Shown, target: str, rotation: float, bar: d
         ax.add_patch(Rectangle((start, -_STRIP), end - start, 0.7 * _STRIP, transform=ax.get_xaxis_transform(),
                                facecolor=bar[name], linewidth=0, clip_on=False))  # fmt: skip
     ax.set_yticks([])
-    ax.set_xticks(_apart((starts + ends) / 2, ends[-1]), list(shown.ends), rotation=rotation, ha="right",
+    ax.set_xticks(_apart((starts + ends) / 2, ends[-1], rotation), list(shown.ends), rotation=rotation, ha="right",
                   va="center" if rotation == 90 else "baseline", rotation_mode="anchor", fontsize=FONT)  # fmt: skip
     ax.get_xticklabels()[attacked].set(color=ATTACKED, fontweight="bold")
     ax.tick_params(axis="x", length=0, pad=2 + _STRIP * _HEIGHT * 72)
@@ -242,9 +276,10 @@ def _by_tree(rows: np.ndarray) -> np.ndarray:
     return leaves_list(linkage(rows, "complete")) if len(rows) > 1 else np.arange(len(rows))
 
 
-def _apart(centres: np.ndarray, n_cells: int) -> Floats:
+def _apart(centres: np.ndarray, n_cells: int, rotation: float) -> Floats:
     """Return where the names of clusters stand: at their centres, but never closer than a line is high."""
-    line = min(1.1 * FONT / 72 / _SIDE, 1 / len(centres)) * n_cells
+    height = 1.1 * FONT / 72 / np.sin(np.deg2rad(rotation))
+    line = min(height / _SIDE, 1 / len(centres)) * n_cells
     steps = line * np.arange(len(centres))
     apart: Floats = np.minimum(np.maximum.accumulate(centres - steps), n_cells - steps[-1]) + steps
     return apart
@@ -262,10 +297,7 @@ def _panels(ma: Untyped, shown: _Shown, figure: Figure, below: float, cmap: str 
                 "left", linkage=shown.tree, size=_TREE - 0.5 * MM, pad=0.5 * MM, linewidth=0.4, show=not boards
             )
         boards.append(board)
-    named = np.ma.array(np.empty(len(shown.names), dtype=object), mask=True)
-    named[shown.changed[:_NAMED]] = shown.names[shown.changed[:_NAMED]]
-    boards[1].add_right(ma.plotter.AnnoLabels(named, pointer_size=0.12, linewidth=0.5, text_gap=0.1, fontsize=FONT - 1),
-                        size=_NAMES - 1 * MM, pad=1 * MM)  # fmt: skip
+    boards[1].add_pad("right", _NAMES)
     both = boards[0] + _GAP + boards[1]
     both.set_margin((5 * MM, _MARGIN, below, _MARGIN))
     both.render(figure)

@@ -40,7 +40,7 @@ def roc(curves: Curves, *, step: float | None = None, ax: Axes | None = None, **
         pairs[f"{name}: area {before.attrs['auc']:.2f} → {after.attrs['auc']:.2f}"] = before, after
     ax = new_axes(COLUMN, 0.9 * COLUMN) if ax is None else ax
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, zorder=0)
-    before_and_after(ax, pairs, "fpr", "tpr")
+    before_and_after(ax, pairs, "fpr", "tpr", list(chosen))
     ax.set(xlabel="Other cells called (false positive rate)", ylabel="Cluster's cells called (true positive rate)")
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     band = band_of(zip(chosen.values(), (after for _, after in pairs.values()), strict=True), "tpr")

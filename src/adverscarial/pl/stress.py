@@ -81,9 +81,9 @@ def stress(
     beside = len(lines) > _FEW
     if ax is None:
         ax = new_axes((1.55 if beside else 1) * COLUMN, 0.78 * COLUMN)
-    for number, (names, part) in enumerate(lines):
-        colour, marker, dash = look(number)
-        label = ", ".join(str(name) for name, of in zip(names, ("classifier", "cluster"), strict=True) if of in several)
+    labels = [", ".join(names[("classifier", "cluster").index(of)] for of in several) for names, _ in lines]
+    for number, (label, (_, part)) in enumerate(zip(labels, lines, strict=True)):
+        colour, marker, dash = look(number, labels)
         ax.fill_between(part["strength"], part[f"{y}_low"], part[f"{y}_high"], color=colour, alpha=0.12, linewidth=0)
         ax.plot(
             part["strength"], part[y], color=colour, marker=marker, markersize=3, linewidth=1, linestyle=dash,

@@ -64,10 +64,12 @@ def by_strength(table: pd.DataFrame, y: str, kind: Kind | None, ax: Axes | None)
     ax = new_axes(COLUMN, 0.78 * COLUMN) if ax is None else ax
     several = [name for name in ("classifier", "cluster") if table[name].nunique() > 1]
     runs = list(dict.fromkeys(zip(table["classifier"], table["cluster"], strict=True)))
+    about = [", ".join(run[("classifier", "cluster").index(name)] for name in several) for run in runs]
+    about = about if several else [KINDS[which] for which in drawn]
     for number, run in enumerate(runs):
         for k, which in enumerate(drawn):
             one = tried[(tried["classifier"] == run[0]) & (tried["cluster"] == run[1]) & (tried["kind"] == which)]
-            colour, marker, dash = look(number if several else k)
+            colour, marker, dash = look(number if several else k, about)
             names = [run[("classifier", "cluster").index(name)] for name in several]
             names += [KINDS[which]] if not several or len(drawn) > 1 else []
             x, values, success = one["strength"], one[y].astype(float), one["success"].astype(bool)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _JOINT = "joint"  # the embedding that is made of all cells and the attacked copies
 _DISTANCES = (3, 8, 14, 22, 32, 44, 60)  # points between the middle of a cluster and its name
+_LISTED = 18  # types that are named beside a picture
 _FEWEST = 10  # cells, below which neighbours mean nothing
 
 
@@ -248,15 +249,24 @@ def _draw(ax: Axes, positions: np.ndarray, rows: np.ndarray, fill: np.ndarray, *
 
 
 def _list_types(ax: Axes, called: tuple[np.ndarray, np.ndarray], rows: np.ndarray, colours: dict[str, str]) -> None:
-    """List beside the picture what cells are called, and how many of the attacked ones, before and after."""
+    """List beside the picture what cells are called, and how many of the attacked ones, before and after.
+
+    As many types as there is room for: those of the attacked cells first, then the most frequent.
+    """
     from matplotlib.lines import Line2D
 
-    counts = [(int((called[0][rows] == name).sum()), int((called[1][rows] == name).sum())) for name in colours]
+    all_counts = {name: tuple(int((one[rows] == name).sum()) for one in called) for name in colours}
+    frequent = sorted(colours, key=lambda name: (-sum(all_counts[name]), -int((called[0] == name).sum())))
+    shown = set(frequent[:_LISTED])
+    left, colours = len(colours) - len(shown), {name: one for name, one in colours.items() if name in shown}
+    counts = [all_counts[name] for name in colours]
     marks = [
         Line2D([], [], marker="o", linestyle="", markersize=4, markeredgewidth=0, color=colour,
                label=f"{name}: {old:,} → {new:,}" if old or new else name)
         for (name, colour), (old, new) in zip(colours.items(), counts, strict=True)
     ]  # fmt: skip
+    if left > 0:
+        marks.append(Line2D([], [], linestyle="", label=f"and {left:,} more type{'s' if left > 1 else ''}"))
     ax.legend(handles=marks, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=FONT - 1,
               title="Called (ringed: attacked,\nbefore → after)", title_fontsize=FONT - 1, alignment="left",
               handletextpad=0.2)  # fmt: skip

@@ -32,6 +32,7 @@ def caveats(grid: Grid, genes_of_data: int, known: Iterable[str] = ()) -> list[s
 def _of_searches(grid: Grid, results: list[Result], genes_of_data: int) -> list[str]:
     """Return what holds for some of the searches, with the number of them."""
     notes = {"failed, so nothing is known there; the errors are listed under the table": len(grid.failed)}
+    notes |= {"had nothing to do: the cluster is already called what it was to become": len(grid.already)}
     notes |= Counter(note for result in results for note in result.notes)
     some = f"were limited to some of the {genes_of_data:,} genes; nothing is known of the others"
     notes[some] = sum(is_limited(result.attack, genes_of_data) for result in results)

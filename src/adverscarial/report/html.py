@@ -249,7 +249,7 @@ def _how_it_was_made(survey: Survey) -> dict[str, object]:
         "modifications": {str(m): m.meaning for attack in attacks.values() for m in attack.changes},
         "cost": {name: sum(getattr(r, name) for r in results) for name in costs},
         "asked": len(survey.tasks),
-        "failed": len(survey.errors),
+        "failed": len(survey.failed),
     }
 
 

@@ -10,6 +10,7 @@ from adverscarial.report.sections import AttackSection, Cell, outcome_text, sect
 from adverscarial.report.sentences import percent
 from adverscarial.surveys.grid import attack_name, attacks_by_name, count_of, settings
 from adverscarial.surveys.plan import Task
+from adverscarial.surveys.stored import already_there
 from adverscarial.surveys.table import Survey
 
 
@@ -64,13 +65,18 @@ def _table(
             rows.append(Row(task.classifier, task.target, cells))
     shared = ["Classifier", "Cluster", *(["Attack"] if different else []), "Before", "After", "Label"]
     names = list(dict.fromkeys(task.classifier for task, _ in own))
-    said = {name: outcome_text(section, [r for task, r in own if task.classifier == name]) for name in names}
+    said = {name: outcome_text(section, _results(own, name, errors)) for name in names}
     figures, undrawn = section.figures([(task.classifier, r) for task, r in own if r is not None])
     columns = [*((name, "") for name in shared), *section.columns_of(attack), ("Queries", "")]
     setting = "" if different else settings(attack)
     anchor = f"a-{attack_name(attack).lower()}"
     heading, meaning = section.heading(attack), section.introduction(attack)
     return OutcomeTable(anchor, heading, meaning, setting, said, columns, rows, figures, undrawn)
+
+
+def _results(own: list[tuple[Task, Result | None]], name: str, errors: dict[int, str]) -> list[Result | None]:
+    """Return the results of one classifier, without those that had nothing to do."""
+    return [r for task, r in own if task.classifier == name and not already_there(errors.get(task.number, ""))]
 
 
 def _answer(result: Result) -> list[Cell]:

@@ -105,7 +105,7 @@ class AttackSection(Generic[R]):
     def summary(self, grid: Grid) -> list[str]:
         """Return what one classifier's grid shows, in sentences."""
         if not grid.done:
-            return [f"{self.searches(len(grid.entries), len(grid.entries))} failed."]
+            return [f"{self.searches(len(grid.entries), len(grid.entries))} {no_result(grid)}."]
         size = self.searches(len(grid.values), len(grid.entries))
         if not grid.values:
             return [f"{_capital(grid.count.title)}: none was found in {count(len(grid.done), self.noun, self.nouns)}."]
@@ -218,7 +218,7 @@ def outcome_text(section: AttackSection[Result], results: Sequence[Result | None
     """Return what became of the clusters of one classifier, in one sentence."""
     done = [result for result in results if result is not None]
     if not done:
-        return f"{count(len(results), 'attack')} failed."
+        return f"{count(len(results), 'attack')} failed." if results else "No attack had anything to do."
     hits = [result for result in done if result.success]
     held = list(dict.fromkeys(result.target for result in done if not result.success))
     verb = "gives" if len(hits) == 1 else "give"
@@ -232,6 +232,14 @@ def outcome_text(section: AttackSection[Result], results: Sequence[Result | None
     if len(done) < len(results):
         text += f"; {len(results) - len(done):,} more failed"
     return f"{text}."
+
+
+def no_result(grid: Grid) -> str:
+    """Return what became of attacks that have no result."""
+    had_nothing = "had nothing to do"
+    if not grid.already:
+        return "failed"
+    return f"failed or {had_nothing}" if grid.failed else had_nothing
 
 
 def _capital(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, cast
 
 from adverscarial.attacks import MaxChangeResult
-from adverscarial.report.sections import AttackSection, Compared, Detail, describes, span
+from adverscarial.report.sections import AttackSection, Compared, Detail, describes, no_result, span
 from adverscarial.report.sentences import count, percent
 from adverscarial.surveys.grid import Entry, Grid
 
@@ -34,7 +34,7 @@ class MaxChangeSection(AttackSection[MaxChangeResult]):
         """Return how much of the transcriptome can be rewritten without one classifier noticing."""
         done = sorted(grid.done, key=lambda entry: entry.value or 0)
         if not done:
-            return [f"{self.searches(len(grid.entries), len(grid.entries))} failed."]
+            return [f"{self.searches(len(grid.entries), len(grid.entries))} {no_result(grid)}."]
         free = [entry for entry in done if entry.value == 0]
         bound = [entry for entry in done if entry.value != 0]
         said = []

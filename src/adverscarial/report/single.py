@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 from adverscarial.attacks import SingleGeneResult
 from adverscarial.attacks.single_gene_result import cost_text
 from adverscarial.modifications import Modification
-from adverscarial.report.sections import AttackSection, Compared, Detail, Flip, describes
+from adverscarial.report.sections import AttackSection, Compared, Detail, Flip, describes, no_result
 from adverscarial.report.sentences import count, listed
 from adverscarial.surveys.grid import Entry, Grid
 
@@ -135,7 +135,7 @@ def _found(grid: Grid, at: str = "") -> str:
     """Return how many attacks flipped; `at` says which values they had, where others are told apart from them."""
     results, flips, at = _results(grid), _flips(grid), at and f" {at}"
     if not results:
-        return f"{_SEARCHES(len(grid.entries), len(grid.entries))}{at} failed."
+        return f"{_SEARCHES(len(grid.entries), len(grid.entries))}{at} {no_result(grid)}."
     if all(result.all_rejected for result in results):
         refused = count(sum(result.n_rejected for result in results), "change")
         return f"The classifier rejected all {refused}{at}: nothing was tested ({_size(grid, results)})."

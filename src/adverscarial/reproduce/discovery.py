@@ -34,8 +34,8 @@ _ALPHA = 0.05
 
 @documented
 def discovery(
-    settings: Setting | Sequence[Setting], *, out: str | PathLike[str] | None = None, quick: bool = False,
-    n_jobs: int = 1, **execution: Unpack[Executed],
+    settings: Setting | Sequence[Setting], *, out: str | PathLike[str] | None = None, restarts: int = 1,
+    quick: bool = False, n_jobs: int = 1, **execution: Unpack[Executed],
 ) -> Outcome:  # fmt: skip
     """Attack every cluster at values that cells have, and list the genes that decide labels beside their statistics.
 
@@ -45,6 +45,8 @@ def discovery(
         Cells and classifiers of one data set or several, of :func:`~adverscarial.reproduce.setting`.
     out
         Folder that keeps each attack's result, so that an interrupted run goes on.
+    restarts
+        Random orders of each max-change attack; the shortest signature counts.
     quick
         The 1st percentile alone, and 50 genes of the gradient descents.
     n_jobs
@@ -60,7 +62,7 @@ def discovery(
     surveys, cells = {}, {}
     for one in chosen:
         folder = None if out is None else Path(out) / "runs" / one.name
-        surveys[one.name], cells[one.name] = _attacked(one, folder, quick, n_jobs, how), one.test
+        surveys[one.name], cells[one.name] = _attacked(one, folder, restarts, quick, n_jobs, how), one.test
     how.say("Comparing with differential expression ...")
     found = discover(surveys, cells, layer=_LAYER)
     names = ", ".join(surveys)
@@ -81,14 +83,14 @@ def discovery(
     )
 
 
-def _attacked(one: Setting, folder: Path | None, quick: bool, n_jobs: int, how: Execution) -> Survey:
+def _attacked(one: Setting, folder: Path | None, restarts: int, quick: bool, n_jobs: int, how: Execution) -> Survey:
     """Return single genes, signatures and descents of every classifier and cluster of one data set."""
     order = ranked(one, how)[: 50 if quick else GENES]
     surveys = []
     for name, model in one.models.items():
         changes = ["perc1"] if quick else MEDIUM
         attacks: list[Attack[Result]] = [SingleGene(change, search="exact") for change in changes]
-        attacks += [MaxChange(change, restarts=1) for change in changes]
+        attacks += [MaxChange(change, restarts=restarts) for change in changes]
         attacks += [ClusterGradientDescent(1, 1, genes=order)] if model.gives_scores else []
         how.say(f"{one.name}: attacking {name}: {len(one.clusters)} clusters, {len(attacks)} attacks each ...")
         surveys.append(

@@ -22,7 +22,7 @@ _MODIFICATION = "perc99"
 
 @documented
 def fig1(
-    setting: Setting, *, classifier: str = "scType", target: str | None = None, quick: bool = False,
+    setting: Setting, *, classifier: str = "scType", target: str | None = None, restarts: int = 1, quick: bool = False,
     **execution: Unpack[Executed],
 ) -> Outcome:  # fmt: skip
     """Make a single-gene attack, a max-change attack and a gradient descent on one cluster, and draw the cells.
@@ -35,6 +35,8 @@ def fig1(
         Which of them is attacked; the first that gives scores where there is none of that name.
     target
         The cluster; left out, the paper's "FCGR3A+ Mono" where the data have it, else the largest.
+    restarts
+        Random orders of each max-change attack; the shortest signature counts.
     quick
         50 genes of the ranking for the descent.
     %(execution)s
@@ -48,7 +50,7 @@ def fig1(
     name = classifier if classifier in setting.models else _first_with_scores(setting, classifier)
     attacks: dict[str, Attack[Result]] = {
         "single_gene": SingleGene(_MODIFICATION, search="exact"),
-        "max_change": MaxChange(_MODIFICATION, restarts=1),
+        "max_change": MaxChange(_MODIFICATION, restarts=restarts),
         "descent": ClusterGradientDescent(1, 1, genes=ranked(setting, how)[: 50 if quick else GENES]),
     }
     model, layer = setting.models[name], setting.layers[name]

@@ -19,7 +19,10 @@ STRENGTHS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 @documented
-def fig3(setting: Setting, *, target: str | None = None, quick: bool = False, **execution: Unpack[Executed]) -> Outcome:
+def fig3(
+    setting: Setting, *, target: str | None = None, restarts: int = 1, quick: bool = False,
+    **execution: Unpack[Executed],
+) -> Outcome:  # fmt: skip
     """Attack every cluster by gradient descent with growing alpha = epsilon, and draw five attacks as heatmaps (A-E).
 
     Parameters
@@ -27,6 +30,8 @@ def fig3(setting: Setting, *, target: str | None = None, quick: bool = False, **
     %(setting_scored)s
     target
         The cluster that is drawn and judged; the table has all. Left out: the paper's, or else the largest.
+    restarts
+        Random orders of the max-change attacks of panels A and B; the shortest signature counts.
     quick
         That cluster alone, through 50 genes.
     %(execution)s
@@ -50,7 +55,7 @@ def fig3(setting: Setting, *, target: str | None = None, quick: bool = False, **
     one = table[table["cluster"] == drawn]
     ax = log_from_one(by_strength(one, "modified", "both", None), len(genes))
     ax.set_ylabel("Genes modified")
-    maps, said = heatmaps(setting, drawn, genes, how)
+    maps, said = heatmaps(setting, drawn, genes, how, restarts)
     return Outcome(
         title=f"Fig. 3 on {setting.name}: genes that a gradient descent modifies",
         tables={"modified_genes": _wide(table), "descents": table},

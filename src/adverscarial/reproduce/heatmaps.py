@@ -23,11 +23,11 @@ class Panel(NamedTuple):
     attack: Attack[Result]
 
 
-def panels(genes: Sequence[str]) -> list[Panel]:
+def panels(genes: Sequence[str], restarts: int = 1) -> list[Panel]:
     """Return the attacks of the panels A to E; E has two."""
     return [
-        Panel("a_max_change", "CHETAH", MaxChange("perc99", restarts=1)),
-        Panel("b_max_change", "scRF", MaxChange("perc99", restarts=1)),
+        Panel("a_max_change", "CHETAH", MaxChange("perc99", restarts=restarts)),
+        Panel("b_max_change", "scRF", MaxChange("perc99", restarts=restarts)),
         Panel("c_descent", "scAnnotatR", ClusterGradientDescent(0.5, 0.5, genes=genes)),
         Panel("d_descent", "scAnnotatR", ClusterGradientDescent(10, 10, genes=genes)),
         Panel("e_descent_scType", "scType", ClusterGradientDescent(1, 1, genes=genes)),
@@ -36,7 +36,7 @@ def panels(genes: Sequence[str]) -> list[Panel]:
 
 
 def heatmaps(
-    setting: Setting, cluster: str, genes: Sequence[str], how: Execution
+    setting: Setting, cluster: str, genes: Sequence[str], how: Execution, restarts: int = 1
 ) -> tuple[dict[str, tuple[Figure, str]], list[str]]:
     """Return the heatmaps of one cluster with what they show, and notes on panels that could not be drawn."""
     from matplotlib import pyplot as plt
@@ -45,7 +45,7 @@ def heatmaps(
 
     found: dict[str, tuple[Figure, str]] = {}
     notes: list[str] = []
-    for name, classifier, attack in panels(genes):
+    for name, classifier, attack in panels(genes, restarts):
         if classifier not in setting.models:
             continue
         layer = setting.layers[classifier]

@@ -3,8 +3,9 @@
 ::
 
     out/
-      run.json            what was asked for; a folder with another plan is refused
+      run.json            what was asked for last; a folder of other data or settings is refused
       results/00042.npz   one finished attack, written in one step, with what it belongs to
+      kept/7c01...npz     one that was asked for before, and is not now
       errors.json         why attacks failed, when all is done
       table.csv           the whole table, when all is done
       .lock               held open by the survey that is writing
@@ -26,6 +27,8 @@ from adverscarial import _store
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.storing import describe, rebuild
 from adverscarial.errors import StorageError, some
+from adverscarial.surveys.agreement import compared, reason
+from adverscarial.surveys.kept import set_aside, taken
 from adverscarial.surveys.lock import NAME as LOCK
 from adverscarial.surveys.lock import locked
 from adverscarial.surveys.plan import FORMAT, UNKNOWN, Plan, Task, tasks_of
@@ -55,7 +58,7 @@ class RunFolder:
 
     @contextmanager
     def opened(self, plan: Plan, *, trust: bool = False) -> Iterator[dict[int, Result]]:
-        """Begin, or go on with, a survey; gives the results that are there already.
+        """Begin, go on with, or extend a survey; gives the results that are there already.
 
         While the block runs, no other survey can begin on the same folder.
 
@@ -88,12 +91,26 @@ class RunFolder:
     def _done(self, plan: Plan) -> dict[int, Result]:
         done = {}
         for task in plan.tasks:
-            if self._file(task.number).exists():
+            file = self._file(task.number)
+            if file.exists() or taken(self.path, self._belongs(task), file):
                 try:
                     done[task.number] = self._result(task)
                 except StorageError as error:
                     logger.warning("%s It is computed again.", error)
         return done
+
+    def _extend(self, plan: StoredPlan) -> None:
+        """Make the folder that of another plan: nothing is lost, and the survey is not finished until it ran."""
+        try:
+            for name in ("table.csv", "errors.json"):
+                (self.path / name).unlink(missing_ok=True)
+            set_aside(self.path)
+        except OSError as error:
+            raise StorageError(
+                f"'{self.path}' cannot be extended ({type(error).__name__}: {error.strerror or error}). Make it "
+                "writable, with space left, or choose another folder."
+            ) from error
+        _store.write_json(self.path / "run.json", plan)
 
     def _holds_others(self) -> bool:
         """Return whether there are files, but no plan; the lock and half-written plans do not count."""
@@ -156,22 +173,24 @@ class RunFolder:
 
     def _agreed(self, found: StoredPlan, wanted: StoredPlan, trust: bool) -> StoredPlan:
         """Return the plan that both agree on; raise a StorageError where they do not."""
-        same, unknown = _with_unknown_of(found, wanted)
-        there, here = dict(found), dict(same)
-        differs = [key for key in here if there.get(key) != here[key]]
-        if differs:
-            details = "; ".join(f"{key}: there {_short(there.get(key))}, here {_short(here[key])}" for key in differs)
-            kinds = dict.fromkeys("attacks" if key == "attack_identities" else key for key in differs)
+        same = compared(found, wanted)
+        if same.differs:
+            there, here = dict(found), dict(same.plan)
+            keys = ["attack_identities" if key == "attacks" else key for key in same.differs]
+            details = "; ".join(f"{key}: there {_short(there.get(key))}, here {_short(here[key])}" for key in keys)
             raise StorageError(
-                f"The folder '{self.path}' belongs to another survey, which differs in {', '.join(kinds)}. "
+                f"The folder '{self.path}' belongs to another survey, which differs in {', '.join(same.differs)}. "
                 f"Choose another folder, or remove this one to start over. ({details})"
             )
-        if unknown and not trust:
+        if same.unknown and not trust:
             raise StorageError(
-                f"It cannot be told whether {some(unknown)} is the same as in the survey of the folder '{self.path}' "
-                f"({_reason(found, wanted)}). Choose another folder, or say resume='trust' if you know that it is."
+                f"It cannot be told whether {some(same.unknown)} is the same as in the survey of the folder "
+                f"'{self.path}' ({reason(found, wanted)}). Choose another folder, or say resume='trust' if you know "
+                "that it is."
             )
-        return same
+        if same.extended:
+            self._extend(same.plan)
+        return same.plan
 
     def _warn_of_unknown(self, plan: StoredPlan) -> None:
         attacks = [attack.get("type") for attack in plan["attacks"]]
@@ -218,28 +237,6 @@ class RunFolder:
         if strange := [key for key, text in stored.items() if key not in known or not isinstance(text, str)]:
             raise StorageError(f"'{self.path}' holds no readable survey (errors.json: the entry '{strange[0]}').")
         return {known[key]: text for key, text in stored.items()}
-
-
-def _with_unknown_of(found: StoredPlan, wanted: StoredPlan) -> tuple[StoredPlan, list[str]]:
-    """Return the wanted plan with the folder's identity of all that cannot be identified, and the names of these."""
-    marks, unknown = dict(wanted["classifiers"]), []
-    for name, mark in marks.items():
-        there = found["classifiers"].get(name, "")
-        if there.startswith(UNKNOWN) or (there and mark.startswith(UNKNOWN)):
-            marks[name] = there
-            unknown.append(name)
-    attacks = list(wanted["attack_identities"])
-    if found["attacks"] == wanted["attacks"]:
-        for k, (there, mark) in enumerate(zip(found["attack_identities"], attacks, strict=True)):
-            if there.startswith(UNKNOWN) or mark.startswith(UNKNOWN):
-                attacks[k] = there
-                unknown.append(str(wanted["attacks"][k]["type"]))
-    return {**wanted, "classifiers": marks, "attack_identities": attacks}, unknown
-
-
-def _reason(found: StoredPlan, wanted: StoredPlan) -> str:
-    marks = [mark for plan in (wanted, found) for mark in (*plan["classifiers"].values(), *plan["attack_identities"])]
-    return next(mark.partition(": ")[2] for mark in marks if mark.startswith(UNKNOWN))
 
 
 def _plain(value: object) -> str:

@@ -18,6 +18,7 @@ from adverscarial._names import numbered
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.columns import Count
 from adverscarial.attacks.result import Result
+from adverscarial.surveys.stored import already_there
 from adverscarial.surveys.table import Survey
 
 #: short names of two kinds of grids; all others go by the name of their attack
@@ -60,15 +61,20 @@ class Entry:
         return int(row.get("unchanged") or 0) + int(row.get("opposite") or 0)
 
     @property
+    def already(self) -> bool:
+        """Whether there was nothing to do: the cluster is already called what it was to become."""
+        return self.result is None and already_there(self.error)
+
+    @property
     def marks(self) -> str:
         """What must be said beside the value; :attr:`Grid.meanings` explains it."""
         return "" if self.result is None else self.result.marks
 
     @property
     def text(self) -> str:
-        """The value with its marks; "failed", or "none" where there is no number."""
+        """The value with its marks; "failed", "already", or "none" where there is no number."""
         if self.result is None:
-            return "failed"
+            return "already" if self.already else "failed"
         return f"none{self.marks}" if self.value is None else f"{self.value:,}{self.marks}"
 
 
@@ -129,7 +135,12 @@ class Grid:
     @property
     def failed(self) -> list[Entry]:
         """The entries that have an error."""
-        return [entry for entry in self.entries.values() if entry.result is None]
+        return [entry for entry in self.entries.values() if entry.result is None and not entry.already]
+
+    @property
+    def already(self) -> list[Entry]:
+        """The entries where there was nothing to do."""
+        return [entry for entry in self.entries.values() if entry.already]
 
     @property
     def values(self) -> list[int]:

@@ -15,7 +15,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.classifiers.base import Classifier
-from adverscarial.errors import AdverscarialError
+from adverscarial.errors import AdverscarialError, AlreadyThere
 from adverscarial.surveys.plan import Task
 from adverscarial.surveys.timeouts import Clock, Timed
 from adverscarial.surveys.transfer import OnDisk, received
@@ -109,5 +109,7 @@ def _statistics_of(work: Work, adata: AnnData) -> GeneStatistics:
 def _failure(task: Task, error: Exception) -> str:
     """Return what the table says of a failed attack; of an error that is none of ours, the log says where it was."""
     foreign = not isinstance(error, AdverscarialError)
-    logger.warning("%s on %s, cluster %s: %s", task.attack, task.classifier, task.target, error, exc_info=foreign)
+    # among all clusters some have the label that the others are to get: that is no fault
+    level = logging.INFO if isinstance(error, AlreadyThere) else logging.WARNING
+    logger.log(level, "%s on %s, cluster %s: %s", task.attack, task.classifier, task.target, error, exc_info=foreign)
     return f"{type(error).__name__}: {error}"

@@ -74,8 +74,10 @@ def survey(  # noqa: PLR0913
         ``"loky"`` (processes, the default) or ``"threading"``. Or ``"dask"``: the workers of the dask client
         of this process, on any number of machines; `n_jobs` is not used then.
     out
-        Folder to write to as it goes. The same survey started again on the same folder continues there; any other one
-        is refused. What counts as the same is decided by content, never by a name.
+        Folder to write to as it goes. The same survey started again on the same folder continues there. One of more,
+        fewer or other classifiers, clusters or attacks takes the results that are there and computes what is new; the
+        rest is kept for when it is asked for again. Other data or settings are refused. What counts as the same is
+        decided by content, never by a name.
     resume
         What happens when it cannot be told whether the survey in `out` is the same, because a classifier or a function
         has a content that cannot be read, such as an open connection. ``"check"``: the survey is refused.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypedDict, cast, get_type_hints
 
 from adverscarial._stored_types import fits, shown
+from adverscarial.errors import AlreadyThere
 
 
 class StoredData(TypedDict):
@@ -30,6 +31,11 @@ class StoredPlan(TypedDict):
     seed: int
     budget: int | None
     versions: dict[str, str]
+
+
+def already_there(error: str) -> bool:
+    """Return whether the message of an attack says that there was nothing to do: the cluster had the label before."""
+    return error.startswith(f"{AlreadyThere.__name__}: ")
 
 
 def check_plan(value: Mapping[str, object]) -> StoredPlan:

@@ -23,7 +23,7 @@ from adverscarial.errors import ParameterError, some
 from adverscarial.surveys.annotating import annotate
 from adverscarial.surveys.folder import RunFolder
 from adverscarial.surveys.plan import Task
-from adverscarial.surveys.stored import StoredPlan
+from adverscarial.surveys.stored import StoredPlan, already_there
 from adverscarial.surveys.universal import universal_genes
 
 R = TypeVar("R", bound=Result)
@@ -58,7 +58,7 @@ class Survey:
     results
         One per task; None where the classifier failed.
     errors
-        Message of each failed task, by its number.
+        Message of each task without a result, by its number: those of :attr:`failed`, and those that had nothing to do.
     """
 
     plan: StoredPlan
@@ -82,6 +82,16 @@ class Survey:
         frame = pd.DataFrame(rows)
         columns = {name: kind for name, kind in table_columns(t.attack for t in self.tasks).items() if name in frame}
         return frame[list(columns)].astype({name: kind for name, kind in columns.items() if kind})
+
+    @property
+    def failed(self) -> dict[int, str]:
+        """Message of each failed task, by its number."""
+        return {number: error for number, error in self.errors.items() if not already_there(error)}
+
+    @property
+    def already(self) -> tuple[Task, ...]:
+        """The tasks that had nothing to do: the cluster is already called what ``towards=`` names."""
+        return tuple(task for task in self.tasks if already_there(self.errors.get(task.number, "")))
 
     @property
     def seconds(self) -> float:
@@ -194,7 +204,8 @@ class Survey:
         return out if copy else None
 
     def __repr__(self) -> str:
-        return f"<Survey of {len(self.tasks)} attacks, {len(self.errors)} failed>"
+        already = f", {len(self.already)} with nothing to do" if self.already else ""
+        return f"<Survey of {len(self.tasks)} attacks, {len(self.failed)} failed{already}>"
 
     def _repr_html_(self) -> str:
         """Return its verdicts as a notebook shows them."""

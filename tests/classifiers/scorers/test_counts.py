@@ -164,3 +164,17 @@ def test_functions_have_no_scan() -> None:
 
     whole = adv.classifiers.wrap(model, preprocess="log1p")
     assert not whole.scorer(adv.cells.Cluster(drawn(3), "type", "B")).scans
+
+
+@pytest.mark.parametrize("name", ["markers", "logistic"])
+def test_weighted_sums_of_counts_hold_no_normalised_cell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick, general = both(MODELS[name](), drawn(3), "B")
+    asked = []
+    normalised = module._Normalised.answers
+    monkeypatch.setattr(module._Normalised, "answers", lambda *given: asked.append(given) or normalised(*given))
+    values = np.full((1, N_GENES), 4, np.float32)
+    monkeypatch.setattr(module, "_GAIN", np.inf)
+    ours, theirs = quick.each(np.arange(N_GENES), values), general.each(np.arange(N_GENES), values)
+    assert not asked
+    assert (ours.label == theirs.label).all()
+    np.testing.assert_array_equal(ours.share, theirs.share)

@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial._docs import documented
-from adverscarial._progress import bar
+from adverscarial._progress import Advance, bar
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
@@ -40,6 +40,9 @@ class RandomForest(
         Trees.
     balance
         Cells of each type to train on (see :func:`adverscarial.datasets.balance`); None trains on all cells.
+    genes_per_tree
+        Genes that each tree gets to see, drawn anew for each; None: all. With few, no gene is in many trees, and more
+        genes must change for another label: see :doc:`/hardening`.
     n_jobs
         Processor cores for training.
     seed
@@ -65,22 +68,29 @@ class RandomForest(
         n_estimators: int = 500,
         *,
         balance: int | None = 100,
+        genes_per_tree: int | None = None,
         n_jobs: int | None = None,
         seed: int = 0,
         progress: bool | None = None,
     ) -> None:
         self.n_estimators, self.balance, self.n_jobs, self.seed = n_estimators, balance, n_jobs, seed
+        self.genes_per_tree = genes_per_tree
         self.progress = progress
         self.classes, self.genes = (), None
         self._trees: TreeEnsemble | None = None
 
     def __repr__(self) -> str:
         balance = "" if self.balance == 100 else f", balance={self.balance}"
-        return f"RandomForest({self.n_estimators}{balance}, seed={self.seed})"
+        few = "" if self.genes_per_tree is None else f", genes_per_tree={self.genes_per_tree}"
+        return f"RandomForest({self.n_estimators}{balance}{few}, seed={self.seed})"
 
     def _check_settings(self) -> None:
         if self.n_estimators < 1:
             raise ParameterError(f"RandomForest: n_estimators must be at least 1, got {self.n_estimators}.")
+        if self.genes_per_tree is not None and self.genes_per_tree < 1:
+            raise ParameterError(
+                f"RandomForest: genes_per_tree must be at least 1, or None for all, got {self.genes_per_tree}."
+            )
 
     @property
     def trees(self) -> TreeEnsemble:
@@ -107,23 +117,51 @@ class RandomForest(
         DataError
             If fewer than two types are named, or values are NaN or infinite.
         """
-        from sklearn.ensemble import RandomForestClassifier
-
         self._check_settings()
         X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
+        X = X.astype(np.float32)  # as each call of fit would
+        grow = self._grown if self.genes_per_tree is None else self._grown_on_few_genes
+        with bar("Training RandomForest", self.n_estimators, self.progress) as advance:
+            trees = grow(X, labels, advance)
+        self.classes, self.genes = tuple(str(name) for name in np.unique(labels)), genes
+        self._trees = hard_votes(trees)
+        return self
+
+    def _grown(self, X: np.ndarray, labels: np.ndarray, advance: Advance) -> TreeEnsemble:
+        """Return trees that each see all genes."""
+        from sklearn.ensemble import RandomForestClassifier
+
         forest = RandomForestClassifier(
             max_features="sqrt", random_state=self.seed, n_jobs=self.n_jobs, warm_start=True
         )
-        X = X.astype(np.float32)  # as each call of fit would
-        with bar("Training RandomForest", self.n_estimators, self.progress) as advance:
-            for grown in range(0, self.n_estimators, _AT_ONCE):  # the same trees as all at once
-                wanted = min(grown + _AT_ONCE, self.n_estimators)
-                forest.set_params(n_estimators=wanted).fit(X, labels)
-                advance(wanted - grown)
-        self.classes = tuple(str(name) for name in forest.classes_)
-        self.genes = genes
-        self._trees = hard_votes(forest_arrays(forest.estimators_))
-        return self
+        for grown in range(0, self.n_estimators, _AT_ONCE):  # the same trees as all at once
+            wanted = min(grown + _AT_ONCE, self.n_estimators)
+            forest.set_params(n_estimators=wanted).fit(X, labels)
+            advance(wanted - grown)
+        return forest_arrays(forest.estimators_)
+
+    def _grown_on_few_genes(self, X: np.ndarray, labels: np.ndarray, advance: Advance) -> TreeEnsemble:
+        """Return trees that each see a few genes, and as many cells as there are, drawn with replacement."""
+        from sklearn.tree import DecisionTreeClassifier
+
+        assert self.genes_per_tree is not None
+        generator = np.random.default_rng(self.seed)
+        n_genes, codes = min(self.genes_per_tree, X.shape[1]), np.unique(labels, return_inverse=True)[1]
+        seen, trees = [], []
+        for _ in range(self.n_estimators):
+            genes = np.sort(generator.choice(X.shape[1], n_genes, replace=False))
+            # weights, not rows: a type that is not drawn stays a class
+            weights = np.bincount(generator.integers(len(X), size=len(X)), minlength=len(X)).astype(np.float64)
+            tree = DecisionTreeClassifier(max_features="sqrt", random_state=int(generator.integers(2**31)))
+            trees.append(tree.fit(X[:, genes], codes, sample_weight=weights))
+            seen.append(genes)
+            advance(1)
+        found = forest_arrays(trees)
+        of_tree = np.searchsorted(found.roots, np.arange(len(found.feature)), side="right") - 1
+        inner = found.feature >= 0
+        feature = found.feature.copy()
+        feature[inner] = np.array(seen)[of_tree[inner], found.feature[inner]]
+        return replace(found, feature=feature)
 
     @classmethod
     def from_table(cls, nodes: pd.DataFrame, *, classes: Sequence[str], genes: Sequence[str]) -> Self:
@@ -191,7 +229,12 @@ class RandomForest(
             "classes": self.classes,
             "genes": list(self.genes),
             "single": trees.single,
-            "settings": {"n_estimators": self.n_estimators, "balance": self.balance, "seed": self.seed},
+            "settings": {
+                "n_estimators": self.n_estimators,
+                "balance": self.balance,
+                "seed": self.seed,
+                "genes_per_tree": self.genes_per_tree,
+            },
         }
         return meta, trees.arrays()
 

@@ -117,6 +117,13 @@ class Limits:
             learnt_zeros,
         )
 
+    @classmethod
+    def around_zero(cls, limit: float, n_genes: int) -> Self:
+        """Return limits that are the same for every gene, on either side of 0; nothing is learnt."""
+        high = np.full(n_genes, limit)
+        open_, none = (-np.inf, np.inf), (0.0, 0.0)
+        return cls(-high, high, -high, high, 2 * limit, False, open_, open_, none, none)
+
     @property
     def of_cells(self) -> bool:
         """Whether anything is asked of a cell as a whole."""

@@ -21,6 +21,7 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, Scorer
 from adverscarial.classifiers.scorers.general import GeneralScorer
 from adverscarial.classifiers.scorers.lead import lead_of_answer
+from adverscarial.classifiers.scorers.linear_counts import Portion, Scan, Weighed
 from adverscarial.errors import ClassifierError, InputRejected
 
 if TYPE_CHECKING:
@@ -59,9 +60,12 @@ class LogCountScorer(GeneralScorer):
         self._whole = _are_whole(self._X)
         first = np.zeros(1, dtype=np.int64)
         try:
-            self._ready = self._whole and self._normalised(first, np.zeros(1)).answers(first, first, first) is not None
+            one = self._normalised(first, np.zeros(1)) if self._whole else None
+            self._ready = one is not None and one.answers(first, first, first) is not None
+            self._weighed = None if one is None or not self._ready else one.weighed
         except (InputRejected, ClassifierError):  # one cell alone may be more than it can label
-            self._ready = False
+            self._ready, self._weighed = False, None
+        self._known_whole = self._X  # the counts that are known to be whole
 
     @property
     def scans(self) -> bool:  # noqa: D102
@@ -69,16 +73,17 @@ class LogCountScorer(GeneralScorer):
 
     def _normalised(self, cells: np.ndarray, added: np.ndarray) -> _Normalised:
         """Return `cells` (positions, repeated) with as many counts more, in some gene that is set afterwards."""
-        size = self._X.sum(axis=1, dtype=np.float64)[cells] + added
-        factor = self._total / np.where(size > 0, size, 1.0)
+        factor = self._factor(cells, added)
         counts = sp.csr_array(self._X[:, self._read].astype(np.float64))
         return _Normalised(self._inner, self._genes, counts[cells], factor)
 
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
-        if not self._ready or not _are_whole(self._X):
+        if not self._ready or not (self._known_whole is self._X or _are_whole(self._X)):
             return super().each(genes, values)
-        new = np.broadcast_to(values.astype(self._X.dtype), (len(self._X), len(genes)))
-        quick = np.array([_are_whole(new[:, k]) for k in range(len(genes))], dtype=bool)
+        self._known_whole = self._X
+        given = values.astype(self._X.dtype)
+        new = np.broadcast_to(given, (len(self._X), len(genes)))
+        quick: np.ndarray = np.asarray(_whole(given).all(axis=0))
         found = self._each_whole(genes[quick], new[:, quick]) if quick.any() else None
         if found is None:
             return super().each(genes, values)
@@ -89,7 +94,7 @@ class LogCountScorer(GeneralScorer):
     def _each_whole(self, genes: np.ndarray, new: np.ndarray) -> Answers | None:
         """Return the answers for new counts, whole and not negative; None where this would gain nothing."""
         added = new.astype(np.float64) - self._X[:, genes]
-        sizes = [np.unique(row[row != 0]) for row in added]
+        sizes = [_distinct(row) for row in added]
         if sum(map(len, sizes)) > _GAIN * np.count_nonzero(added):
             return None
         tally = _Tally(self._baseline, len(genes))
@@ -97,6 +102,11 @@ class LogCountScorer(GeneralScorer):
         for cells in _portions([len(size) for size in sizes], width, max(1, _PAIRS // len(genes))):
             row = np.repeat(cells, [len(sizes[c]) for c in cells])
             if not len(row):
+                continue
+            if self._weighed is not None:
+                self._add_weighed(
+                    tally, self._weighed, cells, [sizes[c] for c in cells], genes, added[cells], new[cells]
+                )
                 continue
             try:
                 there = self._normalised(row, np.concatenate([sizes[c] for c in cells]))
@@ -113,6 +123,30 @@ class LogCountScorer(GeneralScorer):
             tally.add(cells[where], gene, answers)
         return tally.answers()
 
+    def _add_weighed(
+        self, tally: _Tally, model: Weighed, cells: np.ndarray, sizes: list[np.ndarray], genes: np.ndarray,
+        added: np.ndarray, new: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Count what becomes of some cells, of a classifier that is nothing but weighted sums."""
+        starts = np.cumsum([0, *map(len, sizes)])
+        row, more = np.repeat(cells, np.diff(starts)), np.concatenate(sizes)
+        counts = sp.csr_array(self._X[np.ix_(cells, self._read)].astype(np.float64))
+        scan = Scan(model, Portion(counts, more.astype(np.int64), starts, self._factor(row, more)))
+        places, steps = self._there[genes], added.astype(np.int64)
+        matters = places >= 0
+        matters[matters] = (model.weights[places[matters]] != 0).any(axis=1)
+        tally.add_unread(scan, model.labels, cells, steps, np.flatnonzero(~matters))
+        read = np.flatnonzero(matters)
+        if len(read):
+            which, gene, changed = scan.read(steps, new.astype(np.float64), read, places[read])
+            tally.add(cells[which], gene, changed)
+
+    def _factor(self, cells: np.ndarray, added: np.ndarray) -> np.ndarray:
+        """Return what counts are multiplied by when as many counts more are in the cells."""
+        size = self._X.sum(axis=1, dtype=np.float64)[cells] + added
+        factor: np.ndarray = self._total / np.where(size > 0, size, 1.0)
+        return factor
+
 
 class _Normalised:
     """Cells with a few counts more or less, normalised, and the scorer that the classifier makes of them."""
@@ -126,6 +160,11 @@ class _Normalised:
         obs = pd.DataFrame({"group": ["own"] * len(factor) + ["other"]}, index=[f"{i}" for i in range(len(X))])
         cluster = Cluster(AnnData(X, obs=obs, var=pd.DataFrame(index=genes)), "group", "own")
         self._scorer: Scorer = inner.scorer(cluster)
+
+    @property
+    def weighed(self) -> Weighed | None:
+        """The weighted sums that the classifier is; None where it is more than that."""
+        return Weighed.of(self._scorer)
 
     def answers(self, cells: np.ndarray, genes: np.ndarray, counts: np.ndarray) -> Changed | None:
         """Return what becomes of `cells` when one count of each is set to a new one; positions here, -1 for no gene."""
@@ -159,14 +198,34 @@ class _Tally:
         self._gaps = None if lead is None or before.scores is None else lead.gaps(before.scores)
         self._change = np.zeros(n_genes)
 
-    def add(self, cells: np.ndarray, genes: np.ndarray, changed: Changed) -> None:
-        """Count what became of `cells` (positions in the cluster) when one of `genes` (positions here) changed."""
-        n_genes = len(self._change)
-        for name in changed.labels:
+    def _known(self, labels: np.ndarray) -> np.ndarray:
+        """Return the codes of labels here; those that are new get a code."""
+        for name in labels:
             if str(name) not in self._names:
                 self._names[str(name)] = len(self._names)
-                self._votes.append(np.zeros(n_genes, dtype=np.int64))
-        codes = np.array([self._names[str(name)] for name in changed.labels])[changed.codes]
+                self._votes.append(np.zeros(len(self._change), dtype=np.int64))
+        return np.array([self._names[str(name)] for name in labels])
+
+    def add_unread(
+        self, scan: Scan, labels: np.ndarray, cells: np.ndarray, added: np.ndarray, genes: np.ndarray
+    ) -> None:
+        """Count what becomes of `cells` when one of `genes` changes, which the classifier does not read."""
+        if not len(genes):
+            return
+        codes = self._known(labels)
+        first = {int(code): k for k, code in reversed(list(enumerate(codes)))}
+        own = np.array([first[int(code)] for code in self._own[cells]])
+        lead, gaps = self._lead, self._gaps
+        now = None if lead is None or gaps is None else lead.gaps(scan.scores)
+        moved, change = scan.unread(added, genes, now, own, None if gaps is None else gaps[cells])
+        for k, code in enumerate(codes):
+            self._votes[code] += moved[k]
+        if now is not None:
+            self._change += change
+
+    def add(self, cells: np.ndarray, genes: np.ndarray, changed: Changed) -> None:
+        """Count what became of `cells` (positions in the cluster) when one of `genes` (positions here) changed."""
+        n_genes, codes = len(self._change), self._known(changed.labels)[changed.codes]
         moved = np.flatnonzero(codes != self._own[cells])
         for code, votes in enumerate(self._votes):
             votes += np.bincount(genes[moved[codes[moved] == code]], minlength=n_genes)
@@ -186,7 +245,22 @@ class _Tally:
 
 def _are_whole(counts: np.ndarray) -> bool:
     """Return whether all are counts whose sums, and sums of sums, are exact."""
-    return bool(((counts >= 0) & (counts < 2**36) & (counts == np.rint(counts))).all())
+    return bool(_whole(counts).all())
+
+
+def _whole(counts: np.ndarray) -> np.ndarray:
+    whole: np.ndarray = (counts >= 0) & (counts < 2**36) & (counts == np.rint(counts))
+    return whole
+
+
+def _distinct(added: np.ndarray) -> np.ndarray:
+    """Return the whole numbers other than 0 that occur, ascending."""
+    low, high = (added.min(), added.max()) if len(added) else (0.0, 0.0)
+    if high - low > 4 * len(added):  # too far apart to be counted
+        return np.unique(added[added != 0])
+    there: np.ndarray = np.flatnonzero(np.bincount((added - low).astype(np.int64))) + low
+    found: np.ndarray = there[there != 0]
+    return found
 
 
 def _portions(rows: list[int], width: int, most: int) -> Iterator[np.ndarray]:

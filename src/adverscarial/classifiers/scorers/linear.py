@@ -150,7 +150,7 @@ class LinearScorer(StatefulScorer):
         if 2 * len(places) < len(self._weights):
             sums: np.ndarray = self._sums + (new - self._Z[:, places]) @ weights
             size = self._size + self._added(places, new)
-            if not _in_doubt(sums, size).any():
+            if not in_doubt(sums, size).any():
                 return sums
         return self._changed(places, new) @ self._weights + self._bias
 
@@ -200,7 +200,7 @@ class LinearScorer(StatefulScorer):
         steps, weights = new - self._Z[cells, places], self._weights[places]
         sums = self._sums[cells] + steps[:, None] * weights
         size = self._size[cells] + np.abs(steps) * np.abs(weights).max(axis=1)
-        for k in np.flatnonzero(_in_doubt(sums, size)):
+        for k in np.flatnonzero(in_doubt(sums, size)):
             Z = self._Z[[cells[k]]]
             Z[0, places[k]] = new[k]
             sums[k] = (Z @ self._weights + self._bias)[0]
@@ -234,6 +234,16 @@ class LinearScorer(StatefulScorer):
         found.labels = self._ballot.labels[: found.scores.shape[1]]
         return found
 
+    @property
+    def labels(self) -> np.ndarray:
+        """Names of the classes, in the order of the sums."""
+        names: np.ndarray = np.asarray(self._ballot.labels)[: len(self._bias)]
+        return names
+
+    def report(self, sums: np.ndarray) -> np.ndarray:
+        """Return the scores that the classifier makes of its sums."""
+        return self._report(sums)
+
     def weighed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
         """Return genes of the data set, their weights, and the bias; None where more than that makes the sums.
 
@@ -250,7 +260,7 @@ class LinearScorer(StatefulScorer):
         return bound
 
 
-def _in_doubt(sums: np.ndarray, size: np.ndarray) -> np.ndarray:
+def in_doubt(sums: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return in which rows rounding may decide; `size` is how much was added up there, whatever cancelled."""
     best = np.partition(sums, -2, axis=1)[:, -2:] if sums.shape[1] > 1 else np.hstack([np.zeros_like(sums), sums])
     unclear: np.ndarray = np.abs(best[:, 1] - best[:, 0]) <= _DOUBT * size

@@ -1,0 +1,186 @@
+"""Counts behind log-normalisation, where the classifier inside is nothing but weighted sums of genes.
+
+No normalised cell is held: its sums are those of its genes that are not 0. A gene that is not read moves the library
+size alone, so its answers are those of the normalised cells themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from adverscarial._compiled import compiled
+from adverscarial._types import Floats, Ints
+from adverscarial.classifiers.scorers.base import Changed
+from adverscarial.classifiers.scorers.linear import LinearScorer, in_doubt
+
+
+class Weighed(NamedTuple):
+    """The sums of a classifier: ``values @ weights + bias``; `report` turns them into its scores."""
+
+    weights: Floats
+    bias: Floats
+    labels: np.ndarray
+    report: Callable[[np.ndarray], np.ndarray]
+
+    @classmethod
+    def of(cls, scorer: object) -> Weighed | None:
+        """Return the sums of a scorer of its own genes; None where something else than weights makes them."""
+        found = scorer.weighed() if isinstance(scorer, LinearScorer) else None
+        if found is None or found[1].shape[1] < 2:
+            return None
+        assert isinstance(scorer, LinearScorer)
+        genes, weights, bias = found
+        if not np.array_equal(genes, np.arange(len(weights))):
+            return None
+        return cls(weights, bias, np.asarray(scorer.labels, dtype=str), scorer.report)
+
+
+class Portion(NamedTuple):
+    """Some cells, each normalised for every library size that it is to have.
+
+    Attributes
+    ----------
+    counts
+        Cells x genes that are read, sparse, float64.
+    sizes, starts
+        How many counts are added, ascending for each cell, and where those of each cell begin.
+    factor
+        What each count is multiplied by, one for each size.
+    """
+
+    counts: sp.csr_array
+    sizes: Ints
+    starts: Ints
+    factor: Floats
+
+
+class Scan:
+    """The sums of a portion, and what becomes of them when one gene changes on top."""
+
+    def __init__(self, model: Weighed, portion: Portion) -> None:
+        self._model, self._portion = model, portion
+        row = np.repeat(np.arange(portion.counts.shape[0]), np.diff(portion.starts))
+        self._logs = portion.counts[row]
+        self._logs.data = np.log1p(self._logs.data * np.repeat(portion.factor, np.diff(self._logs.indptr)))
+        self._sums = self._logs @ model.weights + model.bias
+        self._size = (self._logs @ np.abs(model.weights) + np.abs(model.bias)).max(axis=1)
+        for k in np.flatnonzero(in_doubt(self._sums, self._size)):
+            self._sums[k] = self._anew(int(k), -1, 0.0)
+        self.codes = self._sums.argmax(axis=1)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The scores of the normalised cells."""
+        return self._model.report(self._sums)
+
+    def _anew(self, row: int, gene: int, value: float) -> Floats:
+        """Return the sums of one normalised cell as a full prediction gives them; a gene changed, or none (-1)."""
+        values = self._logs[[row]].toarray()
+        if gene >= 0:
+            values[0, gene] = value
+        sums: Floats = (values @ self._model.weights + self._model.bias)[0]
+        return sums
+
+    def unread(
+        self, added: Ints, genes: Ints, gaps: Floats | None, own: Ints, own_gaps: Floats | None
+    ) -> tuple[Ints, Floats]:
+        """Return the votes that each gene moves, (labels, genes), and what it adds to the lead: genes not read.
+
+        Parameters
+        ----------
+        added
+            Counts added, cells x all genes that are asked about.
+        genes
+            Which of them are not read.
+        gaps, own_gaps
+            Leads of the normalised cells, and of the cells as they are; None where nobody asks.
+        own
+            Label of each cell as it is.
+        """
+        moved = np.zeros((len(self._model.labels), added.shape[1]), dtype=np.int64)
+        change = np.zeros(added.shape[1])
+        lead = np.zeros(len(self.codes)) if gaps is None else gaps
+        before = np.zeros(len(own)) if own_gaps is None else own_gaps
+        p = self._portion
+        _vote_unread(added, p.sizes, p.starts, genes, self.codes, lead, own, before, moved, change)
+        return moved, change
+
+    def read(self, added: Ints, new: Floats, genes: Ints, places: Ints) -> tuple[Ints, Ints, Changed]:
+        """Return cells, genes and what becomes of them, for every pair in which a gene that is read changes.
+
+        Parameters
+        ----------
+        added, new
+            Counts added, and new counts, cells x all genes that are asked about.
+        genes, places
+            Which of them are read, and where they stand among the genes of the classifier.
+        """
+        p, model = self._portion, self._model
+        n = int(np.count_nonzero(added[:, genes]))
+        cell, gene, at = (np.empty(n, dtype=np.int64) for _ in range(3))
+        value, sums, size = np.empty(n), np.empty((n, len(model.labels))), np.empty(n)
+        steepest = np.abs(model.weights).max(axis=1)
+        _sum_read(
+            added, new, p.sizes, p.starts, p.factor, genes, places, model.weights, steepest, self._sums, self._size,
+            cell, gene, at, value, sums, size,
+        )  # fmt: skip
+        place = np.full(added.shape[1], -1)
+        place[genes] = places
+        for k in np.flatnonzero(in_doubt(sums, size)):
+            sums[k] = self._anew(int(at[k]), int(place[gene[k]]), float(value[k]))
+        return cell, gene, Changed(model.labels, sums.argmax(axis=1), model.report(sums))
+
+
+@compiled
+def _place_of(sizes: np.ndarray, low: int, high: int, wanted: int) -> int:
+    """Return where a number stands in ascending ones, between two places."""
+    while low < high:
+        middle = (low + high) // 2
+        if sizes[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def _vote_unread(  # noqa: PLR0913
+    added: np.ndarray, sizes: np.ndarray, starts: np.ndarray, genes: np.ndarray, codes: np.ndarray, gaps: np.ndarray,
+    own: np.ndarray, own_gaps: np.ndarray, moved: np.ndarray, change: np.ndarray,
+) -> None:  # fmt: skip
+    for c in range(len(added)):
+        for g in genes:
+            if added[c, g] == 0:
+                continue
+            row = _place_of(sizes, starts[c], starts[c + 1], added[c, g])
+            if codes[row] != own[c]:
+                moved[codes[row], g] += 1
+                moved[own[c], g] -= 1
+            change[g] += gaps[row] - own_gaps[c]
+
+
+@compiled
+def _sum_read(  # noqa: PLR0913
+    added: np.ndarray, new: np.ndarray, sizes: np.ndarray, starts: np.ndarray, factor: np.ndarray, genes: np.ndarray,
+    places: np.ndarray, weights: np.ndarray, steepest: np.ndarray, row_sums: np.ndarray, row_size: np.ndarray,
+    cell: np.ndarray, gene: np.ndarray, at: np.ndarray, value: np.ndarray, sums: np.ndarray, size: np.ndarray,
+) -> None:  # fmt: skip
+    n = 0
+    for c in range(len(added)):
+        for j in range(len(genes)):
+            g = genes[j]
+            more = added[c, g]
+            if more == 0:
+                continue
+            row = _place_of(sizes, starts[c], starts[c + 1], more)
+            value[n] = np.log1p(new[c, g] * factor[row])
+            step = value[n] - np.log1p((new[c, g] - more) * factor[row])
+            for k in range(weights.shape[1]):
+                sums[n, k] = row_sums[row, k] + step * weights[places[j], k]
+            size[n] = row_size[row] + abs(step) * steepest[places[j]]
+            cell[n], gene[n], at[n] = c, g, row
+            n += 1
