@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -23,3 +27,31 @@ def test_another_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba, "njit", fails)
     with pytest.raises(RuntimeError, match="something else"):
         compiled(lambda x: x)
+
+
+SORTED = (
+    "import numpy as np\nfrom adverscarial._compiled import compiled\n@compiled\ndef {0}(x):\n    return np.{0}(x)\n"
+)
+
+
+def test_loops_of_several_processes_are_not_mixed_up(tmp_path: Path) -> None:
+    """Without names of its own for each process, numba 0.68 takes the sort inside one file for that in another."""
+
+    def printed(code: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+        command = [sys.executable, "-c", f"import numpy as np, numba\nx = np.array([3.0, 1.0, 2.0])\n{code}"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+    for name in ("sort", "argsort"):
+        (tmp_path / f"kept_{name}.py").write_text(SORTED.format(name))
+    printed("import kept_sort; kept_sort.sort(x)")
+    other = "from adverscarial._compiled import compiled\ncompiled(lambda x: min(x, max(x, 2.0)))(1.0)\n"
+    printed(f"{other}import kept_argsort; kept_argsort.argsort(x)")
+    both = "import kept_sort, kept_argsort; print(kept_argsort.argsort(x), kept_sort.sort(x))"
+    assert printed(both) == "[1 2 0] [1. 2. 3.]\n"
+
+
+def test_every_process_counts_its_functions_from_elsewhere() -> None:
+    code = "import adverscarial._compiled, numba.core.bytecode as b; print(next(b.FunctionIdentity._unique_ids))"
+    numbers = [int(subprocess.check_output([sys.executable, "-c", code])) for _ in range(2)]
+    assert abs(numbers[0] - numbers[1]) > 10**6

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import secrets
 from collections.abc import Callable
 from functools import cache
 from typing import ParamSpec, TypeVar, cast
 
 import numba
+from numba.core.bytecode import FunctionIdentity
 
 logger = logging.getLogger(__name__)
+
+# numba counts the functions that a process compiles from 1, names those inside np.sort, np.argsort and the like by that
+# number, and keeps the names in files. Two files of two processes may so hold one name for two functions, and whoever
+# loads both gets one of them for the other: argsort returned sorted values, or the process ended (numba 0.68).
+FunctionIdentity._unique_ids = itertools.count(secrets.randbits(48))
 
 P = ParamSpec("P")
 R = TypeVar("R")
