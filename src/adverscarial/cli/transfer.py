@@ -62,7 +62,7 @@ def transfer(
     reading: Reading,
     json: AsJson = False,
 ) -> None:
-    """Try the flips that a survey found on each classifier on others, and say how many carry over.
+    """Try the flips that a survey found on one classifier on other classifiers, and say how many carry over.
 
     Example:  adverscarial transfer run/ --data pbmc3k.h5ad --classifier forest.npz --classifier mlp.npz
     """
