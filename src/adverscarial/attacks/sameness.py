@@ -43,11 +43,12 @@ def same(one: object, other: object) -> bool:
 class ByContent:
     """What results are compared by: type and content; how long they took does not count."""
 
-    attack: Attack[Result]
-    classifier: str
-    target: str
-    seed: int
-    label: str
+    if TYPE_CHECKING:  # the types of a stored result's fields are looked up, and here they have no names
+        attack: Attack[Result]
+        classifier: str
+        target: str
+        seed: int
+        label: str
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self) or not isinstance(other, ByContent) or not is_dataclass(self):
