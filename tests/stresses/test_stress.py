@@ -13,19 +13,9 @@ from adverscarial.stresses import parts as parts_module
 from adverscarial.stresses.asking import REFUSED
 from adverscarial.stresses.chance import generator
 from adverscarial.stresses.measures import half_lost, label_lost, over_draws, share_of_hits
-from stresses.made import as_cells, count_data
+from stresses.made import as_cells, count_data, high, most
 
 ASK = {"groupby": "cell_type", "batch": "batch", "progress": False, "draws": 3, "strengths": [0.3, 1.0]}
-
-
-def high(X: np.ndarray) -> np.ndarray:
-    """Label cells by the first count."""
-    return np.where(X[:, 0] > 12, "B", "T")
-
-
-def most(X: np.ndarray) -> np.ndarray:
-    """Label cells by their largest count."""
-    return np.where(X.argmax(axis=1) == 0, "B", "NK")
 
 
 CHANGES = ["depth", "dropout", "ambient", "doublets", "batch-shift", "missing-genes", "dissociation:g1,g2", "swapping"]
