@@ -43,10 +43,22 @@ def set_aside(folder: Path) -> None:
 
 
 def taken(folder: Path, belongs: Mapping[str, object], row: Path) -> bool:
-    """Move a kept result to its row; return whether there was one."""
+    """Move a kept result to its row; return whether there was one.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be written to.
+    """
+    kept = kept_file(folder, belongs)
+    if not kept.exists():
+        return False
     try:
         row.parent.mkdir(exist_ok=True)
-        os.replace(kept_file(folder, belongs), row)
-    except FileNotFoundError:
-        return False
+        os.replace(kept, row)
+    except OSError as error:
+        raise StorageError(
+            f"'{kept}' cannot be moved to '{row}' ({type(error).__name__}: {error.strerror or error}). Make the folder "
+            "writable, with space left."
+        ) from error
     return True
