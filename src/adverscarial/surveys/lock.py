@@ -46,9 +46,11 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         if file in _held:  # not so in a fork of this process, which closed it
-            with suppress(OSError):  # a system may keep files that are open
-                path.unlink()
-            _close(file)
+            try:
+                with suppress(OSError):  # a system may keep files that are open
+                    path.unlink()
+            finally:  # also when it is interrupted here: the process may go on, as a notebook does
+                _close(file)
 
 
 def _opened(path: Path) -> int:
