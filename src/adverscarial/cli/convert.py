@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from anndata import AnnData
@@ -15,6 +16,13 @@ from adverscarial.cli.data import load, unstorable, write_data
 from adverscarial.cli.options import AsJson, DataFile, Layer, Panel, Raw
 from adverscarial.cli.output import notes, print_json, working
 from adverscarial.errors import ParameterError, StorageError
+
+
+class Species(StrEnum):
+    """Whose gene names are wanted."""
+
+    human = "human"
+    mouse = "mouse"
 
 
 def convert(
@@ -36,7 +44,7 @@ def convert(
         ),
     ] = False,
     orthologues: Annotated[
-        Literal["human", "mouse"] | None,
+        Species | None,
         typer.Option(
             help="Name genes of the mouse by their orthologues in human, or the reverse (adverscarial[genes]).",
             rich_help_panel=Panel.DATA,
@@ -98,7 +106,7 @@ def convert(
     if symbols is not None:
         adata = datasets.gene_symbols(adata, None if symbols == "auto" else symbols)
     if orthologues is not None:
-        adata = datasets.orthologues(adata, to=orthologues)
+        adata = datasets.orthologues(adata, to=orthologues.value)
     with working(f"Writing {out} ..."):
         if out.suffix == ".h5ad":
             write_data(out, adata)
