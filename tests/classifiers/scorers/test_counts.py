@@ -178,3 +178,21 @@ def test_weighted_sums_of_counts_hold_no_normalised_cell(name: str, monkeypatch:
     assert not asked
     assert (ours.label == theirs.label).all()
     np.testing.assert_array_equal(ours.share, theirs.share)
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("seed", range(8))
+def test_ties_are_decided_as_in_a_full_prediction(seed: int) -> None:
+    """Two types with the same expression in other genes: only the rounding of the sums tells them apart."""
+    cells, rng = drawn(seed), np.random.default_rng(seed)
+    X = rng.poisson(2.0, size=(cells.n_obs, N_GENES))
+    for row in X:
+        row[10:20] = rng.permutation(row[:10])
+    cells.X = sp.csr_matrix(X.astype(np.float32))
+    markers = {"B": NAMES[:10], "NK": NAMES[10:20], "T": NAMES[20:22]}
+    quick, general = both(adv.classifiers.Markers(markers), cells, "B")
+    genes = np.arange(N_GENES)
+    for value in (1, 3):
+        ours, theirs = (s.each(genes, np.full((1, N_GENES), value, np.float32)) for s in (quick, general))
+        np.testing.assert_array_equal(ours.share, theirs.share)
+        assert (ours.label == theirs.label).all()

@@ -131,7 +131,8 @@ class LogCountScorer(GeneralScorer):
         starts = np.cumsum([0, *map(len, sizes)])
         row, more = np.repeat(cells, np.diff(starts)), np.concatenate(sizes)
         counts = sp.csr_array(self._X[np.ix_(cells, self._read)].astype(np.float64))
-        scan = Scan(model, Portion(counts, more.astype(np.int64), starts, self._factor(row, more)))
+        factor, like = self._factor(row, more), np.empty((len(self._X), 2), order="F")  # picked columns lie so
+        scan = Scan(model, Portion(counts, more.astype(np.int64), starts, factor, cells, like))
         places, steps = self._there[genes], added.astype(np.int64)
         matters = places >= 0
         matters[matters] = (model.weights[places[matters]] != 0).any(axis=1)

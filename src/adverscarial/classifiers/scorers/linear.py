@@ -7,6 +7,7 @@ Marker scores, logistic regression, linear SVMs and CellTypist's models are all 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -25,6 +26,8 @@ _DOUBT = 1e-12
 _LOST = 1e-5
 #: changes accepted one upon the other before everything is summed anew, so that no rounding piles up
 _ANEW = 64
+#: rows of a product that rounds as a larger one does
+_BLOCK = 256
 
 #: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -200,10 +203,10 @@ class LinearScorer(StatefulScorer):
         steps, weights = new - self._Z[cells, places], self._weights[places]
         sums = self._sums[cells] + steps[:, None] * weights
         size = self._size[cells] + np.abs(steps) * np.abs(weights).max(axis=1)
-        for k in np.flatnonzero(in_doubt(sums, size)):
-            Z = self._Z[[cells[k]]]
-            Z[0, places[k]] = new[k]
-            sums[k] = (Z @ self._weights + self._bias)[0]
+        unsure = np.flatnonzero(in_doubt(sums, size))
+        Z = self._Z[cells[unsure]]
+        Z[np.arange(len(unsure)), places[unsure]] = new[unsure]
+        sums[unsure] = summed_in_place(cells[unsure], Z, self._Z, self._weights, self._bias)
         return Changed(self._ballot.labels, self._decide(sums), self._report(sums))
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
@@ -258,6 +261,40 @@ class LinearScorer(StatefulScorer):
         """Return a bound on what changing some genes adds up to, for each cell."""
         bound: np.ndarray = (np.abs(new - self._Z[:, places]) @ np.abs(self._weights[places])).max(axis=1)
         return bound
+
+
+def summed_in_place(
+    cells: np.ndarray, Z: np.ndarray, like: np.ndarray, weights: np.ndarray, bias: np.ndarray
+) -> np.ndarray:
+    """Return the sums of some cells of a cluster, rounded as a prediction of the whole cluster rounds them.
+
+    In which order a product adds up depends on its number of rows, on where a row stands, and on how the values lie in
+    memory. That decides exact ties. So every cell is put where it stands in the cluster, or in a block that ends as the
+    cluster does.
+
+    Parameters
+    ----------
+    cells
+        Where each row of `Z` stands in the cluster; a cell may come more than once.
+    like
+        Has as many rows as the cluster, and lies in memory as its values do when the classifier gets them.
+    """
+    n_cells = len(like)
+    rest = n_cells % _BLOCK
+    rows = n_cells if n_cells <= _BLOCK else _BLOCK + rest
+    layout: Literal["C", "F"] = "C" if like.flags.c_contiguous else "F"
+    own = cells if n_cells <= _BLOCK else cells % _BLOCK + _BLOCK * (cells >= n_cells - rest)
+    order = np.argsort(own, kind="stable")
+    first = np.searchsorted(own[order], own[order])
+    turn = np.empty(len(cells), dtype=np.int64)  # how often the cell has come before
+    turn[order] = np.arange(len(cells)) - first
+    sums = np.empty((len(cells), weights.shape[1]))
+    for k in range(turn.max(initial=-1) + 1):
+        now = np.flatnonzero(turn == k)
+        block = np.zeros((rows, Z.shape[1]), order=layout)
+        block[own[now]] = Z[now]
+        sums[now] = (block @ weights)[own[now]] + bias
+    return sums
 
 
 def in_doubt(sums: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -15,7 +15,10 @@ import scipy.sparse as sp
 from adverscarial._compiled import compiled
 from adverscarial._types import Floats, Ints
 from adverscarial.classifiers.scorers.base import Changed
-from adverscarial.classifiers.scorers.linear import LinearScorer, in_doubt
+from adverscarial.classifiers.scorers.linear import LinearScorer, in_doubt, summed_in_place
+
+#: normalised cells that are summed anew at a time
+_TOGETHER = 1024
 
 
 class Weighed(NamedTuple):
@@ -50,12 +53,16 @@ class Portion(NamedTuple):
         How many counts are added, ascending for each cell, and where those of each cell begin.
     factor
         What each count is multiplied by, one for each size.
+    cells, like
+        Where these cells stand in the cluster, and what :func:`summed_in_place` wants to know of that.
     """
 
     counts: sp.csr_array
     sizes: Ints
     starts: Ints
     factor: Floats
+    cells: Ints
+    like: Floats
 
 
 class Scan:
@@ -68,8 +75,8 @@ class Scan:
         self._logs.data = np.log1p(self._logs.data * np.repeat(portion.factor, np.diff(self._logs.indptr)))
         self._sums = self._logs @ model.weights + model.bias
         self._size = (self._logs @ np.abs(model.weights) + np.abs(model.bias)).max(axis=1)
-        for k in np.flatnonzero(in_doubt(self._sums, self._size)):
-            self._sums[k] = self._anew(int(k), -1, 0.0)
+        unsure = np.flatnonzero(in_doubt(self._sums, self._size))
+        self._sums[unsure] = self._anew(unsure, np.full(len(unsure), -1), np.zeros(len(unsure)))
         self.codes = self._sums.argmax(axis=1)
 
     @property
@@ -77,12 +84,15 @@ class Scan:
         """The scores of the normalised cells."""
         return self._model.report(self._sums)
 
-    def _anew(self, row: int, gene: int, value: float) -> Floats:
-        """Return the sums of one normalised cell as a full prediction gives them; a gene changed, or none (-1)."""
-        values = self._logs[[row]].toarray()
-        if gene >= 0:
-            values[0, gene] = value
-        sums: Floats = (values @ self._model.weights + self._model.bias)[0]
+    def _anew(self, rows: Ints, genes: Ints, values: Floats) -> Floats:
+        """Return the sums of normalised cells as a full prediction gives them; a gene of each changed, or none (-1)."""
+        sums, p = np.empty((len(rows), self._model.weights.shape[1])), self._portion
+        cells = p.cells[np.searchsorted(p.starts, rows, side="right") - 1]
+        for start in range(0, len(rows), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            Z, own, changed = self._logs[rows[part]].toarray(), np.arange(len(rows[part])), genes[part] >= 0
+            Z[own[changed], genes[part][changed]] = values[part][changed]
+            sums[part] = summed_in_place(cells[part], Z, p.like, self._model.weights, self._model.bias)
         return sums
 
     def unread(
@@ -130,8 +140,10 @@ class Scan:
         )  # fmt: skip
         place = np.full(added.shape[1], -1)
         place[genes] = places
-        for k in np.flatnonzero(in_doubt(sums, size)):
-            sums[k] = self._anew(int(at[k]), int(place[gene[k]]), float(value[k]))
+        unsure = np.flatnonzero(in_doubt(sums, size))
+        # compiled code may round a logarithm otherwise than numpy does for the classifier
+        exact = np.log1p(new[cell[unsure], gene[unsure]] * p.factor[at[unsure]])
+        sums[unsure] = self._anew(at[unsure], place[gene[unsure]], exact)
         return cell, gene, Changed(model.labels, sums.argmax(axis=1), model.report(sums))
 
 
