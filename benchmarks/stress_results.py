@@ -141,6 +141,22 @@ def spreads(cells: anndata.AnnData, shift: adv.stresses.BatchShift) -> list[dict
     return rows
 
 
+def small_changes() -> list[dict[str, object]]:
+    """Return how many labels changes of a fifth at most take, of all clusters and of all data sets that are stored."""
+    rows: dict[str, dict[str, object]] = {}
+    for name in DATA:
+        file = PAGE.parent / "stress" / f"{name}.csv"
+        if not file.is_file():
+            continue
+        table = pd.read_csv(file)
+        table = table[table["change"].map(STRENGTHS).map(lambda values: values is SHARES)]
+        for classifier, part in table.groupby("classifier", sort=False):
+            row = rows.setdefault(str(classifier), {"classifier": classifier})
+            row[name] = f"{int((part['label'] <= SHARES[0]).sum())} of {len(part)}"
+    there = [name for name in DATA if any(name in row for row in rows.values())]
+    return [{"classifier": key, **{name: row.get(name, "") for name in there}} for key, row in rows.items()]
+
+
 def fill(name: str, text: str) -> None:
     """Print a text, and put it into the page where that has markers for it."""
     page, start, end = PAGE.read_text(), f"<!-- {name} -->", f"<!-- /{name} -->"
@@ -151,7 +167,7 @@ def fill(name: str, text: str) -> None:
 
 
 def main() -> None:
-    """Do all, or only the data sets that are named; "interferon" is the comparison."""
+    """Do all, or only the data sets that are named; "interferon" is the comparison, "small" only counts."""
     named = [word for word in sys.argv[1:] if not word.startswith("-")] or ["interferon", *DATA]
     if "interferon" in named:
         rows, spread = interferon()
@@ -179,6 +195,7 @@ def main() -> None:
         if not QUICK:
             (PAGE.parent / "stress").mkdir(exist_ok=True)
             found.critical().to_csv(PAGE.parent / "stress" / f"{name}.csv", index=False, float_format="%.4g")
+    fill("small", show(small_changes()))
 
 
 if __name__ == "__main__":
