@@ -23,25 +23,15 @@ def fetch(
     out: Annotated[Path, typer.Argument(help="The .h5ad file to write: counts in X, symbols as names of genes.")],
     preset: Annotated[
         str | None,
-        typer.Option(
-            help="Leave cells out as the paper does; that of the name, for its data sets.",
-            metavar="|".join(PAPER),
-            rich_help_panel=Panel.DATA,
+        Panel.DATA.option(
+            help="Leave cells out as the paper does; that of the name, for its data sets.", metavar="|".join(PAPER)
         ),
     ] = None,
     refresh: Annotated[
-        bool,
-        typer.Option(
-            "--refresh", help="Ask the portal again whether there is a newer version.", rich_help_panel=Panel.DATA
-        ),
+        bool, Panel.DATA.option("--refresh", help="Ask the portal again whether there is a newer version.")
     ] = False,
-    sha256: Annotated[
-        str | None,
-        typer.Option(help="What the SHA-256 of the portal's file must be.", rich_help_panel=Panel.DATA),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there already.", rich_help_panel=Panel.OUTPUT)
-    ] = False,
+    sha256: Annotated[str | None, Panel.DATA.option(help="What the SHA-256 of the portal's file must be.")] = None,
+    overwrite: Annotated[bool, Panel.OUTPUT.option("--overwrite", help="Replace what is there already.")] = False,
     json: AsJson = False,
 ) -> None:
     """Fetch a data set of CELLxGENE, the paper's among them, and write it as .h5ad.

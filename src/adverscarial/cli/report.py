@@ -25,16 +25,10 @@ from adverscarial.surveys.plan import classifier_identity
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a finished survey.")],
     *,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="HTML file; report.html in the folder when left out.", rich_help_panel=Panel.OUTPUT),
-    ] = None,
+    out: Annotated[Path | None, Panel.OUTPUT.option(help="HTML file; report.html in the folder when left out.")] = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="The cells that were attacked: adds the most telling flips, before and after.",
-            rich_help_panel=Panel.DATA,
-        ),
+        Panel.DATA.option(help="The cells that were attacked: adds the most telling flips, before and after."),
     ] = None,
     preprocess: Prepare = Preprocess.none,
     layer: Layer = None,
@@ -42,18 +36,16 @@ def report(
     deciding: Deciding,
     classifier: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="With --data, a saved classifier of the survey: adds harm and visibility. Repeat for more.",
-            rich_help_panel=Panel.CLASSIFIER,
+        Panel.CLASSIFIER.option(
+            help="With --data, a saved classifier of the survey: adds harm and visibility. Repeat for more."
         ),
     ] = None,
     trust: Trust = False,
     stress: Annotated[
         Path | None,
-        typer.Option(
+        Panel.DATA.option(
             help="Folder of a finished adverscarial stress on the same cells: adds when labels are lost, and the "
-            "verdicts take it into account.",
-            rich_help_panel=Panel.DATA,
+            "verdicts take it into account."
         ),
     ] = None,
     json: AsJson = False,
