@@ -12,8 +12,8 @@ import typer
 from anndata import AnnData
 
 from adverscarial import datasets
-from adverscarial.cli.data import load, unstorable, write_data
-from adverscarial.cli.options import AsJson, DataFile, Layer, Panel, Raw
+from adverscarial.cli.data import check_free, load, unstorable, write_data
+from adverscarial.cli.options import AsJson, DataFile, Layer, Overwrite, Panel, Raw
 from adverscarial.cli.output import notes, print_json, working
 from adverscarial.errors import ParameterError, StorageError
 
@@ -67,7 +67,7 @@ def convert(
     ] = None,
     layer: Layer = None,
     raw: Raw = False,
-    overwrite: Annotated[bool, Panel.OUTPUT.option("--overwrite", help="Replace what is there already.")] = False,
+    overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
     """Read data of any known format and write it as .h5ad or .zarr.
@@ -76,8 +76,7 @@ def convert(
     """
     if out.suffix not in (".h5ad", ".zarr"):
         raise ParameterError(f"The output ends in '{out.suffix}'; it must end in .h5ad or .zarr.")
-    if out.exists() and not overwrite:
-        raise StorageError(f"'{out}' is there already. Choose another name, or replace it with --overwrite.")
+    check_free(out, overwrite)
     if out.exists() and out.is_dir() != (out.suffix == ".zarr"):
         raise StorageError(f"'{out}' is a {'folder' if out.is_dir() else 'file'}; it is not replaced. Remove it first.")
     adata = load(

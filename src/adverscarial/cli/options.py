@@ -173,6 +173,7 @@ Budget = Annotated[
     int | None, Panel.RUNNING.option(help="Most queries of the classifier, for each attack on each cluster.")
 ]
 Jobs = Annotated[int, Panel.RUNNING.option(help="Processes; -1 for all cores.")]
+Overwrite = Annotated[bool, Panel.OUTPUT.option("--overwrite", help="Replace what is there already.")]
 AsJson = Annotated[bool, Panel.OUTPUT.option("--json", help="Print JSON on standard output.")]
 FailOver = Annotated[
     list[str] | None,

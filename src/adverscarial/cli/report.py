@@ -63,7 +63,7 @@ def report(
         raise StorageError(f"There is no folder '{run}'. Name the one that adverscarial survey wrote to (its --out).")
     with working(f"Reading {run} ..."):
         survey = Survey.load(run)
-    rules = made.read_rules(run) | rules_of(deciding)
+    rules = made.read_numbers(run, made.RULES) | rules_of(deciding)
     models = _matched(survey, classifier or [], trust)
     cells = None if data is None else attacked(survey, read(data, preprocess, raw=raw, layer=layer), run)
     with working("Writing the report ..."):
@@ -106,4 +106,4 @@ def attacked(survey: Survey, adata: AnnData, run: Path) -> AnnData:
         raise DataError(f"The data have no column '{data['groupby']}' in obs, which the survey's clusters come from.")
     if adata.n_obs != data["cells"]:
         adata = datasets.split(adata, data["groupby"], seed=survey.plan["seed"])[1]
-    return _with_added(adata, made.read_added(run), data["layer"])
+    return _with_added(adata, made.read_numbers(run, made.ADDED), data["layer"])
