@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,20 @@ from hypothesis import HealthCheck, settings
 # no law depends on how busy the machine is
 settings.register_profile("adverscarial", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("adverscarial")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark cases of a test as slow where ``@pytest.mark.fast`` names the others: the first n, or those with an id."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        if (mark := item.get_closest_marker("fast")) is None:
+            continue
+        function, _, case = item.nodeid.partition("[")
+        seen[function] += 1
+        fast = seen[function] <= mark.args[0] if isinstance(mark.args[0], int) else case.removesuffix("]") in mark.args
+        if not fast:
+            item.add_marker(pytest.mark.slow)
 
 
 def _shared_folder() -> Path:

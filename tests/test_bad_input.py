@@ -342,6 +342,7 @@ def test_things_that_are_no_classifier(model: Any, error: type[Exception], messa
 ENSEMBL = [f"ENSG0000010{i}" for i in range(5)]
 
 
+@pytest.mark.fast(4)
 @pytest.mark.parametrize(
     ("needed", "have", "message"),
     [

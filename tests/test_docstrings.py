@@ -23,6 +23,7 @@ MODULES = sorted(
 )
 
 
+@pytest.mark.fast(6)
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_docstrings_run(name: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

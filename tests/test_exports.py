@@ -199,6 +199,7 @@ def test_importing_loads_no_optional_package() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_names_are_loaded_when_they_are_used() -> None:
     code = (
         "import adverscarial as adv, sys\n"

@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import adverscarial
 
 _LONG = 40  # lines, the docstring not counted
@@ -22,6 +24,7 @@ def test_lines_are_counted_without_the_docstring() -> None:
     assert lines(function) == 3
 
 
+@pytest.mark.slow
 def test_long_functions_are_rare() -> None:
     trees = [ast.parse(file.read_text()) for file in Path(adverscarial.__file__).parent.rglob("*.py")]
     functions = [

@@ -82,6 +82,7 @@ def test_surveys_begin_with_their_verdicts(cells, model):
         assert f"<td>{row.verdict}</td>" in text
 
 
+@pytest.mark.slow
 def test_hardening(pbmc_small):
     train, test = adv.datasets.split(pbmc_small, "cell_type", seed=0)
     attack = SingleGene("perc99")

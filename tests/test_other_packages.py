@@ -70,6 +70,7 @@ def test_the_page_needs_few_lines() -> None:
     assert len(lines) <= 40
 
 
+@pytest.mark.slow
 def test_an_attack_of_another_package_lives_as_ours_do(package: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -83,6 +84,7 @@ def test_an_attack_of_another_package_lives_as_ours_do(package: Path, tmp_path: 
     assert "pip install peeling-attack" in without.stderr
 
 
+@pytest.mark.slow
 def test_the_command_line_knows_it(package: Path, tmp_path: Path) -> None:
     listed = python("-m", "adverscarial", "list", "--json", path=package)
     assert json.loads(listed.stdout)["attacks"]["peel"]["question"].startswith("How many of its strongest genes")

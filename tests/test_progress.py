@@ -138,6 +138,7 @@ BARS = {
 }
 
 
+@pytest.mark.fast(7)
 @pytest.mark.parametrize("name", BARS)
 def test_a_bar_is_one_line_where_asked_for_and_nothing_else_is_said(name, pbmc_small, model, flips, capsys):
     if "MLP" in name:
@@ -160,6 +161,7 @@ def on_a_terminal(monkeypatch):
     monkeypatch.setattr(_progress, "console", cache(_progress.console.__wrapped__))  # one that has not looked yet
 
 
+@pytest.mark.fast(7)
 @pytest.mark.parametrize("name", BARS)
 def test_on_a_terminal_a_bar_is_shown_unless_it_is_not_wanted(name, pbmc_small, model, flips, capsys, monkeypatch):
     on_a_terminal(monkeypatch)
@@ -230,6 +232,7 @@ def test_names_of_clusters_are_shown_as_they_are(capsys):
     assert "[B] [red]cells[/red]" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_forest_grown_in_steps_is_that_of_scikit_learn(pbmc_small):
     from sklearn.ensemble import RandomForestClassifier
 

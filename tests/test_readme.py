@@ -14,6 +14,7 @@ def without_times(text: str) -> str:
     return re.sub(r"[\d.]+ s$", "# s", text.strip(), flags=re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_quickstart_prints_what_is_shown(capsys, tmp_path, monkeypatch):
     text = README.read_text()
     code = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)

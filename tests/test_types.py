@@ -122,6 +122,7 @@ def test_few_lines_have_no_types() -> None:
     assert len(found) <= _MOST * lines / 1000
 
 
+@pytest.mark.slow
 def test_no_room_but_attacks_asks_which_attack_a_result_is_of() -> None:
     """Neither by the class of a result, nor by what only one class has, nor by what is private."""
     kinds = {name for name, kind in RESULTS.all().items() if kind.__module__.startswith("adverscarial.")}

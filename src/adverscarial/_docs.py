@@ -41,6 +41,10 @@ towards
 [classifier]
 classifier
     A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands.
+[classifiers]
+classifiers
+    One classifier or several, or a dict of name -> classifier; anything that
+    :func:`adverscarial.classifiers.wrap` understands.
 [curve_example]
 Examples
 --------
@@ -64,6 +68,13 @@ ParameterError
 [epsilon]
 epsilon
     Largest change, in the units of the data: of each value (linf), or of each cell's Euclidean distance (l2).
+[expression_tests]
+types
+    Which cluster is meant by which label, for a classifier with names of its own: ``{"CD8 T cell": "CD8 T"}``.
+layer
+    Layer that holds log-normalised values; ``X`` when left out.
+alpha
+    Adjusted p-values below it are called significant.
 [example]
 Examples
 --------
@@ -150,6 +161,16 @@ Examples
 >>> import adverscarial as adv
 >>> model, attack = adv.classifiers.ScType(scaled=False), adv.attacks.SingleGene("perc99")
 >>> found = adv.survey(adv.datasets.embedded(), model, attacks=attack, groupby="cell_type", targets=["Dendritic"])
+[stress_example]
+Examples
+--------
+>>> import adverscarial as adv
+>>> model = adv.classifiers.ScType(scaled=False)
+>>> found = adv.stress(adv.datasets.embedded(), model, groupby="cell_type", targets=["Dendritic"], changes="depth",
+...                    strengths=[0.5, 0.9], draws=2)
+[stress_result]
+result
+    What :func:`adverscarial.stress` returned.
 [sweep]
 table
     What :func:`adverscarial.sweep` returned; those of several classifiers below each other (:func:`pandas.concat`).

@@ -108,6 +108,9 @@ def trained(name: str, cells: AnnData) -> Classifier:
 FAMILIES = ["ScType", "ScAnnotatR", "RandomForest", "MLP", "LogisticRegression", "CellFunction"]
 
 
+@pytest.mark.fast(
+    "ScType-second", "ScAnnotatR-second", "RandomForest-second", "MLP-second", "LogisticRegression-second"
+)
 @pytest.mark.parametrize("runner_up", ["second", "any", "own"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_steps_are_those_of_full_reprediction(scaled, order, name, runner_up):
@@ -131,6 +134,7 @@ def test_steps_are_those_of_full_reprediction(scaled, order, name, runner_up):
         )  # and no other gene has changed
 
 
+@pytest.mark.slow
 def test_new_target_is_kept_to_the_end(scaled, order):
     model = trained("LogisticRegression", scaled)
     reached = 0
@@ -146,6 +150,7 @@ def test_new_target_is_kept_to_the_end(scaled, order):
     assert reached == 2
 
 
+@pytest.mark.slow
 def test_excluded_targets_are_never_followed(scaled, order):
     model = trained("LogisticRegression", scaled)
     free = ClusterGradientDescent(1, 5, genes=order)(scaled, model, groupby="cell_type", target="CD19+ B")
@@ -301,6 +306,7 @@ def test_a_refused_step_after_a_good_trial_is_noted_too():
     assert result.queries == 2 + 3  # and the unmodified cluster, at the start and the end, and once beside other cells
 
 
+@pytest.mark.slow
 def test_the_label_unknown_has_no_score_and_can_be_left(scaled, order):
     """Cells that scAnnotatR calls unknown have no score for that; the gradient of the new label alone leads them."""
     model = ScAnnotatR(keep_ambiguous=True, threshold=0.999).fit(scaled, "cell_type")
@@ -317,6 +323,7 @@ def test_the_label_unknown_has_no_score_and_can_be_left(scaled, order):
 # -- costs, orders, errors, storage --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_budget_is_held_and_the_path_is_the_same_as_far_as_it_goes(scaled, order):
     model = trained("RandomForest", scaled)
     free = ClusterGradientDescent(genes=order, stop_at_switch=False)(
@@ -344,6 +351,7 @@ def test_genes_that_the_classifier_does_not_read_cost_nothing(scaled, order):
     assert result.tested_genes == order
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(
     ("name", "method"),
     [("significance", "wilcoxon"), ("t-test", "t-test"), ("variance", "variance"), ("random", "random")],
@@ -357,6 +365,7 @@ def test_orders_are_those_of_rank_genes(pbmc_small, name, method):
     pd.testing.assert_frame_equal(again.steps, result.steps)
 
 
+@pytest.mark.slow
 def test_order_by_score_reads_the_attacked_layer(pbmc_small):
     cells = pbmc_small[:, :60].copy()
     cells.layers["twice"] = cells.X * 2
@@ -443,6 +452,7 @@ def test_repr_rebuilds_and_the_summary_stays_short(scaled, order):
     assert f"tested    {len(order)} genes" in text
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("kind", ["sparse", "integer"])
 def test_sparse_and_integer_data(pbmc_small, order, kind):
     from scipy.sparse import csr_matrix

@@ -156,6 +156,7 @@ def test_a_survey_gives_the_results_of_one_type(serial):
     )
 
 
+@pytest.mark.fast("threading")
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_the_result_depends_on_the_seed_and_not_on_the_processes(scaled, model, serial, backend):
     parallel = run(scaled, model, n_jobs=2, backend=backend)
@@ -164,6 +165,7 @@ def test_the_result_depends_on_the_seed_and_not_on_the_processes(scaled, model, 
         assert same(one, other), repr(one)
 
 
+@pytest.mark.slow
 def test_random_attacks_follow_the_seed(scaled, model, serial):
     other = run(scaled, model, seed=4)
     changed = {

@@ -70,6 +70,7 @@ def by_autograd(module: torch.nn.Module, X: np.ndarray, epsilon: float, norm: st
     return (values + epsilon * step).detach().numpy()
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("new_target", [None, "NK"])
 @pytest.mark.parametrize("make", [as_mlp, as_module])
@@ -89,6 +90,7 @@ def test_one_step_is_that_of_torch(norm, new_target, make):
     assert result.cell_success.any()
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("bounds", [None, (-1.5, 1.2)])
 @pytest.mark.parametrize("make", [as_mlp, as_module])
@@ -229,6 +231,7 @@ def test_finite_differences_find_the_classifiers_own_slopes():
     np.testing.assert_allclose(finite(values, codes), own(values, codes) * (1 - p)[:, None], rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_scores_without_a_gradient_need_named_genes():
     adata, module = cells(), network()
     model = adv.classifiers.wrap(
@@ -249,6 +252,7 @@ def test_scores_without_a_gradient_need_named_genes():
     assert not short.genes
 
 
+@pytest.mark.slow
 def test_a_forest_is_attacked_by_differences_as_wide_as_epsilon(pbmc_small):
     model = adv.classifiers.RandomForest(50, seed=0).fit(pbmc_small, "cell_type")
     common = {"groupby": "cell_type", "target": "CD19+ B"}

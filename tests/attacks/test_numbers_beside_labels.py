@@ -49,6 +49,7 @@ def test_no_share_above_one_is_called_one(cells, attack):
         assert result.nearest().empty
 
 
+@pytest.mark.slow
 def test_the_report_prints_the_number(cells, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)

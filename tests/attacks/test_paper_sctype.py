@@ -92,6 +92,7 @@ def test_single_gene_finds_exactly_the_published_attacks(modification: str, surv
         assert found == by_modification[modification]["single_gene"], target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modification", EXACT)
 def test_single_gene_finds_the_published_number_in_all_clusters(modification: str, survey: Any, counted: Any) -> None:
     clusters = counted.index.get_level_values("cluster").unique()
@@ -108,6 +109,7 @@ def test_single_gene_finds_every_published_aberrant_attack(modification: str, su
         assert {gene: found.get(gene) for gene in wanted} == wanted, target
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("modification", MODIFICATIONS)
 def test_single_gene_agrees_with_an_exhaustive_test(
     modification: str, survey: Any, counted: Any, cells: AnnData, weights: pd.DataFrame
@@ -132,6 +134,7 @@ def test_single_gene_agrees_with_an_exhaustive_test(
     assert extra == {"positive_aberrant": 7, "negative_aberrant": 5}.get(modification, 0)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("modification", ABERRANT)
 def test_unpublished_aberrant_attacks_verify(
     modification: str, survey: Any, published: Any, cells: AnnData, model: ScType
@@ -163,6 +166,7 @@ def test_signatures_are_short_in_all(modification: str, survey: Any, counted: An
     assert sum(len(survey["MaxChange", modification, target].signature) for target in clusters) <= MOST[modification]
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("modification", MODIFICATIONS)
 def test_signatures_are_maximal(modification: str, survey: Any, cells: AnnData, weights: pd.DataFrame) -> None:
     """With all modifiable genes changed the label holds; with any signature gene in addition it flips.

@@ -44,6 +44,7 @@ def changes_of(frame, genes):
     return [tuple(row[gene] for gene in genes) for row in frame.to_dict("records")]
 
 
+@pytest.mark.slow
 def test_answers_lie_in_the_reference_grid_and_are_no_larger_than_r(shared):
     for case in json.loads((shared / "golden" / "g_grid_randwalk.json").read_text())["cases"]:
         adata, model = golden.setting(shared, case["classifier"])
@@ -108,6 +109,7 @@ def test_every_answer_is_one_of_the_grid_and_minimal(seed, modifications, steps,
         assert result.verify(adata, rule)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.permutations(["g0", "g1", "g2", "g3", "g4"]))
 @settings(max_examples=25, deadline=None)
 def test_same_seed_same_walk_whatever_the_order_of_the_genes(seed, genes):

@@ -126,6 +126,7 @@ def scipy_t_test(x: np.ndarray, y: np.ndarray) -> float:
     return ttest_ind(x, y, equal_var=min(len(x), len(y)) == 1).pvalue
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
 @settings(max_examples=80, deadline=None)
 @given(
@@ -215,6 +216,7 @@ def test_round_robin_equals_a_naive_loop(seed: int, n_rows: int, n_columns: int)
 # ---- the data ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("method", ["wilcoxon", "t-test", "variance"])
 def test_sparse_backed_and_blockwise_give_the_same(
     pbmc_small: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
@@ -293,6 +295,7 @@ def test_random_depends_on_the_seed_and_the_names_alone(pbmc_small: AnnData) -> 
 GENES = ["CD3D", "CD79A", "NKG7", "LYZ", "HLA-DRA", "LTB"]  # read by the classifiers below, but for the last
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("kind", ["scores", "labels", "cluster"])
 def test_score_equals_full_re_prediction(pbmc_small: AnnData, kind: str) -> None:
     rng = np.random.default_rng(0)

@@ -22,6 +22,7 @@ ATTACKS: dict[str, adv.attacks.Attack[Any]] = {
 }
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("name", ATTACKS)
 def test_results_are_compared_by_content(name: str, pbmc_small: Any, tmp_path: Path) -> None:
     def run(seed: int = 0, target: str = "Dendritic") -> Any:

@@ -106,6 +106,7 @@ ATTACKS = [
 ]
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_files_keep_what_every_attack_writes(
     attack: adv.attacks.Attack, cells: AnnData, model: adv.classifiers.Markers, tmp_path: Path
@@ -148,6 +149,7 @@ def test_a_label_that_is_no_class_has_no_margin() -> None:
     np.testing.assert_array_equal(found, [2.0, -0.5, np.nan])
 
 
+@pytest.mark.slow
 def test_from_a_file_to_a_coloured_embedding(
     pbmc_small: AnnData, model: adv.classifiers.Markers, tmp_path: Path
 ) -> None:

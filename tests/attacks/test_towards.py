@@ -62,6 +62,7 @@ def test_groups_are_halved_until_the_label_is_found(pbmc_small, model, free):
     assert set(result.flips().labels) == {label}
 
 
+@pytest.mark.slow
 def test_combinations_count_by_the_same_rule(pbmc_small, model):
     genes = ["CD79A", "CD3D", "LYZ", "NKG7"]
     every = Grid(genes, ["positive_aberrant"])(pbmc_small, model, **WHERE)

@@ -75,6 +75,7 @@ def test_replace_all_cells_or_none_of_the_genes(container: Any) -> None:
     assert nothing.dtype == X.dtype
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.sampled_from([sp.csr_matrix, sp.csr_array, sp.csc_matrix]), st.booleans())
 @settings(max_examples=80)
 def test_replace_in_any_sparse_matrix(seed: int, form: Any, tidy: bool) -> None:

@@ -52,6 +52,7 @@ def matrices(draw: st.DrawFn) -> np.ndarray:
     return X
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=100, deadline=None)
 @given(X=matrices(), q=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.01, 0.5, 0.99, 1.0])))
@@ -78,6 +79,7 @@ def test_quantile_of_float32_is_computed_in_float64(X: np.ndarray, q: float, spa
     np.testing.assert_array_equal(got, np.quantile(small.astype(np.float64), q, axis=0))
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 def test_quantiles_of_many_cells_near_both_ends(dtype: Any) -> None:
     """Up to 32 values from an end are kept in one walk, the others partitioned; some genes, in any order."""
@@ -104,6 +106,7 @@ def test_nan_is_refused_wherever_it_stands(form: str, place: int) -> None:
         GeneStatistics(FORMS[form](X)).shifted(np.arange(3), X[1:2], 5)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=60, deadline=None)
 @given(X=matrices(), q=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 0.99, 1.0])))
@@ -114,6 +117,7 @@ def test_quantile_of_the_cells_that_express_a_gene(form: str, X: np.ndarray, q: 
         assert value == (np.quantile(expressing, q) if len(expressing) else column[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=60, deadline=None)
 @given(X=matrices(), q=st.floats(0, 1), data=st.data())
@@ -149,6 +153,7 @@ def shifted_by_hand(column: np.ndarray, value: float, steps: int) -> float:
     return ordered[rank + steps - 1]
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=100, deadline=None)
 @given(X=matrices(), steps=st.integers(-30, 30), reference=st.booleans())
@@ -196,6 +201,7 @@ def test_more_genes_than_fit_one_block(form: str) -> None:
         assert moved[1, k] == shifted_by_hand(X[:, some[k]], X[1, some[k]], 2)
 
 
+@pytest.mark.fast(4)
 @pytest.mark.parametrize("form", ["csr", "csc", "duplicates", "stored zeros", "dense"])
 def test_the_matrix_is_only_read(form: str) -> None:
     X = FORMS[form](np.array([[0.0, 2.0], [1.0, 0.0], [0.0, -3.0]]))

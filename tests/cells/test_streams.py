@@ -101,6 +101,7 @@ def all_of(statistics: GeneStatistics, X: np.ndarray) -> None:
     np.testing.assert_array_equal(statistics.columns(some), X[:, some])
 
 
+@pytest.mark.fast(1)
 def test_a_file_says_what_numpy_says(file: Path, reads: list[int]) -> None:
     matrix = CellMatrix(opened(file))
     assert matrix.large_file
@@ -118,12 +119,14 @@ def test_a_file_says_what_numpy_says(file: Path, reads: list[int]) -> None:
     all_of(again, values())
 
 
+@pytest.mark.fast(1)
 def test_rows_of_a_file(file: Path) -> None:
     matrix, X = CellMatrix(opened(file)), values()
     for index in (np.arange(23), np.array([0, 1, 5, 21, 22]), np.array([7]), np.array([], dtype=int)):
         np.testing.assert_array_equal(matrix.rows(index), X[index])
 
 
+@pytest.mark.fast(1)
 def test_pieces_are_the_whole_in_order(file: Path) -> None:
     X, matrix = values(), CellMatrix(opened(file))
     for where, piece in matrix.pieces():
@@ -134,6 +137,7 @@ def test_pieces_are_the_whole_in_order(file: Path) -> None:
 TIED = st.sampled_from([0.0, 0.0, 0.0, -1.5, 1.0, 2.5])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     X=st.tuples(st.integers(1, 20), st.integers(1, 5)).flatmap(
@@ -153,6 +157,7 @@ def test_any_matrix_is_read_as_it_is_in_memory(
         matrices._VALUES_PER_READ = before
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("dtype", [np.int32, np.float64, np.uint8])
 def test_other_types_are_read_as_float64(tmp_path: Path, dtype: type) -> None:
     X = np.abs(values()).astype(dtype)
@@ -161,6 +166,7 @@ def test_other_types_are_read_as_float64(tmp_path: Path, dtype: type) -> None:
     all_of(statistics, X.astype(np.float64))
 
 
+@pytest.mark.slow
 def test_values_written_twice_and_zeros_written_down(tmp_path: Path) -> None:
     half = sp.csr_matrix(values() / 2)
     doubled = sp.csr_matrix(
@@ -200,6 +206,7 @@ def kept(folder: Path) -> list[Path]:
     return sorted(folder.glob("x.*.sorted-genes.h5"))
 
 
+@pytest.mark.fast(1)
 def test_a_changed_file_is_read_again(file: Path, reads: list[int]) -> None:
     GeneStatistics(opened(file)).quantile(GENES, 0.9)
     form = sp.csr_matrix if sp.issparse(CellMatrix(opened(file)).part(np.array([0]))) else np.array
@@ -211,6 +218,7 @@ def test_a_changed_file_is_read_again(file: Path, reads: list[int]) -> None:
     assert len(kept(file.parent)) == 1
 
 
+@pytest.mark.slow
 def test_one_value_changed_in_place_with_the_old_time(tmp_path: Path) -> None:
     path = written(tmp_path / "x.h5ad", values())
     GeneStatistics(opened(path)).quantile(GENES, 0.5)
@@ -234,6 +242,7 @@ def test_samples_alone_tell_small_contents_apart(tmp_path: Path, monkeypatch: py
     assert len(keys) == 4
 
 
+@pytest.mark.slow
 def test_another_file_under_a_kept_name(tmp_path: Path) -> None:
     """Two files swap their names, with what was kept of them lying beside."""
     for name, seed in (("x.h5ad", 0), ("y.h5ad", 1)):
@@ -243,6 +252,7 @@ def test_another_file_under_a_kept_name(tmp_path: Path) -> None:
     all_of(GeneStatistics(opened(tmp_path / "x.h5ad")), values(1))
 
 
+@pytest.mark.slow
 def test_layers_are_kept_apart(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5ad", "w") as file:
         write_elem(file, "X", sp.csr_matrix(values(0)))
@@ -254,6 +264,7 @@ def test_layers_are_kept_apart(tmp_path: Path) -> None:
     assert len(kept(tmp_path)) == 2
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("seed", range(16))
 def test_damage_is_noticed(tmp_path: Path, seed: int) -> None:
     """Bits flipped, cut short, emptied: either it does not matter, or it is computed anew."""
@@ -270,6 +281,7 @@ def test_damage_is_noticed(tmp_path: Path, seed: int) -> None:
     all_of(GeneStatistics(opened(path)), values())
 
 
+@pytest.mark.slow
 def test_damage_while_in_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = written(tmp_path / "x.h5ad", sp.csr_matrix(values()))
     statistics = GeneStatistics(opened(path))
@@ -297,6 +309,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytes
     assert kept(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_of_a_file_open_for_writing_or_in_memory(tmp_path: Path) -> None:
     path = written(tmp_path / "x.h5ad", sp.csr_matrix(values()))
     backed = anndata.read_h5ad(path, backed="r+")
@@ -308,6 +321,7 @@ def test_nothing_is_kept_of_a_file_open_for_writing_or_in_memory(tmp_path: Path)
     assert kept(tmp_path) == []
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("chosen", [True, False])
 def test_where_it_is_kept_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: bool) -> None:
     (tmp_path / "data").mkdir()
@@ -334,6 +348,7 @@ def test_a_full_disk_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest
     assert kept(tmp_path) == []
 
 
+@pytest.mark.fast("csr.h5ad")
 def test_an_attack_on_a_file_is_the_attack_in_memory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every modification, and both searches that a forest answers; rows and genes are read a few at a time."""
     cells = adv.datasets.embedded()

@@ -31,6 +31,7 @@ def test_attacks_of_other_packages_are_asked(monkeypatch):
     assert list(catalogue.attacks()) == list(registered())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["modifications", "classifiers"])
 def test_source_and_registry_say_the_same(what):
     code = (
@@ -56,6 +57,7 @@ def test_what_is_computed_is_left_out(tmp_path, monkeypatch):
     assert catalogue.declared("room", "name") == [("a", "What.", {"name": "a", "row": ["b", 2], "row.c": 3}, {"x": 1})]
 
 
+@pytest.mark.slow
 def test_what_is_not_installed_names_its_command(monkeypatch):
     assert all("install" in how for how in catalogue.not_installed().values())
     monkeypatch.setattr(catalogue, "find_spec", lambda module: None)

@@ -46,6 +46,7 @@ def arguments(cells_file: Path, modification: str, *more: Any) -> list[Any]:
     return ["attack", cells_file, *where, "--gene", "CST3", "--gene", "LYZ", "--modification", modification, *more]
 
 
+@pytest.mark.slow
 def test_an_attack_with_a_function_of_this_folder(run: Any, cells_file: Path, folder: Path) -> None:
     code, out, err = run(*arguments(cells_file, "custom:user_changes:nothing", "--json", "--out", "result.npz"))
     assert code == 0, err
@@ -63,6 +64,7 @@ def test_an_attack_with_a_function_of_this_folder(run: Any, cells_file: Path, fo
         again.attack.modification.function()
 
 
+@pytest.mark.slow
 def test_a_survey_in_several_processes(run: Any, cells_file: Path, folder: Path) -> None:
     where = ["--groupby", "cell_type", "--classifier", "sctype", "--preprocess", "scale", "--out", "run", "--jobs", "2"]
     where += ["--target", "Dendritic", "--target", "CD19+ B", "--gene", "CST3", "--gene", "CD79A"]

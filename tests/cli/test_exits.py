@@ -106,6 +106,7 @@ def test_the_list_of_commands_says_what_they_say(name):
     assert words(COMMANDS[name].help) <= words(str(loaded(name).help))
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["list"]])
 def test_first_answers_load_nothing_heavy(arguments):
     heavy = ("anndata", "numba", "numpy", "pandas", "scanpy", "scipy", "sklearn", "torch")

@@ -54,6 +54,7 @@ def test_a_worker_that_dies_costs_its_rows(small: AnnData, tmp_path: Path) -> No
     assert "process" in table.loc[failed, "error"].iloc[0]
 
 
+@pytest.mark.slow
 def test_float16_is_read(run, small: AnnData, tmp_path: Path) -> None:
     import h5py
 
@@ -71,6 +72,7 @@ def test_float16_is_read(run, small: AnnData, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_missing_temporary_folder_is_named(
     run, small: AnnData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

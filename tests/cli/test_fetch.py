@@ -21,6 +21,7 @@ def portal(tmp_path, monkeypatch):
         yield server
 
 
+@pytest.mark.slow
 def test_a_data_set_is_fetched_and_written(run, portal, tmp_path):
     out = tmp_path / "liver.h5ad"
     code, printed, err = run("fetch", "liver10k", out, "--json")
@@ -52,6 +53,7 @@ def test_what_cannot_be_fetched(run, portal, tmp_path):
     assert not (tmp_path / "x.h5ad").exists()
 
 
+@pytest.mark.slow
 def test_reproduce_takes_the_papers_names(run, portal, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("markers.tsv").write_text("cell_type\tpositive\nhepatocyte\tALB,APOA1\nT cell\tGENE1,GENE2\n")

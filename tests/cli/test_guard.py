@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import pytest
 
 import adverscarial as adv
 
@@ -24,6 +25,7 @@ def test_survey_behind_a_guard(run, cells_file, pbmc_small, tmp_path):
     assert guard.predict(test).equals(expected.predict(test))
 
 
+@pytest.mark.slow
 def test_another_guard_does_not_continue_a_folder(run, cells_file, tmp_path):
     out = tmp_path / "run"
     arguments = ["survey", cells_file, "--groupby", "cell_type", "--classifier", "markers", "--target", "Dendritic"]

@@ -36,6 +36,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_counts_for_a_ready_made_classifier(run, files, tmp_path, command):
     more = [*COMMANDS[command], *(["--out", tmp_path / "run"] if command == "survey" else [])]
@@ -46,6 +47,7 @@ def test_counts_for_a_ready_made_classifier(run, files, tmp_path, command):
     assert "add --preprocess lognorm" in said(err)
 
 
+@pytest.mark.slow
 def test_no_note_where_there_is_nothing_to_note(run, files):
     for data, classifier, more in (
         ("cells.h5ad", "forest.npz", []),
@@ -72,6 +74,7 @@ def survey(run, data, classifier, out, *more):
                "--modification", "perc1", *more)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_clusters_called_something_else(run, files, pbmc_small, tmp_path):
     cells = pbmc_small.copy()
     names = {"CD8+ Cytotoxic T": "CD19+ B", "CD19+ B": "cd8+_cytotoxic t"}
@@ -86,6 +89,7 @@ def test_clusters_called_something_else(run, files, pbmc_small, tmp_path):
     ) in said(err)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("classifier", ["forest.npz", "sctype"])
 def test_right_names_and_another_vocabulary_give_no_note(run, files, tmp_path, classifier):
     model = files / classifier if classifier.endswith("npz") else classifier
@@ -95,6 +99,7 @@ def test_right_names_and_another_vocabulary_give_no_note(run, files, tmp_path, c
     assert "something else" not in said(err)
 
 
+@pytest.mark.slow
 def test_genes_of_another_kind_are_one_message(run, files, pbmc_small, tmp_path):
     cells = pbmc_small.copy()
     cells.var_names = [f"ENSG{i:011d}" for i in range(cells.n_vars)]
@@ -144,6 +149,7 @@ def test_a_misspelt_file_of_a_classifier(run, files, typed, meant):
         adv.classifiers.load(files / typed)
 
 
+@pytest.mark.slow
 def test_columns_of_text_in_a_table_are_named(run, tmp_path):
     (tmp_path / "cells.csv").write_text("cell,type,MS4A1,CD3D\nc1,B,high,0\nc2,T,low,3\n")
     code, _, err = run("convert", tmp_path / "cells.csv", tmp_path / "cells.h5ad")

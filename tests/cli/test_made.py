@@ -25,6 +25,7 @@ def surveyed(run, cells_file, folder):
     return run("survey", cells_file, "--classifier", "random-forest", "--preprocess", "scale", "--out", folder, *QUICK)
 
 
+@pytest.mark.slow
 def test_the_page_can_be_traced(surveyed, cells_file, folder):
     code, out, err = surveyed
     assert code == 0, err
@@ -46,6 +47,7 @@ def test_the_page_can_be_traced(surveyed, cells_file, folder):
     assert out.index("why, and what to do") < out.index("single genes that flip the label")
 
 
+@pytest.mark.slow
 def test_the_trained_model_is_there_for_the_next_command(run, surveyed, cells_file, folder, tmp_path):
     model = adv.classifiers.load(folder / "random-forest.npz")
     assert isinstance(model, adv.classifiers.RandomForest)
@@ -61,6 +63,7 @@ def test_the_trained_model_is_there_for_the_next_command(run, surveyed, cells_fi
     assert not (out / "random-forest.npz").exists()
 
 
+@pytest.mark.slow
 def test_a_report_that_is_made_later_can_be_traced_too(run, surveyed, folder, tmp_path):
     code, _, err = run("report", folder, "--out", tmp_path / "later.html")
     assert code == 0, err

@@ -38,6 +38,7 @@ def options(nameless, tmp_path):
     return ["--classes", tmp_path / "classes.txt", "--genes", tmp_path / "genes.txt", *reading]
 
 
+@pytest.mark.fast(1)
 def test_xgboost_asks_how_gaps_are_meant(run, cells_file, nameless, options):
     path, _ = nameless
     code, _, err = run("classify", cells_file, "--classifier", path, *options[:4])
@@ -48,6 +49,7 @@ def test_xgboost_asks_how_gaps_are_meant(run, cells_file, nameless, options):
         assert code == 0
 
 
+@pytest.mark.fast(1)
 def test_classify_says_which_names_a_model_lacks(run, cells_file, pbmc_small, nameless, options):
     path, model = nameless
     code, _, err = run("classify", cells_file, "--classifier", path)
@@ -64,6 +66,7 @@ def test_classify_says_which_names_a_model_lacks(run, cells_file, pbmc_small, na
     assert json.loads(out)["labels"] == model.predict(pbmc_small).value_counts().to_dict()
 
 
+@pytest.mark.fast(1)
 def test_attack_and_survey(run, cells_file, pbmc_small, nameless, options, tmp_path):
     path, model = nameless
     where = ["--groupby", "cell_type", "--target", "Dendritic", "--modification", "perc99"]

@@ -54,6 +54,7 @@ def test_the_page_shows_these_commands():
     assert [shlex.split(line)[1] for line in COMMANDS] == ["survey", "report", "survey", "survey", "train", "classify"]
 
 
+@pytest.mark.slow
 def test_one_command_attacks_a_scikit_learn_model(counts, folder, monkeypatch):
     io = pytest.importorskip("skops.io")
     lognorm = adv.datasets.preprocess(counts, scale=False)
@@ -74,6 +75,7 @@ def test_one_command_attacks_a_scikit_learn_model(counts, folder, monkeypatch):
     assert "Scatter plot of attacks, visibility" in text
 
 
+@pytest.mark.slow
 def test_one_command_attacks_a_celltypist_model(counts, folder, monkeypatch, capsys):
     celltypist = pytest.importorskip("celltypist")
     lognorm = adv.datasets.preprocess(counts, scale=False)
@@ -96,6 +98,7 @@ def test_one_command_attacks_a_celltypist_model(counts, folder, monkeypatch, cap
     assert "CellTypist refuses this matrix: its first 1,000 cells hold values from 0 to 259" in said
 
 
+@pytest.mark.slow
 def test_one_command_attacks_an_xgboost_model(counts, folder, monkeypatch):
     xgboost = pytest.importorskip("xgboost")
     lognorm = adv.datasets.preprocess(counts, scale=False)

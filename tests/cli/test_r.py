@@ -24,6 +24,7 @@ def script(rscript, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_script_is_asked(run, cells_file, script, pbmc_small, tmp_path):
     code, _, err = run("classify", cells_file, "--classifier", script, "--out", tmp_path / "labels.csv")
     assert code == 0, err
@@ -36,7 +37,7 @@ def test_a_script_is_asked(run, cells_file, script, pbmc_small, tmp_path):
 
 def test_a_script_is_attacked(run, cells_file, script):
     attack = ("attack", cells_file, "--groupby", "cell_type", "--target", "CD19+ B", "--json", "--classifier")
-    code, out, err = run(*attack, script, "--r-timeout", "60")
+    code, out, err = run(*attack, script, "--r-timeout", "600")
     assert code == 0, err
     assert json.loads(out)["genes"] == ["CD3D"]
     script.write_text(OF_CLUSTERS)
@@ -47,6 +48,7 @@ def test_a_script_is_attacked(run, cells_file, script):
     assert (code, "labels whole clusters" in " ".join(err.split())) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_survey_of_several_functions(run, cells_file, script, tmp_path):
     both = [str(part) for name in (script, f"{script}:other") for part in ("--classifier", name)]
     code, out, err = run(
@@ -63,6 +65,7 @@ def test_a_survey_of_several_functions(run, cells_file, script, tmp_path):
     assert re.search(r"version \d\.\d", report)
 
 
+@pytest.mark.slow
 def test_a_stored_model_needs_trust(run, cells_file, script, tmp_path, run_r):
     run_r("saveRDS('CD79A', 'gene.rds')")
     script.write_text(WITH_MODEL)
@@ -77,6 +80,7 @@ def test_a_stored_model_needs_trust(run, cells_file, script, tmp_path, run_r):
     assert (code, "it holds a character. Say how it is asked" in " ".join(err.split())) == (2, True)
 
 
+@pytest.mark.fast(4)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -42,6 +42,7 @@ def test_unfinished_and_absent(run, finished, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_with_the_cells_the_flips_are_shown(run, pbmc_small, tmp_path):
     model = adv.classifiers.Markers().fit(pbmc_small, "cell_type")
     attack, (_, half) = adv.attacks.SingleGene("fixed:50"), adv.datasets.split(pbmc_small, "cell_type", seed=0)
@@ -64,6 +65,7 @@ def test_with_the_cells_the_flips_are_shown(run, pbmc_small, tmp_path):
     assert "--classifier needs --data" in err.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_a_stress_test_is_shown_beside_the_attacks(run, finished, pbmc_small, tmp_path):
     folder, survey = finished
     model = adv.classifiers.Markers().fit(pbmc_small, "cell_type")
@@ -83,6 +85,7 @@ def test_a_stress_test_is_shown_beside_the_attacks(run, finished, pbmc_small, tm
     assert "no finished stress test" in err.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_the_cells_of_a_survey_with_genes_added_are_known_again(run, pbmc_small, tmp_path):
     fewer = pbmc_small[:, 50:].copy()
     fewer.write_h5ad(tmp_path / "fewer.h5ad")

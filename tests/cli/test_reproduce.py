@@ -18,6 +18,7 @@ def few_file(pbmc_small, tmp_path_factory):
     return path
 
 
+@pytest.mark.fast("table1")
 @pytest.mark.parametrize("figure", ["fig1", "fig2", "fig3", "fig4", "table1", "sctype", "discovery"])
 def test_every_figure_is_reproduced(run, few_file, tmp_path, figure):
     pytest.importorskip("torch")
@@ -34,6 +35,7 @@ def test_every_figure_is_reproduced(run, few_file, tmp_path, figure):
     assert str(tmp_path) not in text
 
 
+@pytest.mark.slow
 def test_findings_in_words(run, few_file, tmp_path):
     arguments = ["--quick", "--out", tmp_path / "out", "--markers", tmp_path / "markers.tsv"]
     (tmp_path / "markers.tsv").write_text("cell_type\tpositive\nB\tCD79A,MS4A1\nNK\tNKG7,GNLY\n")
@@ -43,6 +45,7 @@ def test_findings_in_words(run, few_file, tmp_path):
     assert "Written:" in err
 
 
+@pytest.mark.slow
 def test_clusters_and_published_attacks(run, few_file, pbmc_small, tmp_path):
     cells = pbmc_small.obs["cell_type"][pbmc_small.obs["cell_type"].isin(TYPES)].astype(str)
     named = cells.map({"CD14+ Monocyte": "CD14 monocyte", "CD19+ B": "B cell", "CD56+ NK": "NK cell"})
@@ -58,6 +61,7 @@ def test_clusters_and_published_attacks(run, few_file, pbmc_small, tmp_path):
     assert (genes.loc[~mine, "status"] == "").all()
 
 
+@pytest.mark.fast(6)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -97,6 +101,7 @@ def test_folders_of_this_computer_are_not_shown(tmp_path):
     assert shown_command(arguments) == "adverscarial reproduce fig2 --data 'my cells.h5ad' --out x"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["fig1", "fig3", "discovery"])
 def test_restarts_reach_every_max_change_attack(run, few_file, tmp_path, figure, monkeypatch):
     from adverscarial.attacks import MaxChange

@@ -16,6 +16,8 @@ from anndata import AnnData
 import adverscarial as adv
 from adverscarial.cli.streams import Steady, steady
 
+pytestmark = pytest.mark.slow
+
 CLUSTERS = ["[bold]B", "NK [/red] :dna:", "T\\", "α β"]
 
 

@@ -11,6 +11,7 @@ import adverscarial as adv
 QUICK = ["--groupby", "cell_type", "--classifier", "sctype", "--target", "Dendritic", "--draws", 2]
 
 
+@pytest.mark.slow
 def test_tables_and_a_figure_are_written(run, cells_file, tmp_path) -> None:
     out = tmp_path / "run"
     ask = ["stress", cells_file, *QUICK, "--change", "depth", "--strength", 0.5, "--strength", 0.99, "--out", out]

@@ -17,6 +17,7 @@ def few(pbmc_small, tmp_path):
     return tmp_path / "few.h5ad"
 
 
+@pytest.mark.slow
 def test_trains_on_one_half_and_judges_on_the_other(run, cells_file, pbmc_small, tmp_path):
     out = tmp_path / "forest.npz"
     arguments = ["train", cells_file, "--groupby", "cell_type", "--classifier", "markers", "--out", out]
@@ -48,6 +49,7 @@ def test_train_may_use_all_cells_and_says_so(run, cells_file, pbmc_small, tmp_pa
     assert adv.classifiers.load(out).predict(pbmc_small).equals(model.predict(pbmc_small))
 
 
+@pytest.mark.fast("markers", "linear", "chetah")
 @pytest.mark.parametrize("kind", trainable())
 def test_every_classifier_is_trained_saved_read_and_attacked(run, few, tmp_path, kind):
     for package, needed_by in (("torch", "mlp"), ("singler", "singler")):
@@ -63,6 +65,7 @@ def test_every_classifier_is_trained_saved_read_and_attacked(run, few, tmp_path,
     assert json.loads(printed)["classifier"] == adv.classifiers.load(out).name
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("kind", ["chetah", "scannotatr"])
 def test_attack_trains_it_on_the_way(run, few, pbmc_small, kind):
     arguments = ["attack", few, "--groupby", "cell_type", "--target", "Dendritic", "--json"]
@@ -75,6 +78,7 @@ def test_attack_trains_it_on_the_way(run, few, pbmc_small, kind):
     assert json.loads(printed)["genes"] == expected.genes
 
 
+@pytest.mark.slow
 def test_what_may_surprise_is_noted(run, few, tmp_path):
     arguments = ["train", few, "--groupby", "cell_type", "--out", tmp_path / "model.npz"]
     _, _, err = run(*arguments, "--classifier", "chetah", "--preprocess", "scale")
@@ -85,6 +89,7 @@ def test_what_may_surprise_is_noted(run, few, tmp_path):
     assert "never gives it: 'CD4+/CD25 T Reg'" in err.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_the_same_seed_saves_the_same_classifier(run, few, tmp_path):
     for name in ("a", "b"):
         arguments = ["--classifier", "scannotatr", "--seed", "3", "--out", tmp_path / f"{name}.npz"]
@@ -112,6 +117,7 @@ def test_bad_input_ends_with_one_clear_message(run, cells_file, tmp_path, argume
     assert not (tmp_path / "m.npz").exists()
 
 
+@pytest.mark.slow
 def test_a_trained_family_gets_what_stands_behind_a_colon(run, few, tmp_path, monkeypatch):
     from adverscarial.classifiers import CommandLine, Linear
     from adverscarial.classifiers.registry import FAMILIES

@@ -29,6 +29,7 @@ def finished(pbmc_small, cells_file, tmp_path):
     return cells, survey, {"both": models["both"], "one.npz": models["one"]}
 
 
+@pytest.mark.slow
 def test_the_table_is_that_of_python(run, finished, cells_file, tmp_path) -> None:
     cells, survey, models = finished
     ask = ["transfer", tmp_path / "run", "--data", cells_file, "--classifier", tmp_path / "both.npz", "--classifier",
@@ -48,6 +49,7 @@ def test_the_table_is_that_of_python(run, finished, cells_file, tmp_path) -> Non
     assert f"{expected.at['both', 'one.npz']:.0%}" in out
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(
     ("more", "said"),
     [

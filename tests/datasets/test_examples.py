@@ -37,6 +37,7 @@ def test_embedded_gives_a_fresh_copy_each_time():
     assert second.obs["cell_type"].nunique() == 10
 
 
+@pytest.mark.slow
 def test_embedded_needs_no_network():
     code = (
         "import socket\n"

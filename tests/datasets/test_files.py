@@ -46,6 +46,7 @@ def check(found: AnnData, counts: np.ndarray) -> None:
 # formats ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_h5ad(adata, counts, tmp_path):
     adata.write_h5ad(tmp_path / "x.h5ad")
     found = load(tmp_path / "x.h5ad")
@@ -54,11 +55,13 @@ def test_h5ad(adata, counts, tmp_path):
     check(load(os.fspath(tmp_path / "x.h5ad")), counts)  # a plain text path will do
 
 
+@pytest.mark.slow
 def test_h5ad_is_recognised_by_content(adata, counts, tmp_path):
     adata.write_h5ad(tmp_path / "x.h5")
     check(load(tmp_path / "x.h5"), counts)
 
 
+@pytest.mark.slow
 def test_h5ad_backed(adata, counts, tmp_path):
     adata.write_h5ad(tmp_path / "x.h5ad")
     found = load(tmp_path / "x.h5ad", backed=True)
@@ -67,6 +70,7 @@ def test_h5ad_backed(adata, counts, tmp_path):
     found.file.close()
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", [sp.csr_matrix, sp.csc_matrix, np.array])
 def test_a_zarr_folder_is_read_from_disk_as_it_is_in_memory(adata, counts, tmp_path, form):
     adata.X = form(adata.X.toarray() if sp.issparse(adata.X) else adata.X)
@@ -88,6 +92,7 @@ def test_zarr_is_read_whatever_the_folder_is_called(adata, counts, tmp_path):
     check(load(tmp_path / "without_ending"), counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 def test_loom_is_read_as_its_main_matrix(counts, tmp_path, dtype):
     loompy = pytest.importorskip("loompy")
@@ -286,6 +291,7 @@ def test_folders_of_something_else(tmp_path):
         load(tmp_path / "x.zarr")
 
 
+@pytest.mark.slow
 def test_zarr_with_a_damaged_part(adata, tmp_path):
     adata.write_zarr(tmp_path / "x.zarr")
     for path in (tmp_path / "x.zarr" / "X").rglob("*"):
@@ -302,6 +308,7 @@ def test_h5ad_that_is_no_hdf5(tmp_path, content):
         load(tmp_path / "x.h5ad")
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9, 0.99])
 @pytest.mark.parametrize("backed", [False, True])
 def test_h5ad_cut_short(pbmc_small, tmp_path, share, backed):
@@ -312,6 +319,7 @@ def test_h5ad_cut_short(pbmc_small, tmp_path, share, backed):
         load(tmp_path / "x.h5ad", backed=backed)
 
 
+@pytest.mark.slow
 def test_h5ad_clobbered_anywhere_is_read_or_refused_in_words(pbmc_small, tmp_path):
     pbmc_small[:50, :50].copy().write_h5ad(tmp_path / "whole.h5ad", compression="gzip")
     content = (tmp_path / "whole.h5ad").read_bytes()
@@ -329,6 +337,7 @@ def test_h5ad_clobbered_anywhere_is_read_or_refused_in_words(pbmc_small, tmp_pat
     assert refused > 10
 
 
+@pytest.mark.slow
 def test_h5ad_with_indices_out_of_range(adata, tmp_path):
     """Compiled code that trusts them would read beyond the array."""
     adata.write_h5ad(tmp_path / "x.h5ad")
@@ -338,6 +347,7 @@ def test_h5ad_with_indices_out_of_range(adata, tmp_path):
         load(tmp_path / "x.h5ad")
 
 
+@pytest.mark.slow
 def test_hdf5_of_something_else(tmp_path):
     with h5py.File(tmp_path / "x.h5ad", "w") as file:
         file["weights"] = np.zeros(3)
@@ -353,6 +363,7 @@ def test_hdf5_of_something_else(tmp_path):
         load(tmp_path / "x.h5ad")
 
 
+@pytest.mark.slow
 def test_data_without_cells_are_refused(tmp_path):
     AnnData(np.zeros((0, 3)), var=pd.DataFrame(index=list("abc"))).write_h5ad(tmp_path / "x.h5ad")
     with pytest.raises(DataError, match="holds 0 cells x 3 genes"):
@@ -365,6 +376,7 @@ def test_backed_is_for_h5ad_and_zarr_only(counts, tmp_path):
         load(tmp_path / "x.csv", backed=True)
 
 
+@pytest.mark.slow
 def test_every_reader_is_reachable_with_a_real_file(adata, counts, tmp_path):
     """What anndata writes with other chunking and compression is read the same."""
     adata.write_h5ad(tmp_path / "x.h5ad", compression="lzf")

@@ -17,6 +17,7 @@ IDS = [f"ENSG{gene:011d}" for gene in range(1, 7)]
 CELLS = ["AAAC-1", "AAAG-1", "AAAT-1", "AACC-1"]
 
 
+@pytest.mark.fast(3)
 @pytest.mark.parametrize("name", ["tenx_2", "tenx_2.h5", "tenx_3", "tenx_3.h5"])
 def test_10x(name: str) -> None:
     adata = load(FOLDER / name)

@@ -49,6 +49,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "cells.h5ad"
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("backed", [False, True])
 def test_a_look_without_end_is_ended_and_named(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backed: bool
@@ -61,6 +62,7 @@ def test_a_look_without_end_is_ended_and_named(
         adv.datasets.load(file, backed=backed)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(
     ("script", "seconds", "code"),
     [
@@ -175,6 +177,7 @@ def test_damaged_values_of_a_file_on_disk(file: Path) -> None:
     adata.file.close()
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("part", ["indptr", "indices", "data"])
 def test_parts_that_do_not_fit_each_other(file: Path, part: str) -> None:
     with h5py.File(file, "r+") as content:

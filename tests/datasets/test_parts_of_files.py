@@ -44,6 +44,7 @@ def write_mudata(path: Path, **mods: AnnData) -> None:
         data.write_h5mu(path)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["x.h5mu", "x.h5", "x.h5ad"])
 def test_mudata(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     antibodies = AnnData(COUNTS[:, :2] * 7, obs=pd.DataFrame(index=CELLS), var=pd.DataFrame(index=["ab1", "ab2"]))
@@ -61,6 +62,7 @@ def test_mudata(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> 
         load(tmp_path / name, mod="atac")
 
 
+@pytest.mark.slow
 def test_mudata_folder(tmp_path: Path) -> None:
     mudata = pytest.importorskip("mudata")
     with warnings.catch_warnings():
@@ -74,6 +76,7 @@ def test_mudata_folder(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dense(load(tmp_path / "x.zarr", mod="prot").X), COUNTS * 2)
 
 
+@pytest.mark.slow
 def test_mudata_without_rna(tmp_path: Path) -> None:
     write_mudata(tmp_path / "one.h5mu", only=example())
     np.testing.assert_array_equal(dense(load(tmp_path / "one.h5mu").X), COUNTS)
@@ -103,6 +106,7 @@ def write_loom(path: Path, rows: dict[str, object], columns: dict[str, object], 
                 file[f"{name}/{key}"] = array.astype("S") if array.dtype.kind == "U" else array
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(
     ("cells", "genes"),
     [
@@ -165,6 +169,7 @@ def test_loom_with_a_missing_label(tmp_path: Path) -> None:
 # raw --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("empty", [None, sp.csr_matrix((6, 4), dtype=np.float32), np.zeros((6, 4))])
 def test_raw_takes_the_place_of_an_empty_x(tmp_path: Path, empty: object, caplog: pytest.LogCaptureFixture) -> None:
     adata = example()
@@ -201,6 +206,7 @@ def test_where_values_are_is_said() -> None:
         ask()
 
 
+@pytest.mark.slow
 def test_a_part_that_is_written_as_nothing(tmp_path: Path) -> None:
     """anndata writes an absent raw as an empty data set where it writes an object into an open file."""
     import anndata
@@ -234,6 +240,7 @@ def write_float16(path: Path, form: str) -> None:
             file[place].attrs.update(attributes)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", ["dense", "csr", "csc"])
 def test_float16(tmp_path: Path, form: str) -> None:
     write_float16(tmp_path / "x.h5ad", form)

@@ -50,6 +50,7 @@ def test_experiments_of_both_versions_of_the_serialisation(tmp_path: Path, versi
     assert list(adata.obs["type"]) == list("BTBT")
 
 
+@pytest.mark.slow
 def test_missing_values_keep_the_type_of_their_column(tmp_path: Path) -> None:
     columns = {
         "outlier": r.logical(1, r.NA, 0, 1),
@@ -354,6 +355,7 @@ def test_long_sequences_are_refused(tmp_path: Path) -> None:
         read(tmp_path, alternative("compact_intseq", r.double(2.0**40, 1, 1)))
 
 
+@pytest.mark.slow
 def test_any_damage_is_read_or_refused_in_words(tmp_path: Path) -> None:
     r.write(tmp_path / "x.rds", seurat({"RNA": assay_3()}))
     import gzip

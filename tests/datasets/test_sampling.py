@@ -24,6 +24,7 @@ def make(types, n_genes=6, seed=0, sparse=True) -> AnnData:
 # split ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(["B", "T", "NK", None]), min_size=2, max_size=40), st.integers(0, 2**32))
 def test_split_halves_each_type(types, seed):
@@ -61,6 +62,7 @@ def test_split_depends_neither_on_cell_order_nor_on_other_types():
     assert set(split(only_b, "cell_type", seed=4)[0].obs_names) == {c for c in expected if int(c[1:]) < 21}
 
 
+@pytest.mark.slow
 def test_split_draws_every_cell_about_equally_often():
     adata = make(["B"] * 10)
     in_train = np.zeros(10)
@@ -100,6 +102,7 @@ def test_split_of_pbmc3k_has_the_papers_sizes(shared):
     assert (counts["B"], counts["Memory CD4 T"]) == (172, 236)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("sparse", [True, False])
 def test_backed_files_give_what_memory_gives(tmp_path, sparse):
     adata = make(["B"] * 9 + ["T"] * 30, sparse=sparse)

@@ -55,6 +55,7 @@ def test_no_such_column(monkeypatch):
         gene_symbols(make(symbol=[None, "", " ", np.nan]))
 
 
+@pytest.mark.slow
 def test_result_can_be_written(tmp_path):
     adata = make(symbol=list("ABCD"))
     adata.var.index.name = "gene_id"

@@ -37,6 +37,7 @@ def changed(certificate, change, path):
     return _store.write_json(path, content)
 
 
+@pytest.mark.slow
 def test_the_bound_is_confirmed_from_the_cells(pbmc_small, logistic, tmp_path) -> None:
     _, result, certificate = logistic
     assert certificate.lower == result.lower > 2
@@ -62,6 +63,7 @@ def test_what_is_false_does_not_hold(pbmc_small, logistic, tmp_path) -> None:
         assert not verify_certificate(changed(certificate, lie, path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["scores", "weights", "steps"])
 def test_numbers_of_other_cells_do_not_pass(pbmc_small, logistic, tmp_path, part: str) -> None:
     shape = tuple(logistic[2].content[part]["shape"])
@@ -96,6 +98,7 @@ def test_damaged_files_are_refused(logistic, tmp_path) -> None:
         verify_certificate(path)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("family", ["markers", "logistic"])
 @pytest.mark.parametrize("modification", ["perc99", "decile+5", "random"])
 def test_small_clusters_of_every_linear_family(family: str, modification: str, tmp_path) -> None:
@@ -132,6 +135,7 @@ def content_of(case: Case) -> Content:
     return Content(claim, list(case.labels), *names, moves.scores, moves.size, moves.weights, moves.steps, None, [])
 
 
+@pytest.mark.slow
 def test_no_weights_whatsoever_prove_what_is_false() -> None:
     """The judge is asked to refute each number of genes with random weights, and the truth is known by trying all."""
     refuted = 0

@@ -79,6 +79,7 @@ def test_what_cannot_be_compared_is_refused(surveyed, pbmc_small):
     assert isinstance(compare(surveyed, n_boot=0), pd.DataFrame)
 
 
+@pytest.mark.slow
 def test_possible_and_impossible_values_are_never_pooled(pbmc_small):
     models = {
         "one": adv.classifiers.ScType(scaled=False),

@@ -54,6 +54,7 @@ def models(pbmc_small):
     return {"forest": forest, "linear": adv.classifiers.ScType(), "all cells": adv.classifiers.ScType(scaled=False)}
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["forest", "linear", "all cells"])
 @pytest.mark.parametrize("modification", ["perc1", "random"])
 def test_curve_is_what_prediction_from_scratch_gives(pbmc_small, models, name, modification):
@@ -177,6 +178,7 @@ def descent(cells, model, **settings):
     return ClusterGradientDescent(**settings)(cells, model, seed=4, **WHERE)
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("name", ["forest", "linear", "all cells"])
 @pytest.mark.parametrize("reference", [False, True])
 def test_curve_along_an_attack_is_what_prediction_from_scratch_gives(pbmc_small, models, name, reference):

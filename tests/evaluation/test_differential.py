@@ -40,6 +40,7 @@ def found(cells) -> adv.Survey:
     return adv.survey(cells, {"leans": leans}, attacks=attacks, groupby="group", targets=["A", "B"])
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", [np.asarray, csr_matrix])
 def test_it_is_the_rank_sum_test_over_all_genes(cells, found, form):
     data = AnnData(form(cells.X), obs=cells.obs, var=cells.var)
@@ -57,6 +58,7 @@ def test_it_is_the_rank_sum_test_over_all_genes(cells, found, form):
     ] == pytest.approx(np.log2(means[0] / means[1]), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_what_attacks_find_and_statistics_do_not(cells, found):
     table = differential(found, cells).set_index(["cluster", "gene"])
     assert table.loc[("A", "g0"), "significant"].all()

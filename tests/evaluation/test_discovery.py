@@ -40,6 +40,7 @@ def survey(cells: AnnData) -> adv.Survey:
     return adv.survey(cells, {"linear": LINEAR, "again": LINEAR}, attacks=attacks, groupby="group")
 
 
+@pytest.mark.slow
 def test_every_attack_says_what_it_singles_out(survey: adv.Survey, cells: AnnData) -> None:
     table = discover(survey, cells).genes
     assert set(table["attack"]) == {"single gene", "signature", "descent", "smallest set"}
@@ -55,6 +56,7 @@ def test_every_attack_says_what_it_singles_out(survey: adv.Survey, cells: AnnDat
         assert expected <= set(zip(table.loc[mine, "attack"], table.loc[mine, "gene"], strict=True))
 
 
+@pytest.mark.slow
 def test_its_statistics_are_those_of_differential(survey: adv.Survey, cells: AnnData) -> None:
     mine = discover(survey, cells).genes.query("attack == 'single gene'")
     keys = ["classifier", "cluster", "modification", "gene"]
@@ -72,6 +74,7 @@ def test_a_signature_is_compared_with_all_other_cells(survey: adv.Survey, cells:
     assert set(part["label"]) == {""}
 
 
+@pytest.mark.slow
 def test_missed_genes_are_those_that_do_not_differ(survey: adv.Survey, cells: AnnData) -> None:
     found = discover(survey, cells)
     assert (found.missed["p_adjusted"] >= 0.05).all()
@@ -83,6 +86,7 @@ def test_missed_genes_are_those_that_do_not_differ(survey: adv.Survey, cells: An
     assert "missed by statistics" in str(strict)
 
 
+@pytest.mark.slow
 def test_repeats_are_counted(survey: adv.Survey, cells: AnnData) -> None:
     table = discover({"one": survey, "two": survey}, {"one": cells, "two": cells}).genes
     assert set(table["datasets"]) == {2}
@@ -157,6 +161,7 @@ def test_nothing_found_and_bad_input(survey: adv.Survey, cells: AnnData) -> None
         discover(survey, cells[30:])
 
 
+@pytest.mark.slow
 def test_the_picture_has_a_bar_for_each_attack_and_classifier(survey: adv.Survey, cells: AnnData) -> None:
     found = discover(survey, cells)
     bars, dots = adv.pl.discovery(found)

@@ -17,6 +17,7 @@ def model():
     return adv.classifiers.ScType(scaled=False)
 
 
+@pytest.mark.slow
 def test_each_row_is_the_attack_at_that_strength(pbmc_small, model):
     table = sweep(pbmc_small, model, genes=GENES, strengths=[0.1, 1, 4], **WHERE)
     assert table["kind"].to_list() == ["alpha"] * 3 + ["epsilon"] * 3 + ["both"] * 3

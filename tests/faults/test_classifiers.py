@@ -47,6 +47,7 @@ def check_others(frame: pd.DataFrame, cells: AnnData, failed: pd.Series) -> None
     assert "error" not in whole
 
 
+@pytest.mark.fast(3)
 @pytest.mark.parametrize(
     ("then", "message"),
     [

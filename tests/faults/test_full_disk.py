@@ -42,6 +42,7 @@ def check_goes_on(out: Path, whole: Path) -> None:
     assert adv.Survey.load(out).to_frame().equals(adv.Survey.load(whole).to_frame())
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("when", ["write", "flush"])
 def test_every_file_of_a_survey_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     run(tmp_path / "whole")
@@ -79,6 +80,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_real_full_disk(small_disk: Path, tmp_path: Path, jobs: int) -> None:
     run(tmp_path / "whole")
@@ -90,6 +92,7 @@ def test_a_real_full_disk(small_disk: Path, tmp_path: Path, jobs: int) -> None:
     check_goes_on(small_disk / "run", tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the limit is set in a forked process")
 def test_a_quota_on_the_size_of_files(tmp_path: Path) -> None:
     """The kernel cuts a file off in the middle of a write."""

@@ -56,8 +56,8 @@ def run(cells: AnnData) -> Callable[..., Any]:
     def labels(X: np.ndarray) -> np.ndarray:
         return np.where(X[:, 0] + X[:, 1] > 1.1, "B", "T")
 
-    models = {"scores": wrap(bad.good, classes=bad.CLASSES), "labels": wrap(labels)}
-    return lambda out, **options: adv.survey(
+    both = {"scores": wrap(bad.good, classes=bad.CLASSES), "labels": wrap(labels)}
+    return lambda out, models=both, **options: adv.survey(
         cells, models, attacks=ATTACKS, groupby="cell_type", out=out, progress=False, **options
     )
 
@@ -207,18 +207,27 @@ def test_a_survey_of_two_processes_goes_on_after_interruptions(run: Callable[...
 @pytest.mark.parametrize("kind", KINDS)
 def test_processes_of_an_ended_survey_end(run: Callable[..., Any], tmp_path: Path, kind: int, limit: Any) -> None:
     """With two processes: none is left behind, and the survey goes on to the same table."""
-    run(tmp_path / "whole")
-    out = tmp_path / "run"
-    pid = child(lambda: run(out, n_jobs=2, time_limit=limit))
+    out, hold = tmp_path / "run", tmp_path / "hold"
+
+    def held(X: np.ndarray) -> np.ndarray:
+        while hold.exists() and any(out.glob("results/*.npz")):  # so the survey cannot end before it is ended
+            time.sleep(0.01)
+        return np.where(X[:, 0] + X[:, 1] > 1.1, "B", "T")
+
+    models = {"held": wrap(held)}
+    run(tmp_path / "whole", models=models)
+    hold.touch()
+    pid = child(lambda: run(out, models=models, n_jobs=2, time_limit=limit))
     while not results_in(out) and not ended(pid):
         time.sleep(0.01)
     workers = descendants(pid)
     assert workers
     os.kill(pid, kind)
+    hold.unlink()
     assert exit_code(pid) in (128 + kind, -kind)
     wait_for_the_end_of(workers)
     check_whole(out)
-    run(out)
+    run(out, models=models)
     assert (out / "table.csv").read_bytes() == (tmp_path / "whole" / "table.csv").read_bytes()
 
 
@@ -266,6 +275,7 @@ def command(cells: AnnData, tmp_path: Path) -> list[str]:
     return [sys.executable, "-m", "adverscarial", "survey", "cells.h5ad", *options]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_command_line_says_how_to_go_on(command: list[str], tmp_path: Path, kind: int, code: int) -> None:
     # a shell starts what runs in its background with SIGINT ignored, and so would all below it be
@@ -295,6 +305,7 @@ def test_half_written_files_are_swept_up(run: Callable[..., Any], tmp_path: Path
     assert young.exists()  # another process may be writing it
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["run.json", "errors.json"])
 def test_a_plan_changed_by_hand_is_told(run: Callable[..., Any], tmp_path: Path, name: str) -> None:
     run(tmp_path)
@@ -305,6 +316,7 @@ def test_a_plan_changed_by_hand_is_told(run: Callable[..., Any], tmp_path: Path,
         adv.Survey.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_result_in_the_wrong_place(run: Callable[..., Any], tmp_path: Path) -> None:
     run(tmp_path)
     table = (tmp_path / "table.csv").read_bytes()

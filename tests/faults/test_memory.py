@@ -34,6 +34,7 @@ def attack(adata: AnnData, classifier: Any = label) -> Any:
     return SingleGene("perc99", genes=["g0"])(adata, classifier, groupby="cell_type", target="B")
 
 
+@pytest.mark.slow
 def test_an_attack_that_does_not_fit(wide: AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_memory, "available", lambda: 399_000_000)
     message = r"10,000 cells x 2,000 genes, needs about 0\.4 GB of memory; 0\.4 GB are available\. Attack a random part"
@@ -61,6 +62,7 @@ def test_a_model_that_computes_in_float64_counts_so(wide: AnnData, monkeypatch: 
     attack(wide)
 
 
+@pytest.mark.slow
 def test_a_survey_that_does_not_fit(wide: AnnData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(_memory, "available", lambda: 600_000_000)
     options: dict[str, Any] = {"attacks": SingleGene("perc99", genes=["g0"]), "groupby": "cell_type", "out": tmp_path}
@@ -70,6 +72,7 @@ def test_a_survey_that_does_not_fit(wide: AnnData, monkeypatch: pytest.MonkeyPat
     assert not adv.survey(wide, label, **options).errors
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the limit is set in a forked process")
 def test_a_real_limit(wide: AnnData) -> None:
     """With 200 MB of address space left the attack is refused; with 3 GB the same attack runs."""

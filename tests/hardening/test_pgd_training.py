@@ -13,6 +13,8 @@ from adverscarial.attacks import SingleGene
 from adverscarial.classifiers import MLP
 from adverscarial.hardening import harden, projected_gradient
 
+pytestmark = pytest.mark.slow
+
 ATTACK = SingleGene("perc99")
 
 

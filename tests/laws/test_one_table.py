@@ -33,6 +33,7 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return written
 
 
+@pytest.mark.fast("threading", "resumed")
 @pytest.mark.parametrize("way", ["loky", "threading", "resumed", "distributed"])
 def test_a_survey_has_one_table(serial: bytes, tmp_path: Path, way: str) -> None:
     """Serial = parallel = resumed = distributed, byte by byte, for every family and every kind of random attack.

@@ -69,10 +69,12 @@ def test_golden_all_genes_and_each_gene(name: str) -> None:
     check_golden(read_input(name), golden)
 
 
+@pytest.mark.slow
 def test_golden_on_real_counts(shared: Path) -> None:
     check_golden(read_input("pbmc", shared / "golden" / "inputs"), read_json("a_pbmc", shared / "golden"))
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["tiny", "sim", "scaled"])
 def test_a_sparse_input_gives_the_golden_values_too(name: str) -> None:
     adata = read_input(name)
@@ -124,6 +126,7 @@ def test_aberrant_is_the_dataset_maximum_times_100_000_for_every_gene() -> None:
     assert (reference[inside, "neg"].X < 0).all()
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["tiny", "scaled"])
 def test_random_is_uniform_inside_each_genes_own_range(name: str) -> None:
     """Difference 2: R draws min, min + 1, .. and, with several genes, one vector for all of them."""
@@ -147,6 +150,7 @@ def test_random_is_uniform_inside_each_genes_own_range(name: str) -> None:
     assert np.abs(correlation).max() < 0.5  # R's genes of one call: exactly 1
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["tiny", "scaled"])
 def test_random_integer_has_the_support_of_the_r_code(name: str) -> None:
     adata = read_input(name)
@@ -220,6 +224,7 @@ def test_unknown_genes_and_targets_and_missing_values_are_errors() -> None:
 # --- percentiles over some cells ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_rare_gene_is_switched_on_by_the_cells_that_express_it() -> None:
     """1 cell in 200 expresses g0: its 99th percentile over all cells is 0, which takes it from the cell that does."""
     X = np.zeros((200, 3))

@@ -116,6 +116,7 @@ def test_a_sparse_result_stores_no_more_than_it_must(container: str) -> None:
     assert changed.X.nnz == np.count_nonzero(changed.X.toarray()) < adata.X.nnz
 
 
+@pytest.mark.fast(4)
 @pytest.mark.parametrize("container", ["dense", "csr", "csc"])
 @pytest.mark.parametrize("text", ["perc99", "perc80:expressing", "perc80:others", "decile+5", "random", "fixed:3"])
 def test_backed_files_give_what_memory_gives(tmp_path: Path, container: str, text: str) -> None:
@@ -243,6 +244,7 @@ def data_sets(draw: st.DrawFn) -> AnnData:
     return AnnData(X, obs=obs, var=pd.DataFrame(index=[f"gene{j}" for j in range(m)]))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(adata=data_sets(), modification=MODIFICATIONS)
 def test_modifying_no_genes_changes_nothing(adata: AnnData, modification: Modification) -> None:
@@ -251,6 +253,7 @@ def test_modifying_no_genes_changes_nothing(adata: AnnData, modification: Modifi
     np.testing.assert_array_equal(dense(changed.X), dense(adata.X))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(adata=data_sets(), modification=MODIFICATIONS, data=st.data())
 def test_only_the_cluster_and_the_named_genes_change(
@@ -265,6 +268,7 @@ def test_only_the_cluster_and_the_named_genes_change(
     assert np.isfinite(dense(changed.X)).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(adata=data_sets(), modification=MODIFICATIONS)
 def test_one_call_with_several_genes_is_one_call_for_each(adata: AnnData, modification: Modification) -> None:

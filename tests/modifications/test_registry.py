@@ -136,6 +136,7 @@ def python(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_another_package_s_modification_is_found_and_listed(tmp_path: Path) -> None:
     installed(tmp_path, MODULE)
     code = (
@@ -148,6 +149,7 @@ def test_another_package_s_modification_is_found_and_listed(tmp_path: Path) -> N
     assert '"halve": "halve each value"' in out
 
 
+@pytest.mark.slow
 def test_a_broken_package_does_not_break_ours(tmp_path: Path) -> None:
     installed(tmp_path, "1 / 0")
     code = (

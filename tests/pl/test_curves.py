@@ -132,6 +132,7 @@ def test_sweep_and_ratio_draw_each_strength(swept):
     assert len(lines(pl.sweep(swept))) == 7
 
 
+@pytest.mark.fast("curve", "roc", "f1")
 @pytest.mark.parametrize("plot", [pl.curve, pl.roc, pl.f1, pl.sweep, pl.ratio])
 def test_figures_fit_a_column_and_keep_to_their_axes(curves, swept, plot):
     data = swept if plot in (pl.sweep, pl.ratio) else curves

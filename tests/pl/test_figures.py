@@ -32,6 +32,7 @@ def test_what_is_no_figure_is_no_attribute() -> None:
     assert set(OURS) < set(dir(adv.pl))
 
 
+@pytest.mark.slow
 def test_a_figure_of_another_package_is_found(tmp_path: Path) -> None:
     (tmp_path / "dots.py").write_text(
         "import adverscarial as adv\n\n@adv.pl.figure('Where are the dots?')\ndef dots(ax):\n    return ax\n"

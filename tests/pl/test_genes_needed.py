@@ -32,6 +32,7 @@ def row_of(ax, cluster: str) -> int:
     return [text.get_text() for text in ax.get_yticklabels()].index(cluster)
 
 
+@pytest.mark.slow
 def test_markers_and_lines_stand_where_the_intervals_end(survey) -> None:
     ax = pl.genes_needed(survey, classifier="scType")
     results = {

@@ -21,6 +21,7 @@ def test_bad_requests_are_refused_in_words(survey, pbmc_small, draw):
         draw(only, kind="max")
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("draw", [adv.pl.impact, adv.pl.vulnerability])
 def test_a_grid_goes_by_the_name_of_its_attack(survey, draw):
     short, named = (draw(survey, kind=kind) for kind in ("max", "max-change"))

@@ -26,6 +26,7 @@ def attacked(pbmc_small):
     return model, results, harm(pbmc_small, model, results)
 
 
+@pytest.mark.slow
 def test_harm_is_the_share_relabelled_and_visibility_that_of_detectability(pbmc_small, attacked):
     model, results, table = attacked
     assert table["attack"].to_list() == ["CGD", "most", "none"]
@@ -42,6 +43,7 @@ def test_harm_is_the_share_relabelled_and_visibility_that_of_detectability(pbmc_
     assert table.loc[2, ["harm", "visibility", "genes"]].to_list() == [0, 0, 0]  # nothing flips, nothing is changed
 
 
+@pytest.mark.slow
 def test_results_without_names_are_named_and_classifiers_of_clusters_answer_yes_or_no(pbmc_small, attacked):
     model, results, _ = attacked
     place = pbmc_small.var_names.get_loc("CD79A")

@@ -94,6 +94,7 @@ def test_only_the_attack_differs_and_its_genes_have_ticks(pbmc_small, result):
     assert (frame.get_x(), frame.get_width()) == (start, counts[TARGET])
 
 
+@pytest.mark.slow
 def test_many_changed_genes_are_cut_to_a_readable_number(pbmc_small, dropped):
     changed = dense(dropped.apply(pbmc_small), list(pbmc_small.var_names)) != pbmc_small.X.toarray()
     total = int(changed.any(axis=0).sum())
@@ -106,6 +107,7 @@ def test_many_changed_genes_are_cut_to_a_readable_number(pbmc_small, dropped):
     assert 0 < len(names(before.figure)) <= 35
 
 
+@pytest.mark.slow
 def test_cells_are_drawn_by_seed(pbmc_small, result):
     def image(seed: int) -> np.ndarray:
         before, _ = heatmap(pbmc_small, result, genes=GENES, max_cells=20, seed=seed)
@@ -139,6 +141,7 @@ def test_counts_are_normalised_and_layers_are_read(pbmc_small, result):
     np.testing.assert_allclose(np.sort(drawn(before).sum(axis=1)), np.sort(expected.sum(axis=0)), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_is_a_page_wide_and_nothing_is_cut(pbmc_small, dropped):
     before, after = heatmap(pbmc_small, dropped, genes=GENES)
     figure = before.figure

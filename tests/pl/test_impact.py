@@ -21,6 +21,7 @@ def boxes(ax: plt.Axes) -> dict[tuple[str, str], list[float]]:
     return found
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(
     ("kind", "attack", "column"), [("single", "SingleGene", "flipped"), ("max", "MaxChange", "signature")]
 )

@@ -20,6 +20,7 @@ def found(pbmc_small) -> adv.StressResult:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_line_for_each_cluster_is_what_the_table_says(found) -> None:
     ax = pl.stress(found, "depth", classifier="scType")
     table = found.to_frame()

@@ -17,6 +17,8 @@ from adverscarial.pl import umap
 from adverscarial.pl._pair import Pair
 from adverscarial.pl.umap import _graph, _variable_genes
 
+pytestmark = pytest.mark.slow
+
 MODEL = adv.classifiers.ScType(scaled=False)
 TARGET = "Dendritic"
 

@@ -15,6 +15,8 @@ import pytest
 from adverscarial.report import write_report
 from adverscarial.report.tables import csv
 
+pytestmark = pytest.mark.slow
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
 PATIENCE = 600_000  # milliseconds for one step of the browser, however busy the machine is
 FLAGS = [

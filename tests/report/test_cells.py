@@ -10,6 +10,8 @@ from adverscarial.errors import DataError, ParameterError
 from adverscarial.report import write_report
 from adverscarial.report.cells import clearest_flip, draw_flips, flip_sentence
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_clearest_flip_is_drawn_and_told(everything, cells, models):
     result = clearest_flip(everything, "soft")

@@ -22,6 +22,7 @@ def test_its_numbers_are_those_of_null_flips(everything: adv.Survey, cells: AnnD
     assert f"of {table['pairs'].sum():,} comparisons" in chance.sentence
 
 
+@pytest.mark.slow
 def test_a_table_that_is_given_is_shown(everything: adv.Survey, cells: AnnData, models, tmp_path: Path) -> None:
     null = null_flips(everything, cells, models, n=2)
     assert set(null["kind"]) == {"genes", "labels"}
@@ -30,6 +31,7 @@ def test_a_table_that_is_given_is_shown(everything: adv.Survey, cells: AnnData, 
     assert "the same attack on permuted gene names" in text
 
 
+@pytest.mark.slow
 def test_without_cells_or_single_genes_nothing_is_said(
     everything: adv.Survey, cells: AnnData, models, tmp_path
 ) -> None:

@@ -13,6 +13,7 @@ from adverscarial.report.descents import descents
 from adverscarial.report.figures import Album, Figure, counts, embed
 
 
+@pytest.mark.slow
 def test_the_same_survey_gives_the_same_bytes_whatever_the_style(everything, cells, models, tmp_path):
     first = write_report(everything, tmp_path / "a.html").read_bytes()
     with plt.rc_context({"figure.dpi": 50, "font.size": 20, "svg.fonttype": "none", "svg.hashsalt": None}):
@@ -20,12 +21,14 @@ def test_the_same_survey_gives_the_same_bytes_whatever_the_style(everything, cel
     assert plt.get_fignums() == []
 
 
+@pytest.mark.slow
 def test_pictures_of_points_repeat_too(everything, cells, tmp_path):
     one, two = (write_report(everything, tmp_path / f"{n}.html", adata=cells).read_bytes() for n in "ab")
     assert one == two
     assert b"data:image/png" in one
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("kind", ["single", "max"])
 def test_the_words_of_a_figure_have_its_numbers(everything, kind):
     impact, vulnerability = counts(everything, kind)
@@ -41,6 +44,7 @@ def test_the_words_of_a_figure_have_its_numbers(everything, kind):
     assert b64decode(impact.link.split(",")[1]).startswith(b"<?xml")
 
 
+@pytest.mark.slow
 def test_descents_take_turns_and_say_what_is_left(everything, monkeypatch):
     paths = [
         (task.classifier, result)
@@ -63,6 +67,7 @@ def test_an_album_takes_what_fits():
     assert album.left == 2
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_told(everything, monkeypatch, tmp_path):
     monkeypatch.setattr(figures, "_ROOM", 0)
     text = write_report(everything, tmp_path / "report.html").read_text()

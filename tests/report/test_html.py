@@ -158,6 +158,7 @@ def test_baselines_signatures_and_costs_are_told(real, real_text):
         assert f"{name} {version}" in text
 
 
+@pytest.mark.slow
 def test_data_are_escaped(toy, tmp_path):
     evil, quotes = "<script>alert(1)</script>", 'it\'s "a" <b>&amp;{{ 7*7 }}'
     toy.obs["group"] = toy.obs["group"].map({"left": evil, "right": quotes})
@@ -228,6 +229,7 @@ def test_colours_of_the_tables_are_readable(real_text):
     assert all(contrast(background, ink) >= 4.5 for background, ink in painted)
 
 
+@pytest.mark.slow
 def test_long_lists_are_cut_to_names_and_lose_none(toy, tmp_path, monkeypatch):
     def anything(X: np.ndarray) -> np.ndarray:
         return np.where((X > 50).any(axis=1), "odd", "A")
@@ -243,6 +245,7 @@ def test_long_lists_are_cut_to_names_and_lose_none(toy, tmp_path, monkeypatch):
     assert "fixed:99: 7 more genes with a weaker flip, names only" in page.text
 
 
+@pytest.mark.slow
 def test_the_same_modification_twice_gets_two_columns(toy, tmp_path):
     attacks = (SingleGene("perc1", search="exact"), SingleGene("perc1", search="exact", change_type="named"))
     page = page_of(toy_survey(toy, *attacks), tmp_path)
@@ -257,6 +260,7 @@ def test_the_same_modification_twice_gets_two_columns(toy, tmp_path):
     assert shown == ["1", "0"]
 
 
+@pytest.mark.slow
 def test_a_stored_survey_gives_the_same_report(toy, tmp_path):
     survey = toy_survey(toy, SingleGene("perc1"), MaxChange("perc1", restarts=2), out=tmp_path / "run")
     again = adv.Survey.load(tmp_path / "run")
@@ -265,6 +269,7 @@ def test_a_stored_survey_gives_the_same_report(toy, tmp_path):
     assert first.read_text() == second.read_text()
 
 
+@pytest.mark.slow
 def test_an_older_report_is_replaced_and_nothing_is_left_behind(toy, tmp_path):
     survey = toy_survey(toy, SingleGene("perc1"))
     path = tmp_path / "new folder" / "report.html"
@@ -275,6 +280,7 @@ def test_an_older_report_is_replaced_and_nothing_is_left_behind(toy, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 
 
+@pytest.mark.slow
 def test_bad_input_is_refused_in_words(toy, tmp_path):
     survey = toy_survey(toy, SingleGene("perc1"))
     with pytest.raises(ParameterError, match="needs a Survey, got dict"):
@@ -304,6 +310,7 @@ def _long(colour: str) -> str:
     return colour if len(colour) == 7 else "#" + "".join(2 * letter for letter in colour[1:])
 
 
+@pytest.mark.slow
 def test_large_surveys_stay_small_files(toy, tmp_path, monkeypatch):
     def anything(X: np.ndarray) -> np.ndarray:
         return np.where((X > 50).any(axis=1), "odd", "A")

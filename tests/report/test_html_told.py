@@ -14,6 +14,7 @@ from adverscarial.attacks import Attack, MaxChange, Result, SingleGene
 from report.test_html import by_two_genes, deaf, page_of, toy_survey
 
 
+@pytest.mark.slow
 def test_a_report_says_that_nothing_flips(toy, tmp_path):
     attacks = [SingleGene(name, search="exact") for name in ("perc1", "perc99", "fixed:0")]
     text = page_of(toy_survey(toy, *attacks, model=deaf), tmp_path).text
@@ -24,6 +25,7 @@ def test_a_report_says_that_nothing_flips(toy, tmp_path):
     assert "To keep in mind" not in text
 
 
+@pytest.mark.slow
 def test_flips_are_counted_and_ranked(toy, tmp_path):
     # left (A): only g0 switched off flips; right (B): g1 off, or g0 on
     survey = toy_survey(toy, SingleGene("perc1", search="exact"), SingleGene("fixed:1", search="exact"))
@@ -38,6 +40,7 @@ def test_flips_are_counted_and_ranked(toy, tmp_path):
     assert "1 gene flips all 2 clusters, by one modification or another: g0." in text
 
 
+@pytest.mark.slow
 def test_only_completely_tested_clusters_and_modifications_are_compared(toy, tmp_path):
     toy.obs.loc["c30":, "group"] = "third"
     attacks = [SingleGene(name, search="exact") for name in ("perc1", "fixed:1")]
@@ -54,6 +57,7 @@ def test_only_completely_tested_clusters_and_modifications_are_compared(toy, tmp
     assert "most exposed" not in text
 
 
+@pytest.mark.slow
 def test_the_signature_is_told(toy, tmp_path):
     text = page_of(toy_survey(toy, MaxChange("perc1", restarts=1)), tmp_path).text
     assert (
@@ -65,6 +69,7 @@ def test_the_signature_is_told(toy, tmp_path):
     assert "while all 12 genes are rewritten at once" in text
 
 
+@pytest.mark.slow
 def test_a_bisection_never_claims_that_every_gene_was_tested(toy, tmp_path):
     for model in (by_two_genes, deaf):
         page = page_of(toy_survey(toy, SingleGene("perc1", search="bisect", bins=2), model=model), tmp_path)
@@ -74,6 +79,7 @@ def test_a_bisection_never_claims_that_every_gene_was_tested(toy, tmp_path):
     assert "No flip by a single gene was found" in page.text
 
 
+@pytest.mark.slow
 def test_groups_are_not_called_single_genes(toy, tmp_path):
     attack = SingleGene("perc1", search="bisect", bins=2, max_split_size=3)
     page = page_of(toy_survey(toy, attack), tmp_path)
@@ -82,6 +88,7 @@ def test_groups_are_not_called_single_genes(toy, tmp_path):
     assert "‡ includes genes that were only changed together, as a group." in page.text
 
 
+@pytest.mark.slow
 def test_a_spent_budget_is_told(toy, tmp_path):
     attacks = (SingleGene("perc1", search="exact"), MaxChange("perc1"))
     page = page_of(toy_survey(toy, *attacks, budget=3), tmp_path)
@@ -95,6 +102,7 @@ def test_a_spent_budget_is_told(toy, tmp_path):
     assert "though fewer may do" in page.text
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(
     ("attack", "words"),
     [
@@ -112,6 +120,7 @@ def test_what_limits_a_search_is_told(toy, tmp_path, attack, words):
     assert words not in page_of(toy_survey(toy, usual), tmp_path).text
 
 
+@pytest.mark.slow
 def test_rejected_genes_are_counted_apart(toy, tmp_path):
     def strict(X: np.ndarray) -> np.ndarray:
         if X.max() > 100:
@@ -124,6 +133,7 @@ def test_rejected_genes_are_counted_apart(toy, tmp_path):
     assert shown == "0\n12 rejected"
 
 
+@pytest.mark.slow
 def test_weak_and_missing_baselines_are_told(toy, tmp_path):
     def unsure(X: np.ndarray) -> np.ndarray:
         third = np.array(["A", "B", "C"])[np.arange(len(X)) % 3]
@@ -134,6 +144,7 @@ def test_weak_and_missing_baselines_are_told(toy, tmp_path):
     assert "fewer than half of the cells carry the label of left:" in text
 
 
+@pytest.mark.slow
 def test_failures_are_shown_and_nothing_is_claimed_there(toy, tmp_path):
     def broken(X: np.ndarray) -> np.ndarray:
         if X[:, 1].min() > 0.5:  # asked about cells of ``right`` alone

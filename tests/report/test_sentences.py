@@ -49,6 +49,7 @@ def swapped(cells) -> adv.Survey:
     return adv.survey(cells, {"model": model}, attacks=[SingleGene("fixed:0", search="exact")], groupby="group")
 
 
+@pytest.mark.slow
 def test_a_cluster_called_by_anothers_name_is_told(swapped, cells, tmp_path):
     text = write_report(swapped, tmp_path / "report.html").read_text()
     told = (
@@ -62,6 +63,7 @@ def test_a_cluster_called_by_anothers_name_is_told(swapped, cells, tmp_path):
     assert told not in caveats(grid, 12, {"right"})  # it cannot say "left"
 
 
+@pytest.mark.slow
 def test_labels_of_a_classifier_at_hand_are_known(cells, tmp_path):
     def scores(X: np.ndarray) -> np.ndarray:
         return np.tile([0.1, 0.9], (len(X), 1))

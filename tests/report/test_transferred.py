@@ -11,6 +11,8 @@ import adverscarial as adv
 from adverscarial.report import write_report
 from adverscarial.report.transferred import sentence_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_report_says_what_carries_over(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")

@@ -56,6 +56,7 @@ def page(survey: adv.Survey, folder: Path) -> str:
     return write_report(survey, folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_verdicts_stand_before_all_else(found, tmp_path):
     text = page(found, tmp_path)
     places = [text.index(f'<section id="{name}"') for name in ("verdict", "summary", "ranking", "single-gene")]
@@ -93,18 +94,21 @@ def test_tiny_clusters_and_wrong_baselines_are_no_headline(found):
     assert "B" not in " ".join(single_gene(replace(other, apart=frozenset(odd["all A"])))[1:])
 
 
+@pytest.mark.slow
 def test_rows_say_how_many_cells_are_right(found, tmp_path):
     text = page(found, tmp_path)
     assert "A, 100%; 20 of 20 right</small>" in text
     assert "A, 100%; 0 of 20 right: not recognised</small>" in text
 
 
+@pytest.mark.slow
 def test_the_comparison_leaves_out_clusters_of_few_cells(found, tmp_path):
     text = page(found, tmp_path)
     assert "Not compared by: tiny (too few cells, or no majority; see the verdicts)." in text
     assert "on 2 clusters" in text
 
 
+@pytest.mark.slow
 def test_rejected_is_said_first(cells, tmp_path):
     def strict(X: np.ndarray) -> np.ndarray:
         if (X > 50).any():
@@ -139,10 +143,12 @@ def test_genes_that_did_not_move_are_told(cells, tmp_path):
     assert "4 of them unchanged (no cell&#39;s value moved)" in text
 
 
+@pytest.mark.slow
 def test_columns_are_explained_where_they_stand(found, tmp_path):
     assert '<th scope="col">perc1<small>switched off</small></th>' in page(found, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_cluster_counts_possible_and_impossible_flips_apart(cells, tmp_path):
     def odd(X: np.ndarray) -> np.ndarray:
         return np.where((X > 50).any(axis=1), "odd", two(X))
@@ -180,6 +186,7 @@ def test_signatures_at_impossible_values_are_told_apart(cells):
     assert len(usual) < len(said)
 
 
+@pytest.mark.slow
 def test_thresholds_can_be_set_and_stand_on_the_page(found, tmp_path):
     text = write_report(found, tmp_path / "r.html", rules={"min_cells": 30}).read_text()
     assert "at least 30 cells; 50% of them right" in text

@@ -42,6 +42,7 @@ def survey_of_five(few: Setting, tmp_path_factory: pytest.TempPathFactory) -> tu
     return fig2(few, out=out), out
 
 
+@pytest.mark.slow
 def test_fig2_attacks_every_cluster_in_every_way(survey_of_five: tuple[Outcome, Path], few: Setting) -> None:
     attacks = survey_of_five[0].tables["attacks"]
     assert len(attacks) == 5 * len(few.clusters) * 2 * len(FIVE)
@@ -66,6 +67,7 @@ def test_fig2_numbers_are_those_of_the_attacks(survey_of_five: tuple[Outcome, Pa
     assert left_open == ["examples_flip"]  # these cells have no such clusters
 
 
+@pytest.mark.slow
 def test_fig2_goes_on_where_it_was(survey_of_five: tuple[Outcome, Path], few: Setting) -> None:
     outcome, out = survey_of_five
     files = sorted(out.glob("runs/*/results/*.npz"))
@@ -79,6 +81,7 @@ def test_fig2_goes_on_where_it_was(survey_of_five: tuple[Outcome, Path], few: Se
     assert not any("Wall time" in note for note in again.notes)
 
 
+@pytest.mark.slow
 def test_fig2_of_a_failing_classifier_says_so(few_cells: AnnData) -> None:
     def broken(X: np.ndarray) -> list[str]:
         if np.abs(X).max() > 1_000:  # an aberrant value
@@ -93,6 +96,7 @@ def test_fig2_of_a_failing_classifier_says_so(few_cells: AnnData) -> None:
     assert outcome.tables["totals"].loc[0, "perc1"] is pd.NA  # no sum over some of the modifications only
 
 
+@pytest.mark.slow
 def test_what_is_written(survey_of_five: tuple[Outcome, Path], tmp_path: Path) -> None:
     outcome, _ = survey_of_five
     path = write(outcome, tmp_path / "new", command="adverscarial reproduce fig2")
@@ -116,6 +120,7 @@ def test_a_bar_in_a_name_does_not_break_the_table(tmp_path: Path) -> None:
     assert "| T\\|B | 1,234 | 0.25 |  |" in write(outcome, tmp_path).read_text()
 
 
+@pytest.mark.slow
 def test_fig1(few: Setting) -> None:
     outcome = fig1(few, target="CD19+ B", quick=True)
     table = outcome.tables["attacks"].set_index("attack")
@@ -159,6 +164,7 @@ def test_fig3(few: Setting) -> None:
     assert f"B: scRF on CD19+ B, all but {len(signature):,} genes changed" in outcome.figures["b_max_change"][1]
 
 
+@pytest.mark.slow
 def test_fig4(few: Setting) -> None:
     outcome = fig4(few, target="CD19+ B", quick=True)
     table = outcome.tables["sweep"]
@@ -207,6 +213,7 @@ def test_table1(few: Setting) -> None:
     assert outcome.beside["paper"].tolist()[:2] == ["0", "240"]
 
 
+@pytest.mark.slow
 def test_discovery_of_two_data_sets(few: Setting, tmp_path: Path) -> None:
     some = replace(few, models={name: few.models[name] for name in ("scType", "scRF")}, name="one")
     outcome = discovery([some, replace(some, name="two")], out=tmp_path, quick=True)
@@ -241,6 +248,7 @@ def marked(cells: AnnData, published: Published | None = None) -> Outcome:
     return sctype(cells, groupby="cell_type", name="few", markers=table, published=published, restarts=2)
 
 
+@pytest.mark.slow
 def test_sctype_against_published_attacks(few_cells: AnnData) -> None:
     plain = marked(few_cells)
     counts = plain.tables["counts"]
@@ -282,6 +290,7 @@ def test_published_tables_are_read(tmp_path: Path) -> None:
             read_published(path)
 
 
+@pytest.mark.slow
 def test_pbmc3k_sctype_of_one_cluster(shared: Path) -> None:
     """The paper's data: B under the 99th percentile, beside the published 27 genes of its signature."""
     cells = adv.datasets.load(shared / "data" / "pbmc3k.h5ad")

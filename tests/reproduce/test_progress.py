@@ -42,6 +42,7 @@ def test_training_shows_a_bar_only_where_asked(few_cells, capsys):
     assert "Training" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_sctype_shows_a_bar_only_where_asked(few_cells, capsys):
     options = {"groupby": "cell_type", "name": "few", "markers": pd.DataFrame(TABLE), "restarts": 1}
     sctype(few_cells, **options)

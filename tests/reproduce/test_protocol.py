@@ -24,6 +24,7 @@ def counted() -> AnnData:
     return AnnData(rng.poisson(means).astype(np.float32), obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(30)]))
 
 
+@pytest.mark.slow
 def test_all_cells_are_scaled_together_and_then_split(few: Setting, few_cells: AnnData) -> None:
     scaled = adv.datasets.preprocess(few_cells, target_sum=None)
     train, test = adv.datasets.split(scaled, "cell_type", seed=0)
@@ -104,6 +105,7 @@ def test_markers_of_other_genes_leave_sctype_out(few_cells: AnnData) -> None:
         setting(few_cells, groupby="cell_type", name="few", markers=markers, only=["scType"])
 
 
+@pytest.mark.slow
 def test_mouse_symbols_are_read_in_upper_case(few_cells: AnnData) -> None:
     mouse = few_cells.copy()
     mouse.var_names = mouse.var_names.str.capitalize()

@@ -35,6 +35,7 @@ def test_every_kind_is_tested() -> None:
     assert all(kind.unit and "References" in (kind.__doc__ or "") for kind in kinds().values())
 
 
+@pytest.mark.fast(4)
 @pytest.mark.parametrize("change", CHANGES, ids=ids)
 @given(st.data())
 @settings(max_examples=10)

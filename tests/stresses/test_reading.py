@@ -27,6 +27,7 @@ def test_counts_are_read_as_they_are() -> None:
     np.testing.assert_array_equal(reading.values(counts, np.arange(90)), adata.X.toarray())
 
 
+@pytest.mark.slow
 @given(st.integers(0, 50), st.sampled_from([1e4, 1e6, 500.0]))
 @settings(max_examples=15)
 def test_counts_are_recovered_from_log_normalised_values(seed: int, target: float) -> None:
@@ -61,6 +62,7 @@ def test_changed_counts_are_read_as_the_real_library_does(scale: bool) -> None:
     np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_pbmc3k_is_read_exactly(shared) -> None:
     adata = adv.datasets.preprocess(adv.datasets.pbmc3k())[::40].copy()  # scaled with cells that are left out here
     counts, reading = read(adata)
@@ -77,6 +79,7 @@ def test_recovered_and_given_counts_agree_on_real_cells(shared) -> None:
     np.testing.assert_array_equal(counts_of(adata, None, None).toarray(), given.toarray())
 
 
+@pytest.mark.slow
 def test_the_tumour_data_are_refused(shared) -> None:
     adata = adv.datasets.load(shared / "data" / "breast_tumour_immune_lognorm.h5ad")
     with pytest.raises(DataError, match=r"size factor is not known.*layers\['counts'\]"):

@@ -26,6 +26,7 @@ def found() -> adv.StressResult:
     return adv.stress(count_data(), {"high": high, "most": most}, changes=CHANGES, **ASK)
 
 
+@pytest.mark.slow
 def test_every_row_is_there(found) -> None:
     table = found.to_frame()
     assert not found.errors
@@ -82,6 +83,7 @@ def test_other_clusters_are_not_changed(monkeypatch) -> None:
     assert seen[-4:] == [30, 60, 60, 60]  # before, then both strengths of each draw
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_table(found) -> None:
     again = adv.stress(count_data(), {"high": high, "most": most}, changes=CHANGES, **ASK)
     pd.testing.assert_frame_equal(again.to_frame(), found.to_frame())
@@ -113,6 +115,7 @@ def test_a_result_is_stored_and_read(found, tmp_path) -> None:
         adv.StressResult.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_interrupted_test_goes_on(found, tmp_path, monkeypatch) -> None:
     real, done = parts_module.run_part, []
 
@@ -154,6 +157,7 @@ def test_another_test_is_refused_in_the_same_folder(tmp_path) -> None:
         adv.stress(count_data(), high, **{**ask, "out": tmp_path / "other"})
 
 
+@pytest.mark.slow
 def test_a_damaged_part_is_computed_again(tmp_path, found) -> None:
     ask = {"changes": CHANGES, "out": tmp_path / "run", **ASK}
     models = {"high": high, "most": most}

@@ -20,6 +20,7 @@ def by_cell(X: np.ndarray) -> np.ndarray:
     return np.where(X[:, 0] > 1, "B", "T")
 
 
+@pytest.mark.slow
 def test_they_are_counted_apart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         found = run({"m": by_cell}, attacks=ATTACKS, out=tmp_path)

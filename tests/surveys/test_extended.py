@@ -77,6 +77,7 @@ def test_only_what_is_new_is_computed(
     assert back.to_frame().equals(first.to_frame())
 
 
+@pytest.mark.slow
 def test_a_survey_killed_while_it_takes_over_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wider = MIDDLE | OTHERS["all at once"]
     fresh = run(**wider, out=tmp_path / "fresh").to_frame()
@@ -134,6 +135,7 @@ def held(number: float) -> adv.attacks.SingleGene:
     return adv.attacks.SingleGene(adv.Custom(lambda values: values * 0 + number))
 
 
+@pytest.mark.slow
 def test_attacks_of_the_same_settings_are_told_apart(tmp_path: Path) -> None:
     run(attacks=[held(5)], out=tmp_path)
     with pytest.raises(StorageError, match="differs in attacks"):
@@ -152,6 +154,7 @@ class Service:
         return np.where(X[:, 0] > self.level, "B", "T")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_identified_is_extended_only_on_trust(tmp_path: Path) -> None:
     run({"service": Service(0.6)}, out=tmp_path)
     more = {"model": {"service": Service(0.6)}, "attacks": [ONE, THREE], "out": tmp_path}

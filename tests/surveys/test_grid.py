@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ def test_text_on_a_coloured_cell_is_readable(value, largest):
     assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
+@pytest.mark.slow
 @given(st.integers(1, 5_000))
 def test_twice_as_many_is_darker(value):
     assert luminance(heat(2 * value, 10_000)[0]) < luminance(heat(value, 10_000)[0])

@@ -217,6 +217,7 @@ def trained(kind: str, swapped: bool) -> Any:
     return model.fit(adata.X, y)
 
 
+@pytest.mark.fast(5)
 @pytest.mark.parametrize("preprocess", [None, "log1p"])
 @pytest.mark.parametrize("kind", ["linear", "forest", "pipeline", "torch", "xgboost", "lightgbm"])
 def test_a_model_is_known_by_what_it_learnt(kind: str, preprocess: str | None) -> None:
@@ -259,6 +260,7 @@ def test_buffers_of_a_network_count() -> None:
     assert identity(other) != identity(model)
 
 
+@pytest.mark.slow
 def test_another_process_finds_the_same_identity() -> None:
     code = (
         "from surveys.test_identity import *\n"
@@ -294,6 +296,7 @@ def test_an_object_that_holds_itself_can_be_read() -> None:
     assert identity(ring(1)) != identity(ring(2))
 
 
+@pytest.mark.slow
 def test_a_chain_too_long_to_follow_has_no_identity() -> None:
     chain: list[Any] = []
     for _ in range(100_000):

@@ -41,6 +41,7 @@ def test_a_second_survey_is_refused_while_the_first_one_runs(tmp_path: Path) -> 
     assert not found[0].errors
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 @pytest.mark.parametrize("kind", ["SIGKILL", "SIGTERM"])
 def test_a_process_that_dies_leaves_no_lock(tmp_path: Path, kind: str) -> None:
@@ -59,6 +60,7 @@ def test_a_process_that_dies_leaves_no_lock(tmp_path: Path, kind: str) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fork_does_not_keep_the_lock(tmp_path: Path) -> None:
     """A process that a classifier forks may outlive the survey, also where the survey is killed."""

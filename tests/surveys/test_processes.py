@@ -32,6 +32,7 @@ def marked() -> Any:
 ATTACKS = [adv.attacks.SingleGene(change, genes=["g0", "g1"]) for change in ("perc1", "perc99", "fixed:9")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [None, 300])
 def test_a_process_that_ends_costs_one_row(limit: float | None) -> None:
     parent = os.getpid()
@@ -51,6 +52,7 @@ def test_a_process_that_ends_costs_one_row(limit: float | None) -> None:
     assert table[table["classifier"] == "other"]["flipped"].tolist() == alone["flipped"].tolist()
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_before_the_first_attack_costs_the_cluster() -> None:
     parent = os.getpid()
 
@@ -64,6 +66,7 @@ def test_a_process_that_ends_before_the_first_attack_costs_the_cluster() -> None
     assert table["error"].notna().sum() == 3
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_fails_in_its_rows() -> None:
     lock = threading.Lock()
 
@@ -110,6 +113,7 @@ def test_compilation_does_not_count_against_the_time_limit(monkeypatch: pytest.M
     assert happened == ["starts", "stops", "stops", "compiles", "starts", "answers", "stops"]
 
 
+@pytest.mark.slow
 def test_the_limit_holds_after_a_compilation() -> None:
     def hangs(X: np.ndarray) -> np.ndarray:
         import time
@@ -126,6 +130,7 @@ def test_the_limit_holds_after_a_compilation() -> None:
 
 
 # the places from which surveys are started
+@pytest.mark.slow
 def test_from_another_thread(tmp_path: Path) -> None:
     expected, found = run().to_frame(), []
     for options in ({}, {"n_jobs": 2}, {"time_limit": 300}):
@@ -195,7 +200,7 @@ def test_a_trained_model_in_a_fresh_installation(tmp_path: Path) -> None:
         "from sklearn.linear_model import LogisticRegression\n"
         "adata = cells()\n"
         "model = LogisticRegression().fit(adata.X, adata.obs['cell_type'].astype(str))\n"
-        "print('errors:', run(model, adata=adata, time_limit=60).errors)"
+        "print('errors:', run(model, adata=adata, time_limit=3600).errors)"
     )
     done = script(body, NUMBA_CACHE_DIR=str(tmp_path))
     assert done.stdout == "errors: {}\n", done.stderr

@@ -53,6 +53,7 @@ def test_one_changed_value_is_noticed_in_any_container(container: str, layer: st
     assert data_identity(other, "cell_type", layer) != data_identity(one, "cell_type", layer)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", ["dense", "csr", "csc"])
 @pytest.mark.parametrize("ending", ["h5ad", "zarr"])
 def test_a_file_is_known_by_its_values(tmp_path: Path, form: str, ending: str) -> None:
@@ -126,6 +127,7 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("what", PAIRS)
 @pytest.mark.parametrize("resume", ["check", "trust"])
 def test_another_survey_is_refused_and_changes_nothing(tmp_path: Path, what: str, resume: str) -> None:
@@ -247,6 +249,7 @@ def test_a_column_of_measurements_is_refused_by_its_name() -> None:
     assert not run(adata=adata, groupby="score", targets=[one]).errors
 
 
+@pytest.mark.slow
 def test_many_clusters_of_few_cells(tmp_path: Path) -> None:
     adata = cells(600, types=tuple(f"type {k}" for k in range(200)))
     table = run(adata=adata, attacks=adv.attacks.SingleGene("perc99", genes=["g0"]), out=tmp_path).to_frame()

@@ -66,6 +66,7 @@ def check(folder: Path, how: str) -> None:
         pytest.fail(f"{how}: {type(error).__name__}: {error}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run.json", "errors.json"])
 def test_edited_plans_and_errors(folder: Path, name: str) -> None:
     path = folder / name

@@ -29,6 +29,7 @@ def serial(pbmc_small, models):
     return run(pbmc_small, models)
 
 
+@pytest.mark.slow
 def test_table_has_one_row_per_attack(serial):
     frame = serial.to_frame()
     assert len(frame) == 2 * len(TARGETS) * len(ATTACKS)
@@ -40,6 +41,7 @@ def test_table_has_one_row_per_attack(serial):
     assert (most["modifiable"] + most["signature"] == 765).all()
 
 
+@pytest.mark.slow
 def test_rows_are_what_the_attacks_alone_give(serial, pbmc_small, models):
     for task, result in zip(serial.tasks, serial.results, strict=True):
         alone = task.attack(pbmc_small, models[task.classifier], groupby="cell_type", target=task.target, seed=1)
@@ -88,6 +90,7 @@ def test_interrupted_survey_goes_on_to_the_same_bytes(serial, pbmc_small, models
     assert before == {file: file.stat().st_mtime_ns for file in before}  # what was done was not done again
 
 
+@pytest.mark.slow
 def test_folder_comes_back(serial, pbmc_small, models, tmp_path):
     run(pbmc_small, models, out=tmp_path)
     back = adv.Survey.load(tmp_path)
@@ -117,6 +120,7 @@ def test_another_survey_in_the_same_folder_is_refused(pbmc_small, models, tmp_pa
     assert before == {path: path.read_bytes() for path in Path(tmp_path).rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_failing_classifier_fails_in_its_rows_only(pbmc_small, models, tmp_path):
     def moody(X):
         if len(X) % 2:  # some clusters only

@@ -29,6 +29,7 @@ def backed(request, cells, tmp_path):
     return adata
 
 
+@pytest.mark.fast("h5ad-how1-None", "h5ad-how1-twice")
 @pytest.mark.parametrize("layer", [None, "twice"])
 @pytest.mark.parametrize("how", [{"n_jobs": 2}, {"n_jobs": 2, "backend": "threading"}, {"time_limit": 3600}])
 def test_the_same_table_as_from_memory(backed, cells, how, layer):
@@ -41,6 +42,7 @@ def test_the_same_table_as_from_memory(backed, cells, how, layer):
     assert found.to_frame().equals(whole.to_frame())
 
 
+@pytest.mark.slow
 def test_a_part_of_a_file_cannot_be_sent(cells, tmp_path):
     cells.write_h5ad(tmp_path / "cells.h5ad")
     part = adv.datasets.load(tmp_path / "cells.h5ad", backed=True)[:600]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 import adverscarial as adv
 from adverscarial.surveys.universal import most_universal
@@ -12,6 +13,7 @@ from adverscarial.surveys.universal import most_universal
 ATTACKS = [adv.attacks.SingleGene(text) for text in ("perc1", "perc99:expressing", "positive_aberrant")]
 
 
+@pytest.mark.slow
 def test_each_gene_is_counted_once_per_cluster(pbmc_small):
     models = [adv.classifiers.ScType(scaled=False), adv.classifiers.Markers().fit(pbmc_small, "cell_type")]
     attacks = [*ATTACKS, adv.attacks.SingleGene("perc1", first=True), adv.attacks.MaxChange("perc1", restarts=1)]

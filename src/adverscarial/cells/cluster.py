@@ -199,6 +199,29 @@ def cluster_names(labels: np.ndarray) -> list[str]:
     return sorted({label for label in labels if label is not None})
 
 
+def named_clusters(names: list[str], groupby: str, targets: Sequence[str] | str | None) -> list[str]:
+    """Return the clusters that are meant: those in `targets`, each once, or all of `names` when it is None.
+
+    Raises
+    ------
+    DataError
+        If a cluster is not there.
+
+    Examples
+    --------
+    >>> named_clusters(["B", "NK", "T"], "cell_type", ["T", "B", "T"])
+    ['T', 'B']
+    """
+    wanted = [targets] if isinstance(targets, str) else targets
+    clusters = names if wanted is None else list(dict.fromkeys(map(str, wanted)))
+    if strange := [name for name in clusters if name not in names]:
+        raise DataError(
+            f"There is no cluster '{strange[0]}' in obs['{groupby}'].{did_you_mean(strange[0], names)} "
+            f"There are: {some(names, 12)}."
+        )
+    return clusters
+
+
 def check_genes(adata: AnnData) -> None:
     """Raise a DataError when gene names repeat, or when it is no AnnData at all."""
     if not isinstance(adata, AnnData):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from anndata import AnnData
 
 from adverscarial import _store
@@ -34,19 +33,15 @@ from adverscarial.errors import ParameterError
 def attack(
     data: DataFile,
     groupby: Groupby,
-    target: Annotated[str, typer.Option(help="Cluster to attack.", rich_help_panel=Panel.DATA)],
+    target: Annotated[str, Panel.DATA.option(help="Cluster to attack.")],
     *,
     classifier: ClassifierSpec = "random-forest",
     attack: Annotated[
-        str,
-        typer.Option(help="single-gene, max-change, cgd, ...; see: adverscarial list.", rich_help_panel=Panel.ATTACK),
+        str, Panel.ATTACK.option(help="single-gene, max-change, cgd, ...; see: adverscarial list.")
     ] = "single-gene",
     modification: Annotated[
         list[str],
-        typer.Option(
-            help="What is done to a gene; see: adverscarial list. Repeat for grid and random-walk.",
-            rich_help_panel=Panel.ATTACK,
-        ),
+        Panel.ATTACK.option(help="What is done to a gene; see: adverscarial list. Repeat for grid and random-walk."),
     ] = ["perc99"],  # noqa: B006
     train: TrainFile = None,
     guard: GuardOption = None,
@@ -54,10 +49,7 @@ def attack(
     seed: Seed = 0,
     budget: Budget = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the result: .csv (table), .npz (whole), .h5ad (attacked cells).", rich_help_panel=Panel.OUTPUT
-        ),
+        Path | None, Panel.OUTPUT.option(help="Write the result: .csv (table), .npz (whole), .h5ad (attacked cells).")
     ] = None,
     json: AsJson = False,
     fail_over: FailOver = None,

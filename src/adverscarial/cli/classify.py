@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-import typer
 from rich import box
 from rich.table import Table
 
@@ -26,21 +25,17 @@ def classify(
     data: DataFile,
     classifier: Annotated[
         str,
-        typer.Option(
+        Panel.CLASSIFIER.option(
             help="sctype, sctype:MARKERS.tsv, or a file: .npz (of train), .skops (scikit-learn), .json or .ubj "
             "(XGBoost), .txt (LightGBM), .pkl, .pickle or .joblib (CellTypist, scikit-learn; needs --trust), .R or "
-            ".R:FUNCTION (your own function in R), .rds (a model of R; needs --trust).",
-            rich_help_panel=Panel.CLASSIFIER,
+            ".R:FUNCTION (your own function in R), .rds (a model of R; needs --trust)."
         ),
     ],
     *,
     groupby: Annotated[
-        str | None,
-        typer.Option(help="Column of obs: show the label of each of its clusters.", rich_help_panel=Panel.DATA),
+        str | None, Panel.DATA.option(help="Column of obs: show the label of each of its clusters.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Write cell, label and best score, .csv.", rich_help_panel=Panel.OUTPUT)
-    ] = None,
+    out: Annotated[Path | None, Panel.OUTPUT.option(help="Write cell, label and best score, .csv.")] = None,
     reading: Reading,
     json: AsJson = False,
 ) -> None:

@@ -12,8 +12,8 @@ import typer
 from anndata import AnnData
 
 from adverscarial import datasets
-from adverscarial.cli.data import load, unstorable, write_data
-from adverscarial.cli.options import AsJson, DataFile, Layer, Panel, Raw
+from adverscarial.cli.data import check_free, load, unstorable, write_data
+from adverscarial.cli.options import AsJson, DataFile, Layer, Overwrite, Panel, Raw
 from adverscarial.cli.output import notes, print_json, working
 from adverscarial.errors import ParameterError, StorageError
 
@@ -30,61 +30,44 @@ def convert(
     out: Annotated[Path, typer.Argument(help="What to write: .h5ad (a file) or .zarr (a folder).")],
     symbols: Annotated[
         str | None,
-        typer.Option(
+        Panel.DATA.option(
             help="Name genes by this column of var; auto finds the column of symbols, or looks names up in a table of "
             "human and mouse genes (adverscarial[genes]).",
             metavar="COLUMN|auto",
-            rich_help_panel=Panel.DATA,
         ),
     ] = None,
     strip_versions: Annotated[
-        bool,
-        typer.Option(
-            "--strip-versions", help="Take the version off Ensembl ids: ENSG00000167286.10.", rich_help_panel=Panel.DATA
-        ),
+        bool, Panel.DATA.option("--strip-versions", help="Take the version off Ensembl ids: ENSG00000167286.10.")
     ] = False,
     orthologues: Annotated[
         Species | None,
-        typer.Option(
-            help="Name genes of the mouse by their orthologues in human, or the reverse (adverscarial[genes]).",
-            rich_help_panel=Panel.DATA,
+        Panel.DATA.option(
+            help="Name genes of the mouse by their orthologues in human, or the reverse (adverscarial[genes])."
         ),
     ] = None,
     transpose: Annotated[
         bool | None,
-        typer.Option(
+        Panel.DATA.option(
             "--transpose/--no-transpose",
             help="Tables and .mtx: each row is a gene, or each row is a cell; left out, the names decide.",
-            rich_help_panel=Panel.DATA,
         ),
     ] = None,
     genome: Annotated[
-        str | None,
-        typer.Option(
-            help="10x: the genome to keep, where there are several.", metavar="NAME", rich_help_panel=Panel.DATA
-        ),
+        str | None, Panel.DATA.option(help="10x: the genome to keep, where there are several.", metavar="NAME")
     ] = None,
     mod: Annotated[
         str | None,
-        typer.Option(
-            help="The modality of a MuData file, or the assay of a Seurat object.",
-            metavar="NAME",
-            rich_help_panel=Panel.DATA,
-        ),
+        Panel.DATA.option(help="The modality of a MuData file, or the assay of a Seurat object.", metavar="NAME"),
     ] = None,
     obs_names: Annotated[
-        str | None,
-        typer.Option(help="Loom: the attribute with the cell names.", metavar="NAME", rich_help_panel=Panel.DATA),
+        str | None, Panel.DATA.option(help="Loom: the attribute with the cell names.", metavar="NAME")
     ] = None,
     var_names: Annotated[
-        str | None,
-        typer.Option(help="Loom: the attribute with the gene names.", metavar="NAME", rich_help_panel=Panel.DATA),
+        str | None, Panel.DATA.option(help="Loom: the attribute with the gene names.", metavar="NAME")
     ] = None,
     layer: Layer = None,
     raw: Raw = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there already.", rich_help_panel=Panel.OUTPUT)
-    ] = False,
+    overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
     """Read data of any known format and write it as .h5ad or .zarr.
@@ -93,8 +76,7 @@ def convert(
     """
     if out.suffix not in (".h5ad", ".zarr"):
         raise ParameterError(f"The output ends in '{out.suffix}'; it must end in .h5ad or .zarr.")
-    if out.exists() and not overwrite:
-        raise StorageError(f"'{out}' is there already. Choose another name, or replace it with --overwrite.")
+    check_free(out, overwrite)
     if out.exists() and out.is_dir() != (out.suffix == ".zarr"):
         raise StorageError(f"'{out}' is a {'folder' if out.is_dir() else 'file'}; it is not replaced. Remove it first.")
     adata = load(

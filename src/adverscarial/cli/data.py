@@ -14,7 +14,7 @@ from adverscarial.cli.options import Preprocess
 from adverscarial.cli.output import note, working
 from adverscarial.datasets.files import format_of
 from adverscarial.datasets.remote.portal import PAPER_IDS
-from adverscarial.errors import DataError, ParameterError
+from adverscarial.errors import DataError, ParameterError, StorageError
 
 
 class _Heard(logging.Handler):
@@ -108,6 +108,12 @@ def write_data(path: Path, adata: AnnData) -> None:
             raise unstorable(path, error) from error
 
     _store.write_atomically(path, write)
+
+
+def check_free(out: Path, overwrite: bool) -> None:
+    """Raise a StorageError when something is there already that is not to be replaced."""
+    if out.exists() and not overwrite:
+        raise StorageError(f"'{out}' is there already. Choose another name, or replace it with --overwrite.")
 
 
 def unstorable(path: Path, error: Exception) -> DataError:

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from adverscarial import datasets
-from adverscarial.cli.data import write_data
-from adverscarial.cli.options import AsJson, Panel
+from adverscarial.cli.data import check_free, write_data
+from adverscarial.cli.options import AsJson, Overwrite, Panel
 from adverscarial.cli.output import notes, print_json
 from adverscarial.datasets.quality import PAPER
 from adverscarial.datasets.remote.portal import PAPER_IDS
-from adverscarial.errors import ParameterError, StorageError
+from adverscarial.errors import ParameterError
 
 
 def fetch(
@@ -23,25 +23,15 @@ def fetch(
     out: Annotated[Path, typer.Argument(help="The .h5ad file to write: counts in X, symbols as names of genes.")],
     preset: Annotated[
         str | None,
-        typer.Option(
-            help="Leave cells out as the paper does; that of the name, for its data sets.",
-            metavar="|".join(PAPER),
-            rich_help_panel=Panel.DATA,
+        Panel.DATA.option(
+            help="Leave cells out as the paper does; that of the name, for its data sets.", metavar="|".join(PAPER)
         ),
     ] = None,
     refresh: Annotated[
-        bool,
-        typer.Option(
-            "--refresh", help="Ask the portal again whether there is a newer version.", rich_help_panel=Panel.DATA
-        ),
+        bool, Panel.DATA.option("--refresh", help="Ask the portal again whether there is a newer version.")
     ] = False,
-    sha256: Annotated[
-        str | None,
-        typer.Option(help="What the SHA-256 of the portal's file must be.", rich_help_panel=Panel.DATA),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there already.", rich_help_panel=Panel.OUTPUT)
-    ] = False,
+    sha256: Annotated[str | None, Panel.DATA.option(help="What the SHA-256 of the portal's file must be.")] = None,
+    overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
     """Fetch a data set of CELLxGENE, the paper's among them, and write it as .h5ad.
@@ -52,8 +42,7 @@ def fetch(
     """
     if out.suffix != ".h5ad":
         raise ParameterError(f"The output ends in '{out.suffix}'; it must end in .h5ad.")
-    if out.exists() and not overwrite:
-        raise StorageError(f"'{out}' is there already. Choose another name, or replace it with --overwrite.")
+    check_free(out, overwrite)
     adata = datasets.cellxgene(dataset, preset=preset, refresh=refresh, sha256=sha256)
     write_data(out, adata)
     told = adata.uns["cellxgene"]

@@ -148,29 +148,22 @@ def read(out: Path) -> dict[str, str]:
     return {str(name): str(text) for name, text in found.items() if name not in ("checksum", RULES, ADDED)}
 
 
-def read_rules(out: Path) -> dict[str, float]:
-    """Return the thresholds of the verdicts that the survey was reported with; none where the usual ones were.
+def read_numbers(out: Path, part: str) -> dict[str, float]:
+    """Return the numbers that :func:`write` kept in one part; none where it kept none.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    part
+        :data:`RULES` (thresholds of the verdicts, where they were not the usual ones), or :data:`ADDED` (genes that
+        were added to the data for the classifiers, with their values).
 
     Raises
     ------
     StorageError
         If the file is damaged.
     """
-    return _numbers(out, RULES)
-
-
-def read_added(out: Path) -> dict[str, float]:
-    """Return the genes that were added to the data for the classifiers, with their values.
-
-    Raises
-    ------
-    StorageError
-        If the file is damaged.
-    """
-    return _numbers(out, ADDED)
-
-
-def _numbers(out: Path, name: str) -> dict[str, float]:
     path = out / NAME
-    found = _store.read_json(path).get(name, {}) if path.exists() else {}
+    found = _store.read_json(path).get(part, {}) if path.exists() else {}
     return {str(key): value for key, value in found.items() if isinstance(value, int | float)}

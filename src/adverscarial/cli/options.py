@@ -23,10 +23,24 @@ class Panel(StrEnum):
     DATA = "Data"
     CLASSIFIER = "Classifier"
     ATTACK = "Attack"
+    SETTINGS = "Settings of attacks"
     CHANGE = "Change"
     RUNNING = "Running"
     VERDICT = "Verdict"
     OUTPUT = "Output"
+
+    def option(self, *names: str, help: str, metavar: str | None = None) -> object:
+        """Return an option of this group: ``Annotated[int, Panel.RUNNING.option(help="...")]``.
+
+        Parameters
+        ----------
+        names
+            What it is called on the command line, such as ``"--json"``; as its parameter, when left out.
+        help, metavar
+            What it does, and what stands for its value, in ``--help``.
+        """
+        option: object = typer.Option(*names, help=help, metavar=metavar, rich_help_panel=self)
+        return option
 
 
 class Preprocess(StrEnum):
@@ -55,183 +69,153 @@ class MissingGenes(StrEnum):
 
 
 DataFile = Annotated[Path, typer.Argument(help="AnnData file (.h5ad), or another format that datasets.load reads.")]
-Groupby = Annotated[str, typer.Option(help="Column of obs that names each cell's cluster.", rich_help_panel=Panel.DATA)]
-Layer = Annotated[
-    str | None,
-    typer.Option(help="Layer to use, or to prepare with --preprocess; X when left out.", rich_help_panel=Panel.DATA),
-]
-Raw = Annotated[
-    bool, typer.Option("--raw", help="Use the values and genes of adata.raw in place of X.", rich_help_panel=Panel.DATA)
-]
+Groupby = Annotated[str, Panel.DATA.option(help="Column of obs that names each cell's cluster.")]
+Layer = Annotated[str | None, Panel.DATA.option(help="Layer to use, or to prepare with --preprocess; X when left out.")]
+Raw = Annotated[bool, Panel.DATA.option("--raw", help="Use the values and genes of adata.raw in place of X.")]
 Prepare = Annotated[
     Preprocess,
-    typer.Option(
+    Panel.DATA.option(
         "--preprocess",
         help="lognorm: log-normalise raw counts; counts: log-normalise and z-score raw counts; scale: z-score "
         "log-normalised values; none: leave them.",
-        rich_help_panel=Panel.DATA,
     ),
 ]
 TrainFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--train", help="Labelled cells to train on; left out, half of the data is.", rich_help_panel=Panel.CLASSIFIER
-    ),
+    Path | None, Panel.CLASSIFIER.option("--train", help="Labelled cells to train on; left out, half of the data is.")
 ]
 ClassifierSpec = Annotated[
     str,
-    typer.Option(
+    Panel.CLASSIFIER.option(
         help="random-forest, markers, mlp, chetah, scannotatr, singler (trained first), sctype, sctype:MARKERS.tsv, "
         "or a file: .npz (of train), .skops (scikit-learn), .json or .ubj (XGBoost), .txt (LightGBM), .pkl, .pickle "
         "or .joblib (CellTypist, scikit-learn; needs --trust), .R or .R:FUNCTION (your own function in R), .rds (a "
-        "model of R; needs --trust).",
-        rich_help_panel=Panel.CLASSIFIER,
+        "model of R; needs --trust)."
     ),
 ]
 GuardOption = Annotated[
     GuardAction | None,
-    typer.Option(
+    Panel.CLASSIFIER.option(
         "--guard",
         help="Put a guard before every classifier, which learns from the training cells what values are possible. "
         'refuse: others are refused; clip: become the nearest possible ones; unsure: the cell is labelled "unknown".',
-        rich_help_panel=Panel.CLASSIFIER,
     ),
 ]
-Tissue = Annotated[
-    str | None, typer.Option(help="Tissue of the marker table, for sctype.", rich_help_panel=Panel.CLASSIFIER)
-]
+Tissue = Annotated[str | None, Panel.CLASSIFIER.option(help="Tissue of the marker table, for sctype.")]
 Trust = Annotated[
     bool,
-    typer.Option(
-        "--trust",
-        help="Also read classifier files that can run code (pickles, .rds). Only if you know their origin.",
-        rich_help_panel=Panel.CLASSIFIER,
+    Panel.CLASSIFIER.option(
+        "--trust", help="Also read classifier files that can run code (pickles, .rds). Only if you know their origin."
     ),
 ]
 Classes = Annotated[
     Path | None,
-    typer.Option(
-        help="Text file, one class name a line, in the model's order: for XGBoost and LightGBM files, which name none.",
-        rich_help_panel=Panel.CLASSIFIER,
+    Panel.CLASSIFIER.option(
+        help="Text file, one class name a line, in the model's order: for XGBoost and LightGBM files, which name none."
     ),
 ]
 Genes = Annotated[
     Path | None,
-    typer.Option(
-        help="Text file, one gene a line, in the order of the model's columns: for files that do not name them.",
-        rich_help_panel=Panel.CLASSIFIER,
+    Panel.CLASSIFIER.option(
+        help="Text file, one gene a line, in the order of the model's columns: for files that do not name them."
     ),
 ]
 Missing = Annotated[
     float | None,
-    typer.Option(
-        help='XGBoost files: the value that means "no value" to the model.',
-        metavar="NUMBER",
-        rich_help_panel=Panel.CLASSIFIER,
-    ),
+    Panel.CLASSIFIER.option(help='XGBoost files: the value that means "no value" to the model.', metavar="NUMBER"),
 ]
 Sparse = Annotated[
     str | None,
-    typer.Option(
+    Panel.CLASSIFIER.option(
         help="XGBoost files: missing, if the model was trained on a sparse matrix (it takes what such a matrix leaves "
         "out for missing); zero, if on a dense array.",
         metavar="zero|missing",
-        rich_help_panel=Panel.CLASSIFIER,
     ),
 ]
 Rounds = Annotated[
     str | None,
-    typer.Option(
+    Panel.CLASSIFIER.option(
         help="XGBoost and LightGBM files: rounds of trees to use; best (up to the best of early stopping; the default "
         "for files), all, or a number.",
         metavar="best|all|N",
-        rich_help_panel=Panel.CLASSIFIER,
     ),
 ]
 Absent = Annotated[
     MissingGenes,
-    typer.Option(
+    Panel.DATA.option(
         "--missing-genes",
         help="Genes that the classifier needs and the data do not have: an error, 0, or the mean that the classifier "
         "keeps of its training data.",
-        rich_help_panel=Panel.DATA,
     ),
 ]
 RRds = Annotated[
     Path | None,
-    typer.Option(
-        "--r-rds",
-        help="Stored model (.rds) that the function of a classifier in R takes first; needs --trust.",
-        rich_help_panel=Panel.CLASSIFIER,
+    Panel.CLASSIFIER.option(
+        "--r-rds", help="Stored model (.rds) that the function of a classifier in R takes first; needs --trust."
     ),
 ]
 RForm = Annotated[
     str | None,
-    typer.Option(
+    Panel.CLASSIFIER.option(
         "--r-form",
         help="Whether the function in R labels cells, or a cluster as f(expression, clusters, target); left out, its "
         "arguments tell.",
         metavar="cells|cluster",
-        rich_help_panel=Panel.CLASSIFIER,
     ),
 ]
 RTimeout = Annotated[
     float | None,
-    typer.Option(
-        "--r-timeout",
-        help="Seconds that R may take to read its script, and for each query; 600 when left out.",
-        rich_help_panel=Panel.CLASSIFIER,
+    Panel.CLASSIFIER.option(
+        "--r-timeout", help="Seconds that R may take to read its script, and for each query; 600 when left out."
     ),
 ]
-Seed = Annotated[
-    int,
-    typer.Option(help="Of every random draw; the same seed gives the same result.", rich_help_panel=Panel.RUNNING),
-]
+Seed = Annotated[int, Panel.RUNNING.option(help="Of every random draw; the same seed gives the same result.")]
 Budget = Annotated[
-    int | None,
-    typer.Option(
-        help="Most queries of the classifier, for each attack on each cluster.", rich_help_panel=Panel.RUNNING
-    ),
+    int | None, Panel.RUNNING.option(help="Most queries of the classifier, for each attack on each cluster.")
 ]
-Jobs = Annotated[int, typer.Option(help="Processes; -1 for all cores.", rich_help_panel=Panel.RUNNING)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.", rich_help_panel=Panel.OUTPUT)]
+Jobs = Annotated[int, Panel.RUNNING.option(help="Processes; -1 for all cores.")]
+Overwrite = Annotated[bool, Panel.OUTPUT.option("--overwrite", help="Replace what is there already.")]
+AsJson = Annotated[bool, Panel.OUTPUT.option("--json", help="Print JSON on standard output.")]
 FailOver = Annotated[
     list[str] | None,
-    typer.Option(
+    Panel.OUTPUT.option(
         "--fail-over",
         help="Exit with code 1 if more than N single genes flip one cluster; for another attack its name and number, "
         "such as max-change=10. Repeat for several attacks.",
         metavar="N|ATTACK=N",
-        rich_help_panel=Panel.OUTPUT,
     ),
 ]
 
 
 MinCells = Annotated[
-    int | None,
-    typer.Option("--min-cells", help="Clusters of fewer cells are not decided; 10 when left out.",
-                 rich_help_panel=Panel.VERDICT),
-]  # fmt: skip
+    int | None, Panel.VERDICT.option("--min-cells", help="Clusters of fewer cells are not decided; 10 when left out.")
+]
 Right = Annotated[
     float | None,
-    typer.Option("--right", help="Share of the cells that must be right before any attack; 0.5 when left out.",
-                 metavar="SHARE", rich_help_panel=Panel.VERDICT),
-]  # fmt: skip
+    Panel.VERDICT.option(
+        "--right", help="Share of the cells that must be right before any attack; 0.5 when left out.", metavar="SHARE"
+    ),
+]
 Majority = Annotated[
     float | None,
-    typer.Option("--majority", help="Share of the cells that those with the label must exceed; 0.5 when left out.",
-                 metavar="SHARE", rich_help_panel=Panel.VERDICT),
-]  # fmt: skip
+    Panel.VERDICT.option(
+        "--majority",
+        help="Share of the cells that those with the label must exceed; 0.5 when left out.",
+        metavar="SHARE",
+    ),
+]
 Few = Annotated[
     int | None,
-    typer.Option("--few", help="A label that so many genes, or fewer, flip is fragile; 3 when left out.",
-                 rich_help_panel=Panel.VERDICT),
-]  # fmt: skip
+    Panel.VERDICT.option("--few", help="A label that so many genes, or fewer, flip is fragile; 3 when left out."),
+]
 Small = Annotated[
     float | None,
-    typer.Option("--small", help="With a stress test: a label that is lost at so large a share of counts, genes or "
-                 "cells is fragile; 0.2 when left out.", metavar="SHARE", rich_help_panel=Panel.VERDICT),
-]  # fmt: skip
+    Panel.VERDICT.option(
+        "--small",
+        help="With a stress test: a label that is lost at so large a share of counts, genes or "
+        "cells is fragile; 0.2 when left out.",
+        metavar="SHARE",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,16 +25,10 @@ from adverscarial.surveys.plan import classifier_identity
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a finished survey.")],
     *,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="HTML file; report.html in the folder when left out.", rich_help_panel=Panel.OUTPUT),
-    ] = None,
+    out: Annotated[Path | None, Panel.OUTPUT.option(help="HTML file; report.html in the folder when left out.")] = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="The cells that were attacked: adds the most telling flips, before and after.",
-            rich_help_panel=Panel.DATA,
-        ),
+        Panel.DATA.option(help="The cells that were attacked: adds the most telling flips, before and after."),
     ] = None,
     preprocess: Prepare = Preprocess.none,
     layer: Layer = None,
@@ -42,18 +36,16 @@ def report(
     deciding: Deciding,
     classifier: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="With --data, a saved classifier of the survey: adds harm and visibility. Repeat for more.",
-            rich_help_panel=Panel.CLASSIFIER,
+        Panel.CLASSIFIER.option(
+            help="With --data, a saved classifier of the survey: adds harm and visibility. Repeat for more."
         ),
     ] = None,
     trust: Trust = False,
     stress: Annotated[
         Path | None,
-        typer.Option(
+        Panel.DATA.option(
             help="Folder of a finished adverscarial stress on the same cells: adds when labels are lost, and the "
-            "verdicts take it into account.",
-            rich_help_panel=Panel.DATA,
+            "verdicts take it into account."
         ),
     ] = None,
     json: AsJson = False,
@@ -71,7 +63,7 @@ def report(
         raise StorageError(f"There is no folder '{run}'. Name the one that adverscarial survey wrote to (its --out).")
     with working(f"Reading {run} ..."):
         survey = Survey.load(run)
-    rules = made.read_rules(run) | rules_of(deciding)
+    rules = made.read_numbers(run, made.RULES) | rules_of(deciding)
     models = _matched(survey, classifier or [], trust)
     cells = None if data is None else attacked(survey, read(data, preprocess, raw=raw, layer=layer), run)
     with working("Writing the report ..."):
@@ -114,4 +106,4 @@ def attacked(survey: Survey, adata: AnnData, run: Path) -> AnnData:
         raise DataError(f"The data have no column '{data['groupby']}' in obs, which the survey's clusters come from.")
     if adata.n_obs != data["cells"]:
         adata = datasets.split(adata, data["groupby"], seed=survey.plan["seed"])[1]
-    return _with_added(adata, made.read_added(run), data["layer"])
+    return _with_added(adata, made.read_numbers(run, made.ADDED), data["layer"])

@@ -9,7 +9,6 @@ from dataclasses import fields
 from functools import wraps
 from typing import Annotated, Any, TypeVar
 
-import typer
 from rich.markup import escape
 
 from adverscarial.attacks import Attack
@@ -17,13 +16,12 @@ from adverscarial.attacks.columns import Option
 from adverscarial.attacks.registered import attacks, build, named
 from adverscarial.attacks.result import Result
 from adverscarial.cli.changes import changes
+from adverscarial.cli.options import Panel
 from adverscarial.errors import ParameterError
 
 logger = logging.getLogger(__name__)
 
 Ended = TypeVar("Ended")
-
-PANEL = "Settings of attacks"
 
 
 def flag_of(option: Option) -> str:
@@ -134,7 +132,7 @@ def _parameter(options: Mapping[str, Option]) -> inspect.Parameter:
         flag.replace("-", "_"),
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[kind | None, typer.Option(declared, help=text, rich_help_panel=PANEL)],
+        annotation=Annotated[kind | None, Panel.SETTINGS.option(declared, help=text)],
     )
 
 

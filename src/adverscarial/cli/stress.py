@@ -7,7 +7,6 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-import typer
 from rich import box
 from rich.table import Table
 
@@ -36,48 +35,40 @@ def stress(
     classifier: Annotated[list[str], ClassifierSpec.__metadata__[0]] = ["random-forest"],  # noqa: B006
     change: Annotated[
         list[str] | None,
-        typer.Option(
+        Panel.CHANGE.option(
             help="depth, dropout, ambient, doublets[:CLUSTER], batch-shift[:FROM:TO], missing-genes[:GENE,...], "
-            "dissociation[:GENE,...], swapping. Repeat for several; all when left out.",
-            rich_help_panel=Panel.CHANGE,
+            "dissociation[:GENE,...], swapping. Repeat for several; all when left out."
         ),
     ] = None,
     strength: Annotated[
         list[float] | None,
-        typer.Option(
-            help="Repeat for several; each change's own when left out, such as 0.1 to 0.95 of the counts.",
-            rich_help_panel=Panel.CHANGE,
+        Panel.CHANGE.option(
+            help="Repeat for several; each change's own when left out, such as 0.1 to 0.95 of the counts."
         ),
     ] = None,
     batch: Annotated[
         str | None,
-        typer.Option(
-            help="Column of obs with the batch of each cell: batch shifts are measured between two of them.",
-            rich_help_panel=Panel.CHANGE,
+        Panel.CHANGE.option(
+            help="Column of obs with the batch of each cell: batch shifts are measured between two of them."
         ),
     ] = None,
-    draws: Annotated[int, typer.Option(help="How often each change is drawn.", rich_help_panel=Panel.CHANGE)] = 5,
+    draws: Annotated[int, Panel.CHANGE.option(help="How often each change is drawn.")] = 5,
     counts: Annotated[
         str | None,
-        typer.Option(
+        Panel.DATA.option(
             help='Layer with the counts; when left out, "counts", or the values themselves, from which counts are '
-            "recovered where they can be.",
-            rich_help_panel=Panel.DATA,
+            "recovered where they can be."
         ),
     ] = None,
     target: Annotated[
-        list[str] | None,
-        typer.Option(help="Cluster to change; repeat for several, all when left out.", rich_help_panel=Panel.DATA),
+        list[str] | None, Panel.DATA.option(help="Cluster to change; repeat for several, all when left out.")
     ] = None,
     train: TrainFile = None,
     reading: Reading,
     seed: Seed = 0,
     jobs: Jobs = 1,
     out: Annotated[
-        Path,
-        typer.Option(
-            help="Folder for the results, tables and figures; run again to continue.", rich_help_panel=Panel.OUTPUT
-        ),
+        Path, Panel.OUTPUT.option(help="Folder for the results, tables and figures; run again to continue.")
     ] = Path("adverscarial-stress"),
     json: AsJson = False,
 ) -> None:

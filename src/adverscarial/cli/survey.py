@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from adverscarial.attacks import Attack
 from adverscarial.attacks.result import Result
 from adverscarial.cli import made
@@ -45,24 +43,19 @@ def survey(
     groupby: Groupby,
     *,
     classifier: Annotated[list[str], ClassifierSpec.__metadata__[0]] = ["random-forest"],  # noqa: B006
-    recipe: Annotated[Recipe | None, typer.Option(help=HELP, rich_help_panel=Panel.ATTACK)] = None,
+    recipe: Annotated[Recipe | None, Panel.ATTACK.option(help=HELP)] = None,
     attack: Annotated[
         list[str] | None,
-        typer.Option(
-            help="single-gene (when left out), max-change, cgd, ...; see: adverscarial list. Repeat for several.",
-            rich_help_panel=Panel.ATTACK,
+        Panel.ATTACK.option(
+            help="single-gene (when left out), max-change, cgd, ...; see: adverscarial list. Repeat for several."
         ),
     ] = None,
     modification: Annotated[
         list[str] | None,
-        typer.Option(
-            help=f"Repeat for several; see: adverscarial list. {', '.join(PAPER)} when left out.",
-            rich_help_panel=Panel.ATTACK,
-        ),
+        Panel.ATTACK.option(help=f"Repeat for several; see: adverscarial list. {', '.join(PAPER)} when left out."),
     ] = None,
     target: Annotated[
-        list[str] | None,
-        typer.Option(help="Cluster to attack; repeat for several, all when left out.", rich_help_panel=Panel.DATA),
+        list[str] | None, Panel.DATA.option(help="Cluster to attack; repeat for several, all when left out.")
     ] = None,
     train: TrainFile = None,
     guard: GuardOption = None,
@@ -73,17 +66,13 @@ def survey(
     budget: Budget = None,
     time_limit: Annotated[
         float | None,
-        typer.Option(
-            help="Seconds per query; an attack that a classifier hangs in fails, the others go on.",
-            rich_help_panel=Panel.RUNNING,
-        ),
+        Panel.RUNNING.option(help="Seconds per query; an attack that a classifier hangs in fails, the others go on."),
     ] = None,
     out: Annotated[
         Path,
-        typer.Option(
+        Panel.OUTPUT.option(
             help="Folder for the results, the table and the report; run again to continue, or with other attacks, "
-            "targets or classifiers to compute only those.",
-            rich_help_panel=Panel.OUTPUT,
+            "targets or classifiers to compute only those."
         ),
     ] = Path("adverscarial-survey"),
     json: AsJson = False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich import box
 from rich.table import Table
 
@@ -22,21 +21,14 @@ from adverscarial.errors import ParameterError, did_you_mean
 def train(
     data: DataFile,
     groupby: Groupby,
-    out: Annotated[
-        Path, typer.Option(help="File for the classifier, .npz: numbers and text only.", rich_help_panel=Panel.OUTPUT)
-    ],
+    out: Annotated[Path, Panel.OUTPUT.option(help="File for the classifier, .npz: numbers and text only.")],
     classifier: Annotated[
-        str,
-        typer.Option(
-            help="random-forest, markers, mlp, chetah, scannotatr, singler, ...", rich_help_panel=Panel.CLASSIFIER
-        ),
+        str, Panel.CLASSIFIER.option(help="random-forest, markers, mlp, chetah, scannotatr, singler, ...")
     ] = "random-forest",
     all_: Annotated[
         bool,
-        typer.Option(
-            "--all",
-            help="Train on all cells; its accuracy is then that on its own training cells.",
-            rich_help_panel=Panel.CLASSIFIER,
+        Panel.CLASSIFIER.option(
+            "--all", help="Train on all cells; its accuracy is then that on its own training cells."
         ),
     ] = False,
     preprocess: Prepare = Preprocess.none,

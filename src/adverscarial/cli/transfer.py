@@ -35,30 +35,21 @@ class Values(StrEnum):
 def transfer(
     run: Annotated[Path, typer.Argument(help="Folder of a finished survey.")],
     *,
-    data: Annotated[Path, typer.Option(help="The cells that were attacked.", rich_help_panel=Panel.DATA)],
+    data: Annotated[Path, Panel.DATA.option(help="The cells that were attacked.")],
     classifier: Annotated[
         list[str],
-        typer.Option(
+        Panel.CLASSIFIER.option(
             help="A saved classifier, one in R, or sctype: the flips are tried on it. Those of the survey may be among "
-            "them. Repeat for more.",
-            rich_help_panel=Panel.CLASSIFIER,
+            "them. Repeat for more."
         ),
     ],
     values: Annotated[
-        Values,
-        typer.Option(
-            help="Try attacks that write values that cells can have, or the others.", rich_help_panel=Panel.CHANGE
-        ),
+        Values, Panel.CHANGE.option(help="Try attacks that write values that cells can have, or the others.")
     ] = Values.possible,
     counts: Annotated[
-        bool,
-        typer.Option(
-            "--counts", help="Numbers of flips and of refusals, in place of shares.", rich_help_panel=Panel.OUTPUT
-        ),
+        bool, Panel.OUTPUT.option("--counts", help="Numbers of flips and of refusals, in place of shares.")
     ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Write the table to this .csv file, too.", rich_help_panel=Panel.OUTPUT)
-    ] = None,
+    out: Annotated[Path | None, Panel.OUTPUT.option(help="Write the table to this .csv file, too.")] = None,
     reading: Reading,
     json: AsJson = False,
 ) -> None:

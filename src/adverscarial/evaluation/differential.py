@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._docs import documented
 from adverscarial.attacks.result import Result
 from adverscarial.errors import ParameterError
 from adverscarial.evaluation.expression import ExpressionTests, possible_results
@@ -18,6 +19,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+@documented
 def differential(
     found: Survey | Result,
     adata: AnnData,
@@ -37,12 +39,7 @@ def differential(
         A survey, or one result of :class:`~adverscarial.attacks.SingleGene`. Flips by impossible values are left out.
     adata
         The cells that were attacked, or all of the data set: cells x genes, log-normalised.
-    types
-        Which cluster is meant by which label, for a classifier with names of its own: ``{"CD8 T cell": "CD8 T"}``.
-    layer
-        Layer that holds log-normalised values; ``X`` when left out.
-    alpha
-        Adjusted p-values below it are called significant.
+    %(expression_tests)s
 
     Returns
     -------

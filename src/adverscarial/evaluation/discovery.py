@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial._docs import documented
 from adverscarial.attacks.result import GeneSet, Result
 from adverscarial.errors import DataError, ParameterError, some
 from adverscarial.evaluation.expression import ExpressionTests, possible_results
@@ -63,6 +64,7 @@ class Discovery:
         return f"{found}{f': {some(names, 8)}' if names else ''}\n{pairs}"
 
 
+@documented
 def discover(
     found: Survey | Result | Mapping[str, Survey],
     adata: AnnData | Mapping[str, AnnData],
@@ -81,12 +83,7 @@ def discover(
     adata
         The cells that were attacked, or all of the data set: cells x genes, log-normalised. By the same names, where
         there are several.
-    types
-        Which cluster is meant by which label, for a classifier with names of its own: ``{"CD8 T cell": "CD8 T"}``.
-    layer
-        Layer that holds log-normalised values; ``X`` when left out.
-    alpha
-        Adjusted p-values below it are called significant.
+    %(expression_tests)s
 
     Returns
     -------

@@ -35,8 +35,7 @@ def critical(
 
     Parameters
     ----------
-    result
-        What :func:`adverscarial.stress` returned.
+    %(stress_result)s
     kind
         ``"cells"``: half of the cells have another label than before. ``"label"``: the cluster's label is another one.
     classifier
@@ -54,12 +53,7 @@ def critical(
     ParameterError
         If a name is unknown, or nothing was measured.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> model = adv.classifiers.ScType(scaled=False)
-    >>> found = adv.stress(adv.datasets.embedded(), model, groupby="cell_type", targets=["Dendritic"], changes="depth",
-    ...                    strengths=[0.5, 0.9], draws=2)
+    %(stress_example)s
     >>> critical(found).get_title("right")
     'Strength at which half of the cells lose their label'
     """

@@ -38,8 +38,7 @@ def stress(
 
     Parameters
     ----------
-    result
-        What :func:`adverscarial.stress` returned.
+    %(stress_result)s
     change
         Its name; may be left out where there is one only.
     classifier, cluster
@@ -58,12 +57,7 @@ def stress(
     ParameterError
         If a name is unknown, or more than 14 lines would have to be told apart.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> model = adv.classifiers.ScType(scaled=False)
-    >>> found = adv.stress(adv.datasets.embedded(), model, groupby="cell_type", targets=["Dendritic"], changes="depth",
-    ...                    strengths=[0.5, 0.9], draws=2)
+    %(stress_example)s
     >>> stress(found).get_xlabel()
     'Share of counts lost'
     """

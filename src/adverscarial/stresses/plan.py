@@ -15,7 +15,7 @@ from anndata import AnnData
 
 from adverscarial.attacks.result import versions
 from adverscarial.attacks.start import check_run
-from adverscarial.cells.cluster import check_genes, cluster_labels, cluster_names
+from adverscarial.cells.cluster import check_genes, cluster_labels, cluster_names, named_clusters
 from adverscarial.classifiers.base import Classifier
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 from adverscarial.stresses.base import Change, checked_strengths, kinds, parse
@@ -180,14 +180,7 @@ def _strengths(changes: Sequence[Change], strengths: Strengths | None) -> dict[C
 
 def _clusters(labels: np.ndarray, groupby: str, targets: Sequence[str] | str | None) -> tuple[str, ...]:
     """Return the clusters to change: those that were named, or all."""
-    names = cluster_names(labels)
-    wanted = [targets] if isinstance(targets, str) else targets
-    clusters = names if wanted is None else list(dict.fromkeys(map(str, wanted)))
+    clusters = named_clusters(cluster_names(labels), groupby, targets)
     if not clusters:
         raise DataError(f"There is no cluster in obs['{groupby}'] to change; name another column.")
-    if strange := [name for name in clusters if name not in names]:
-        raise DataError(
-            f"There is no cluster '{strange[0]}' in obs['{groupby}'].{did_you_mean(strange[0], names)} "
-            f"There are: {some(names, 12)}."
-        )
     return tuple(clusters)

@@ -55,9 +55,7 @@ def stress(  # noqa: PLR0913
     Parameters
     ----------
     %(adata)s
-    classifiers
-        One classifier or several, or a dict of name -> classifier; anything that
-        :func:`adverscarial.classifiers.wrap` understands.
+    %(classifiers)s
     groupby, targets
         Column of ``adata.obs``, and the clusters in it to change (all, when left out).
     changes

@@ -20,7 +20,7 @@ from adverscarial._names import numbered
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result, versions
 from adverscarial.attacks.storing import describe
-from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels, cluster_names
+from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels, cluster_names, named_clusters
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.wrap import wrap
@@ -30,8 +30,6 @@ from adverscarial.errors import (
     DataError,
     GeneMismatchError,
     ParameterError,
-    did_you_mean,
-    some,
 )
 from adverscarial.surveys.identity import Unidentified, identity
 from adverscarial.surveys.stored import StoredPlan
@@ -171,18 +169,12 @@ def clusters_of(adata: AnnData, groupby: str, targets: Sequence[str] | str | Non
     """
     labels = cluster_labels(adata, groupby)
     names = cluster_names(labels)
-    wanted = [targets] if isinstance(targets, str) else targets
-    clusters = names if wanted is None else list(dict.fromkeys(map(str, wanted)))
+    clusters = named_clusters(names, groupby, targets)
     if not clusters:
         raise ParameterError(f"targets= is empty; leave it out to attack all {len(names)} clusters.")
-    if strange := [name for name in clusters if name not in names]:
-        raise DataError(
-            f"There is no cluster '{strange[0]}' in obs['{groupby}'].{did_you_mean(strange[0], names)} "
-            f"There are: {some(names, 12)}."
-        )
     if len(names) < 2:
         raise DataError(f"obs['{groupby}'] has {len(names)} cluster(s); a survey needs at least two.")
-    if wanted is None:
+    if targets is None:
         _check_clusters(pd.Series(labels).value_counts(), groupby)
     return tuple(clusters)
 

@@ -57,9 +57,7 @@ def survey(  # noqa: PLR0913
     Parameters
     ----------
     %(adata)s
-    classifiers
-        One classifier or several, or a dict of name -> classifier; anything that
-        :func:`adverscarial.classifiers.wrap` understands.
+    %(classifiers)s
     attacks
         One attack or several.
     groupby, targets

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import pytest
 from anndata import AnnData
 
 from adverscarial.attacks.minimal.own_sets import fewest_to_win
@@ -96,6 +97,7 @@ def test_no_cell_and_no_cluster_gets_a_label_with_fewer_genes() -> None:
     assert any(((case.needs.own > 2) & (case.needs.own < NEVER)).any() for case in known)
 
 
+@pytest.mark.slow
 def test_correlations_stay_in_their_intervals() -> None:
     """The two steps of the proof, each for every set of genes of random values with ties."""
     for seed in range(2 * CASES):

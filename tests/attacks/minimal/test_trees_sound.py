@@ -61,11 +61,13 @@ def tree_case(seed: int) -> Case:
     return Case(moves, labels, np.array(codes), np.array([len(chosen) for chosen in sets]))
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("named", [False, True])
 def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     tallies = [check_flips(tree_case(seed), seed, named=named) for seed in range(CASES)]
     assert min(tight(tallies)) > 0.6
 
 
+@pytest.mark.slow
 def test_sets_of_single_cells_flip_them() -> None:
     assert np.mean([smallest for seed in range(CASES) for smallest in check_cell_sets(tree_case(seed))]) > 0.9

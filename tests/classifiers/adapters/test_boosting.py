@@ -99,6 +99,7 @@ CASES = [
 ]
 
 
+@pytest.mark.fast("xgb-many-plain", "xgb-two-dart", "xgb-two-zeros missing", "lgb-many-plain", "lgb-two-plain")
 @pytest.mark.parametrize(("train", "which", "settings"), CASES)
 def test_equal_to_the_package_and_read_exactly(
     cells: AnnData, train: Any, which: str, settings: dict[str, Any]
@@ -124,6 +125,7 @@ def test_equal_to_the_package_and_read_exactly(
     assert type(classifier.scorer(Cluster(cells, "cell_type", TARGET))) is TreeScorer
 
 
+@pytest.mark.fast("xgb-many-plain", "xgb-two-zeros missing", "lgb-many-plain", "lgb-two-plain")
 @pytest.mark.parametrize(("train", "which", "settings"), CASES)
 def test_the_scorer_answers_as_full_prediction(
     cells: AnnData, train: Any, which: str, settings: dict[str, Any]
@@ -136,6 +138,7 @@ def test_the_scorer_answers_as_full_prediction(
     assert scorer.incremental
 
 
+@pytest.mark.slow
 def test_scorer_law_in_float64_and_on_thresholds(cells: AnnData) -> None:
     """Values right at, and one step beside, the thresholds go where the packages send them."""
     cells = cells.copy()
@@ -185,6 +188,7 @@ def test_zeros_apart_on_both_sides_of_a_threshold(sign: int, default: str) -> No
     assert len(np.unique(trees.sums(values).round(6))) > 1
 
 
+@pytest.mark.slow
 def test_many_trees_in_float32_keep_the_exact_scorer(cells: AnnData) -> None:
     """The rounding of XGBoost's own sums is no reason to mistrust the trees."""
     classifier = wrap(xgb(cells, TWO, n_estimators=600, learning_rate=0.3))
@@ -204,6 +208,7 @@ NOT_EXACT = {
 }
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("case", NOT_EXACT)
 def test_anything_else_gets_the_general_scorer(cells: AnnData, case: str, caplog: pytest.LogCaptureFixture) -> None:
     train, reason = NOT_EXACT[case]
@@ -259,6 +264,7 @@ def test_early_stopping_uses_the_best_iteration(cells: AnnData) -> None:
         assert type(classifier.scorer(Cluster(cells, "cell_type", TARGET))) is TreeScorer
 
 
+@pytest.mark.slow
 def test_boosters_names_and_classes(cells: AnnData) -> None:
     names = class_names(cells, MANY)
     for train in (xgb, lgb):
@@ -280,6 +286,7 @@ def test_boosters_names_and_classes(cells: AnnData) -> None:
     assert wrap(texts).classes == tuple(names)
 
 
+@pytest.mark.slow
 def test_a_model_without_gene_names_takes_columns_in_order(cells: AnnData) -> None:
     X, y = cells.to_df().to_numpy(), truth(cells, MANY)
     dense = cells.copy()
@@ -297,6 +304,7 @@ def test_a_model_without_gene_names_takes_columns_in_order(cells: AnnData) -> No
             wrap(model).predict(cells[:, :50].copy())
 
 
+@pytest.mark.slow
 def test_wrong_arguments_are_refused(cells: AnnData) -> None:
     model = lgb(cells)
     with pytest.raises(ParameterError, match="names 2 classes, the model has 5"):
@@ -325,6 +333,7 @@ def test_a_failing_package_is_a_classifier_error(cells: AnnData) -> None:
         classifier.decide(np.zeros((2, 3)))
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("train", [xgb, lgb])
 @pytest.mark.parametrize("which", [MANY, TWO])
 def test_a_stored_model_answers_as_before(cells: AnnData, train: Any, which: str, tmp_path: Any) -> None:
@@ -360,6 +369,7 @@ def test_package_not_installed(cells: AnnData, monkeypatch: pytest.MonkeyPatch) 
             Boosted.from_state(*stored[train])
 
 
+@pytest.mark.slow
 def test_an_attack_finds_what_full_prediction_confirms(shared: Any) -> None:
     """On real cells: the gene that flips most is confirmed from scratch."""
     import anndata

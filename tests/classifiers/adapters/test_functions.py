@@ -49,6 +49,7 @@ FORMS: dict[str, Callable[[np.ndarray], Any]] = {
 }
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_every_form_labels_alike_and_obeys_the_law(form: str, dtype: type) -> None:
@@ -224,6 +225,7 @@ CLUSTER_FORMS: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", CLUSTER_FORMS)
 def test_the_r_form_in_every_spelling(form: str) -> None:
     adata = cells()

@@ -154,6 +154,7 @@ ATTACKED = (
 )  # fmt: skip
 
 
+@pytest.mark.fast(4)
 @pytest.mark.parametrize("name", ATTACKED)
 @pytest.mark.parametrize("sparse", [False, True])
 def test_an_attack_says_what_the_library_says_of_the_changed_cells(name: str, sparse: bool) -> None:
@@ -363,6 +364,7 @@ def test_trees_that_met_nan_in_training_are_read(kind: Any) -> None:
     assert list(scorer.baseline.labels) == [str(code) for code in model.predict(adata.X)[rows]]
 
 
+@pytest.mark.fast(3)
 @pytest.mark.parametrize("name", ["forest", "extra trees", "gradient boosting", "XGBoost", "forest of selected"])
 def test_values_above_float32_are_rejected_by_the_scorer_as_from_scratch(name: str) -> None:
     adata = cells(np.float64, n=60, genes=12)
@@ -380,6 +382,7 @@ def test_values_above_float32_are_rejected_by_the_scorer_as_from_scratch(name: s
     assert "rejected" in set(outcomes)
 
 
+@pytest.mark.slow
 def test_check_compares_with_the_library() -> None:
     """A classifier that asks in another number type than the library gets is found out."""
     adata = cells()

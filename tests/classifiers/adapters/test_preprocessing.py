@@ -52,6 +52,7 @@ def test_answers_are_those_of_scanpy_then_the_model(counts, how):
     assert (whole.predict(counts) == model.predict(plain)).all()
 
 
+@pytest.mark.fast(3)
 @pytest.mark.parametrize("how", ["log1p", "scale", np.arcsinh])
 @pytest.mark.parametrize("target", ["B", "NK"])
 def test_scorer_equals_full_reprediction(counts, how, target):

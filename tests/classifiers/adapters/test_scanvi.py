@@ -76,6 +76,7 @@ def _predict(model: Any, counts: AnnData, batch: str) -> pd.DataFrame:
     return model.predict(own, soft=True)
 
 
+@pytest.mark.slow
 def test_answers_as_the_model_itself_does(counts: AnnData, model: Any) -> None:
     for batch in ("first", "second"):
         classifier = Scanvi(model, batch=batch)
@@ -85,6 +86,7 @@ def test_answers_as_the_model_itself_does(counts: AnnData, model: Any) -> None:
     assert not np.allclose(_predict(model, counts, "first"), _predict(model, counts, "second"))
 
 
+@pytest.mark.slow
 def test_learnt_something_and_names_its_classes_and_genes(counts: AnnData, model: Any) -> None:
     classifier = Scanvi(model, batch="first")
     assert classifier.classes == ("B cells", "Monocytes", "NK cells", "Platelet", "T cells CD4 conv")
@@ -216,6 +218,7 @@ def test_wrap_knows_the_model(counts: AnnData, model: Any) -> None:
         wrap(model, classes=["a"], batch="first")
 
 
+@pytest.mark.fast(1)
 @pytest.mark.filterwarnings("ignore:SCANVI was given values that are not whole")
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
 def test_the_scorer_answers_as_full_prediction(counts: AnnData, model: Any, dtype: type) -> None:
@@ -227,6 +230,7 @@ def test_the_scorer_answers_as_full_prediction(counts: AnnData, model: Any, dtyp
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:SCANVI was given values that are not whole")
 def test_passes_the_conformance_suite(counts: AnnData, model: Any) -> None:
     own = AnnData(np.zeros(counts.shape, dtype=np.float32), obs=counts.obs, var=counts.var, layers={"counts": counts.X})
@@ -234,6 +238,7 @@ def test_passes_the_conformance_suite(counts: AnnData, model: Any) -> None:
     assert report, report
 
 
+@pytest.mark.slow
 def test_an_attack_answers_and_counts_refusals(counts: AnnData, model: Any) -> None:
     ask = {"groupby": "cell_type", "target": "B cells"}
     first = wrap(model, batch="first")

@@ -146,6 +146,7 @@ def types(adata: AnnData, binary: bool) -> np.ndarray:
     return np.where(np.char.startswith(labels, "CD4+"), "helper", "other") if binary else labels
 
 
+@pytest.mark.fast("logistic-many-float64", "linear svc-two-float64", "standard-many-float64", "ridge-many-float32")
 @pytest.mark.parametrize(("build", "promised", "binary", "dtype"), PROMISED)
 def test_each_model_gets_its_scorer_and_obeys_the_law(
     small: AnnData,
@@ -169,6 +170,7 @@ def test_each_model_gets_its_scorer_and_obeys_the_law(
     assert not caplog.records  # the exact scorer was not given up, nor tried in vain
 
 
+@pytest.mark.fast(4)
 @pytest.mark.parametrize("name", ["logistic", "standard", "forest", "boosting", "neighbours", "network"])
 def test_labels_and_scores_are_the_estimators_own(small: AnnData, name: str) -> None:
     build = (LINEAR | TREES | GENERAL)[name]
@@ -201,6 +203,7 @@ def test_one_against_the_rest_has_scores_far_out(small: AnnData) -> None:
     assert np.isfinite(model.scores(far).to_numpy()).all()
 
 
+@pytest.mark.slow
 def test_a_linear_kernel_of_two_classes(small: AnnData) -> None:
     """One weighted sum; libsvm adds it up over support vectors, so that its own last digits differ."""
     adata = AnnData(small.X.astype(np.float32), obs=small.obs, var=small.var)
@@ -233,6 +236,7 @@ def test_a_model_that_does_not_decide_by_its_sums_is_found_out(
     assert "does not score as its parts say" in caplog.text
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("init", [DecisionTreeClassifier(max_depth=1), LogisticRegression(max_iter=20)])
 def test_boosting_on_top_of_another_model_is_re_predicted(small: AnnData, init: Any) -> None:
     estimator = GradientBoostingClassifier(n_estimators=2, init=init, random_state=0).fit(small.X, types(small, False))
@@ -240,6 +244,7 @@ def test_boosting_on_top_of_another_model_is_re_predicted(small: AnnData, init: 
     assert type(scorer) is GeneralScorer
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("clip" not in MaxAbsScaler().get_params(), reason="this scikit-learn has no MaxAbsScaler(clip=)")
 def test_a_clipped_maximum_is_no_scaling(small: AnnData) -> None:
     model = wrap(make_pipeline(MaxAbsScaler(clip=True), logistic()).fit(small.X, types(small, False)))
@@ -259,6 +264,7 @@ def test_logarithms_of_negative_values_are_refused(small: AnnData) -> None:
 # ---- names
 
 
+@pytest.mark.slow
 def test_genes_are_found_by_the_names_of_the_training_frame(small: AnnData) -> None:
     estimator = logistic().fit(small.to_df(), types(small, False))
     model = wrap(estimator)

@@ -20,6 +20,7 @@ from classifiers.families.test_chetah import GENES, again, changed, toy, trained
 # --- the classifier as an object -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_listed_genes_are_needed_and_read() -> None:
     adata, model = toy(5), trained()
     assert model.genes is not None
@@ -152,6 +153,7 @@ def test_impossible_settings_are_refused(settings: dict) -> None:
         Chetah(**settings).fit(toy(), "type")
 
 
+@pytest.mark.slow
 def test_pbmc3k_halves(shared: Path) -> None:
     import anndata
 

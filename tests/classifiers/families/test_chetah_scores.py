@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from scipy.sparse import csr_matrix
 
 import adverscarial as adv
 from adverscarial.classifiers import Chetah
 
 
+@pytest.mark.slow
 def test_scores_are_the_profile_scores_of_each_node(pbmc_small):
     model = Chetah(n_genes=60).fit(pbmc_small, "cell_type")
     found = model.scores(pbmc_small)
@@ -25,6 +27,7 @@ def test_scores_are_the_profile_scores_of_each_node(pbmc_small):
     pd.testing.assert_frame_equal(model.scores(shuffled, layer="other"), found)
 
 
+@pytest.mark.slow
 def test_the_scores_lead_to_the_labels(pbmc_small):
     """Walk down by the scores: to the best type's branch, while it leads the other branch by enough."""
     model = Chetah(n_genes=60).fit(pbmc_small, "cell_type")

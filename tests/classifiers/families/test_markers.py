@@ -187,6 +187,7 @@ def test_markers_must_come_from_somewhere(pbmc_small: AnnData) -> None:
         Markers(n_markers=0).fit(pbmc_small, "cell_type")
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("unknown_below", [None, 1.2])
 @pytest.mark.parametrize("target", ["CD19+ B", "Dendritic"])
@@ -197,6 +198,7 @@ def test_law_on_real_cells(pbmc_small: AnnData, dtype: type, unknown_below: floa
     assert isinstance(check_scorer_law(model, adata, groupby="cell_type", target=target, games=2), LinearScorer)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("seed", range(4))
 def test_law_with_ties(seed: int) -> None:
     """Means of whole numbers tie often."""

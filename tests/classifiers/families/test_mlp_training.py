@@ -28,6 +28,7 @@ def blood(pbmc_small: AnnData) -> AnnData:
     return adata
 
 
+@pytest.mark.slow
 @needs.torch
 def test_training_repeats_itself_and_leaves_global_seeds_alone(blood: AnnData) -> None:
     import torch
@@ -44,6 +45,7 @@ def test_training_repeats_itself_and_leaves_global_seeds_alone(blood: AnnData) -
     pd.testing.assert_frame_equal(first.history, second.history)
 
 
+@pytest.mark.slow
 @needs.torch
 def test_training_learns_and_keeps_its_history(blood: AnnData) -> None:
     model = MLP(epochs=15, seed=0, device="cpu").fit(blood, "cell_type")
@@ -67,6 +69,7 @@ def test_initial_weights_are_glorot_uniform(blood: AnnData) -> None:
         assert np.abs(b).max() < 1e-9
 
 
+@pytest.mark.slow
 @needs.torch
 def test_faithful_training_never_sees_the_last_class(blood: AnnData, caplog: pytest.LogCaptureFixture) -> None:
     names = ["CD19+ B", "CD56+ NK", "CD14+ Monocyte", "Dendritic"]  # order of first appearance decides

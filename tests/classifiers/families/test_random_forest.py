@@ -67,6 +67,7 @@ def test_cluster_labels_are_those_of_the_original(golden: Path, golden_cells: An
         assert (found.label, found.votes) == (row.prediction, votes)
 
 
+@pytest.mark.slow
 def test_modified_cells_vote_as_in_the_original(golden: Path, golden_cells: AnnData, r_forest: RandomForest) -> None:
     folder = golden / "modifications"
     expected = pd.read_csv(folder / "expected.tsv", sep="\t")
@@ -136,6 +137,7 @@ def trained(pbmc_small: AnnData) -> RandomForest:
     return RandomForest(40, balance=None, seed=3).fit(pbmc_small[:, ::3].copy(), "cell_type")
 
 
+@pytest.mark.slow
 def test_each_tree_votes_as_scikit_learn_predicts(pbmc_small: AnnData, trained: RandomForest) -> None:
     """The same trees, grown by scikit-learn from the same seed: one vote for each tree's own prediction."""
     adata = pbmc_small[:, ::3].copy()
@@ -181,6 +183,7 @@ def test_genes_are_found_by_name(pbmc_small: AnnData, trained: RandomForest) -> 
         trained.predict(pbmc_small[:, 1:])
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("target", ["CD19+ B", "Dendritic"])
 def test_law_on_real_cells(pbmc_small: AnnData, trained: RandomForest, dtype: type, target: str) -> None:

@@ -211,6 +211,7 @@ def scipy_smallest_p(x: np.ndarray, others: list[np.ndarray]) -> float:
     return min(p_value(x, np.concatenate(others), 1e-5), *(p_value(x, other, 1e-3) for other in others))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 10_000),

@@ -56,6 +56,7 @@ def attacked(draw: st.DrawFn) -> tuple[AnnData, list[tuple[str, list[int], np.nd
     return adata, steps
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(attacked(), st.integers(0, 10_000))
 def test_answers_equal_full_prediction(

@@ -139,6 +139,7 @@ def test_skops_missing_says_how_to_install(cells: AnnData, tmp_path: Path, monke
         load(tmp_path / "model.skops")
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["model.json", "model.ubj"])
 def test_xgboost_files_are_read_and_those_cut_short_refused(cells: AnnData, tmp_path: Path, name: str) -> None:
     xgboost = pytest.importorskip("xgboost")
@@ -155,6 +156,7 @@ def test_xgboost_files_are_read_and_those_cut_short_refused(cells: AnnData, tmp_
         load(tmp_path / name)
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("booster", ["gbtree", "gblinear", "dart"])
 @pytest.mark.parametrize("form", ["json", "ubj"])
 def test_whole_models_of_xgboost_pass_the_check(cells: AnnData, booster: str, form: str) -> None:
@@ -248,6 +250,7 @@ def test_a_model_that_fails_the_check_is_not_handed_on(tmp_path: Path, monkeypat
         load(tmp_path / "m.json")
 
 
+@pytest.mark.slow
 def test_lightgbm_files_are_read_and_those_cut_short_refused(cells: AnnData, tmp_path: Path) -> None:
     lightgbm = pytest.importorskip("lightgbm")
     model = lightgbm.LGBMClassifier(n_estimators=3, min_child_samples=5, verbose=-1)

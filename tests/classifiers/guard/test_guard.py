@@ -137,6 +137,7 @@ def test_it_passes_the_check_for_classifiers(cells: AnnData) -> None:
         assert report, str(report)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("action", ["refuse", "clip", "unsure"])
 def test_it_comes_back_from_a_file(action: str, cells: AnnData, strange: AnnData, tmp_path: Path) -> None:
     guard = Guard(adv.classifiers.RandomForest(5, seed=1), action, margin=0.25).fit(cells, "cell_type")
@@ -167,6 +168,7 @@ def test_what_it_learnt_is_part_of_a_surveys_identity(cells: AnnData) -> None:
     assert function[0] != function[1]
 
 
+@pytest.mark.slow
 def test_a_survey_counts_refusals_and_can_be_continued(cells: AnnData, tmp_path: Path) -> None:
     guard = Guard(Markers(MARKERS)).fit(cells)
     attacks = [adv.attacks.SingleGene("positive_aberrant"), adv.attacks.SingleGene("perc99")]

@@ -26,6 +26,14 @@ def train() -> AnnData:
     return cells(10**7)
 
 
+@pytest.mark.fast(
+    "0.0-markers-refuse",
+    "0.0-logistic-clip",
+    "0.0-forest-refuse",
+    "0.0-CHETAH-unsure",
+    "0.0-function-refuse",
+    "0.0-scMLP-refuse",
+)
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("margin", [0.0, 0.5])
@@ -38,6 +46,7 @@ def test_answers_are_those_of_a_full_prediction(family: str, action: str, margin
     assert scorer.incremental == classifier(family).scorer(Cluster(adata, "cluster", "c0")).incremental
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_classifier_of_all_cells_is_guarded_as_exactly(action: str) -> None:
     adata = adv.datasets.embedded()
@@ -52,6 +61,7 @@ def test_a_classifier_of_all_cells_is_guarded_as_exactly(action: str) -> None:
     check_scorer_law(guard, strange, groupby="cell_type", target="Dendritic", games=2, moves=6, rounding_ties=True)
 
 
+@pytest.mark.slow
 def test_a_guard_of_counts_rounds_and_refuses_what_is_not_whole() -> None:
     rng = np.random.default_rng(0)
     adata = cells(0)
@@ -63,6 +73,7 @@ def test_a_guard_of_counts_rounds_and_refuses_what_is_not_whole() -> None:
         check_scorer_law(guard, adata, groupby="cluster", target="c1", values=(0.5, 3.0, 2.5, 7.0, -1.0, 1e6))
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("action", ["refuse", "unsure"])
 def test_an_outlier_detector_judges_every_question(action: str, train: AnnData) -> None:
     from sklearn.ensemble import IsolationForest
@@ -97,6 +108,7 @@ def test_sums_that_lost_their_digits_are_summed_anew() -> None:
     assert scorer.each(gene, np.array([[0.1]])).label.tolist() == ["T"]
 
 
+@pytest.mark.fast("markers-refuse", "forest-refuse")
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("family", ["markers", "forest", "logistic"])
 def test_bounds_of_minchange_hold_behind_a_guard(family: str, action: str, train: AnnData) -> None:
@@ -168,6 +180,7 @@ def test_a_gene_that_is_not_read_can_make_a_cell_possible_again() -> None:
     assert scorer.each(np.array([0]), np.array([[1.0]])).label.tolist() == ["unknown"]
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_counts_are_guarded_before_they_are_normalised(action: str) -> None:
     from sklearn.linear_model import LogisticRegression

@@ -44,6 +44,7 @@ def cells(dtype: type = np.float64) -> AnnData:
     return AnnData(X, obs=obs, var=pd.DataFrame(index=GENES))
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("target", ["c0", "lone"])
 @pytest.mark.parametrize("refuses", [False, True])

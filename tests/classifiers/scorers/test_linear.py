@@ -34,6 +34,7 @@ def model(seed: int = 0, classes: int = 3, whole: bool = False) -> LinearModel:
     return LinearModel("linear", pd.Index(["g6", "g1", "g0", "g3", "g4"]), list("abcdefg")[:classes], weights, bias)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000), classes=st.integers(2, 5), whole=st.booleans(), target=st.sampled_from(["c0", "lone"]),
@@ -48,10 +49,12 @@ def test_answers_are_those_of_full_prediction(seed: int, classes: int, whole: bo
     assert isinstance(scorer, LinearScorer)
 
 
+@pytest.mark.slow
 def test_law_over_many_accepted_changes() -> None:
     check_scorer_law(model(), cells(), groupby="cluster", target="c0", games=1, moves=150, genes=2)
 
 
+@pytest.mark.slow
 def test_scores_are_weighted_sums() -> None:
     adata, linear = cells(), model()
     wanted = adata.to_df()[["g6", "g1", "g0", "g3", "g4"]].to_numpy() @ linear.weights + linear.bias
@@ -94,6 +97,7 @@ class Signed(Classifier):
         )  # fmt: skip
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("target", ["c0", "lone"])
 @pytest.mark.parametrize("seed", range(3))
 def test_law_of_one_sum_behind_a_function_that_can_fail(target: str, seed: int) -> None:

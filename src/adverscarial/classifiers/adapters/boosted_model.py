@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -22,33 +23,49 @@ PACKAGES: tuple[Package, ...] = ("xgboost", "lightgbm")
 Rounds = Literal["best", "all"] | int
 
 
-class BoostedModel(Protocol):
-    """What :class:`~adverscarial.classifiers.Boosted` needs of a model of either package."""
+class NotExact(Exception):
+    """The trees have no exact form here; the message says why."""
 
-    package: Package
-    name: str
+
+class BoostedModel(ABC):
+    """What :class:`~adverscarial.classifiers.Boosted` needs of a model of either package.
+
+    Attributes
+    ----------
+    objectives
+        Those that label cells.
+    trees, obstacle
+        The trees as arrays; or None, and what stands in the way.
+    """
+
+    package: ClassVar[Package]
+    name: ClassVar[str]
+    objectives: ClassVar[tuple[str, ...]]
+    refuses_overflow: ClassVar[bool]
+
     missing: float
+    objective: str
     n_classes: int
     n_features: int
     feature_names: list[str] | None
     trees: TreeEnsemble | None
     obstacle: str
-    refuses_overflow: bool
 
+    @abstractmethod
     def probabilities(self, X: np.ndarray | sp.csr_matrix) -> np.ndarray:
         """Return the package's own prediction for cells x genes, an array or a scipy.sparse matrix."""
-        ...
 
+    @abstractmethod
     def link(self, sums: np.ndarray) -> np.ndarray:
         """Return the probabilities that belong to summed leaves."""
-        ...
 
+    @abstractmethod
     def dump(self) -> bytes:
         """Return the package's own model text."""
-        ...
 
-    @staticmethod
-    def read(text: bytes) -> object:
+    @classmethod
+    @abstractmethod
+    def read(cls, text: bytes) -> object:
         """Return the Booster that :meth:`dump` wrote.
 
         Raises
@@ -56,27 +73,27 @@ class BoostedModel(Protocol):
         StorageError
             If the text is damaged.
         """
-        ...
 
+    @classmethod
+    def library(cls) -> ModuleType:
+        """Return the package itself; MissingDependencyError where it is not installed."""
+        return imported(cls.package)
 
-class NotExact(Exception):
-    """The trees have no exact form here; the message says why."""
+    def take_trees(self, read: Callable[[], TreeEnsemble]) -> None:
+        """Keep the trees that are read; or what stands in the way."""
+        try:
+            self.trees, self.obstacle = read(), ""
+        except (NotExact, DataError) as obstacle:
+            self.trees, self.obstacle = None, str(obstacle)
 
-
-def read(read_trees: Callable[[], TreeEnsemble]) -> tuple[TreeEnsemble | None, str]:
-    """Return the trees; or None and what stands in the way."""
-    try:
-        return read_trees(), ""
-    except (NotExact, DataError) as obstacle:
-        return None, str(obstacle)
-
-
-def no_classifier(name: str, objective: str, known: str) -> ParameterError:
-    """Return the error for a model that does not label cells."""
-    return ParameterError(
-        f"The {name} model has the objective '{objective}'; expected {known}. "
-        "For another one, pass wrap a function of cells x genes that returns labels or scores."
-    )
+    def check_objective(self) -> None:
+        """Raise a ParameterError for a model that does not label cells."""
+        if self.objective not in self.objectives:
+            *known, last = self.objectives
+            raise ParameterError(
+                f"The {self.name} model has the objective '{self.objective}'; expected {', '.join(known)} or {last}. "
+                "For another one, pass wrap a function of cells x genes that returns labels or scores."
+            )
 
 
 def chosen_rounds(rounds: Rounds | None, best: int | None, total: int) -> int:

@@ -10,16 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, softmax
 
-from adverscarial.classifiers.adapters.boosted_model import (
-    NotExact,
-    Package,
-    Rounds,
-    chosen_rounds,
-    imported,
-    no_classifier,
-    per_class,
-    read,
-)
+from adverscarial.classifiers.adapters.boosted_model import BoostedModel, NotExact, Rounds, chosen_rounds, per_class
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.errors import StorageError
 
@@ -30,7 +21,7 @@ if TYPE_CHECKING:
 _EARLY = ("pred_early_stop", "pred_early_stop_freq", "pred_early_stop_margin")
 
 
-class LightGBMModel:
+class LightGBMModel(BoostedModel):
     """A LightGBM model.
 
     Parameters
@@ -43,8 +34,9 @@ class LightGBMModel:
         Settings of prediction, where they are known otherwise than by the ``LGBMClassifier``.
     """
 
-    package: Package = "lightgbm"
+    package = "lightgbm"
     name = "LightGBM"
+    objectives = ("binary", "multiclass", "multiclassova")
     missing = np.nan
     refuses_overflow = False
 
@@ -66,8 +58,7 @@ class LightGBMModel:
             for part in re.split(r"\nTree=\d+\n", self._text().partition("\nend of trees")[0])
         )
         self.objective, *settings = header.get("objective", "none").split()
-        if self.objective not in ("binary", "multiclass", "multiclassova"):
-            raise no_classifier(self.name, self.objective, "binary, multiclass or multiclassova")
+        self.check_objective()
         self.steepness = float(dict(s.split(":") for s in settings if ":" in s).get("sigmoid", 1))
         self.n_scores = int(header["num_tree_per_iteration"])
         self.n_classes = max(2, self.n_scores)
@@ -75,7 +66,7 @@ class LightGBMModel:
         names = self.booster.feature_name()
         self.feature_names = None if names == [f"Column_{i}" for i in range(len(names))] else names
         self.averaged = "average_output" in header
-        self.trees, self.obstacle = read(lambda: self._read_trees(trees))
+        self.take_trees(lambda: self._read_trees(trees))
 
     def _text(self) -> str:
         return str(self.booster.model_to_string(num_iteration=self.rounds))
@@ -94,9 +85,9 @@ class LightGBMModel:
         """Return the model as LightGBM's text."""
         return self._text().encode()
 
-    @staticmethod
-    def read(text: bytes) -> lightgbm.Booster:  # noqa: D102
-        lightgbm = imported("lightgbm")
+    @classmethod
+    def read(cls, text: bytes) -> lightgbm.Booster:  # noqa: D102
+        lightgbm = cls.library()
         try:
             return lightgbm.Booster(model_str=text.decode())
         except lightgbm.basic.LightGBMError as error:

@@ -12,16 +12,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.special import expit, logit, softmax
 
-from adverscarial.classifiers.adapters.boosted_model import (
-    NotExact,
-    Package,
-    Rounds,
-    chosen_rounds,
-    imported,
-    no_classifier,
-    per_class,
-    read,
-)
+from adverscarial.classifiers.adapters.boosted_model import BoostedModel, NotExact, Rounds, chosen_rounds, per_class
 from adverscarial.classifiers.files.xgboost_document import check_model
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.errors import StorageError
@@ -32,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class XGBoostModel:
+class XGBoostModel(BoostedModel):
     """An XGBoost model.
 
     Parameters
@@ -55,8 +46,9 @@ class XGBoostModel:
         exact form.
     """
 
-    package: Package = "xgboost"
+    package = "xgboost"
     name = "XGBoost"
+    objectives = ("binary:logistic", "multi:softprob", "multi:softmax")
     refuses_overflow = True
 
     def __init__(
@@ -72,13 +64,12 @@ class XGBoostModel:
         self.zeros_missing = self.missing == 0
         learner = json.loads(bytes(self.booster.save_raw("json")))["learner"]
         self.objective = learner["objective"]["name"]
-        if self.objective not in ("binary:logistic", "multi:softprob", "multi:softmax"):
-            raise no_classifier(self.name, self.objective, "binary:logistic, multi:softprob or multi:softmax")
+        self.check_objective()
         self.n_classes = max(2, int(learner["learner_model_param"]["num_class"]))
         self.n_features = int(booster.num_features())
         self.feature_names: list[str] | None = booster.feature_names
         self.moved_by_gaps: np.ndarray | None = None
-        self.trees, self.obstacle = read(lambda: self._read_trees(learner))
+        self.take_trees(lambda: self._read_trees(learner))
 
     def with_gaps_missing(self) -> XGBoostModel:
         """Return the model as it answers where a value of 0 stands for one that a sparse matrix leaves out."""
@@ -87,12 +78,12 @@ class XGBoostModel:
         other = copy.copy(self)
         other.zeros_missing = True
         learner = json.loads(bytes(self.booster.save_raw("json")))["learner"]
-        other.trees, other.obstacle = read(lambda: other._read_trees(learner))
+        other.take_trees(lambda: other._read_trees(learner))
         return other
 
     def probabilities(self, X: np.ndarray | sp.csr_matrix) -> np.ndarray:
         """Return XGBoost's own prediction, for a dense array or a scipy.sparse matrix of cells x genes."""
-        xgboost = imported("xgboost")
+        xgboost = self.library()
         if self.zeros_missing and self.missing != 0 and not sp.issparse(X):
             X = np.where(X == 0, np.float32(np.nan), X)
         data = xgboost.DMatrix(
@@ -114,9 +105,9 @@ class XGBoostModel:
         """Return the model in XGBoost's binary form."""
         return bytes(self.booster.save_raw("ubj"))
 
-    @staticmethod
-    def read(text: bytes) -> xgboost.Booster:  # noqa: D102
-        xgboost = imported("xgboost")
+    @classmethod
+    def read(cls, text: bytes) -> xgboost.Booster:  # noqa: D102
+        xgboost = cls.library()
         booster = xgboost.Booster()
         try:
             check_model(text, xgboost.__version__)

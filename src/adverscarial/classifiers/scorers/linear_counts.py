@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from adverscarial._compiled import compiled
 from adverscarial._types import Floats, Ints
 from adverscarial.classifiers.scorers.base import Changed
+from adverscarial.classifiers.scorers.bisection import first_at_least
 from adverscarial.classifiers.scorers.linear import LinearScorer, in_doubt, summed_in_place
 
 #: normalised cells that are summed anew at a time
@@ -148,18 +149,6 @@ class Scan:
 
 
 @compiled
-def _place_of(sizes: np.ndarray, low: int, high: int, wanted: int) -> int:
-    """Return where a number stands in ascending ones, between two places."""
-    while low < high:
-        middle = (low + high) // 2
-        if sizes[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@compiled
 def _vote_unread(  # noqa: PLR0913
     added: np.ndarray, sizes: np.ndarray, starts: np.ndarray, genes: np.ndarray, codes: np.ndarray, gaps: np.ndarray,
     own: np.ndarray, own_gaps: np.ndarray, moved: np.ndarray, change: np.ndarray,
@@ -168,7 +157,7 @@ def _vote_unread(  # noqa: PLR0913
         for g in genes:
             if added[c, g] == 0:
                 continue
-            row = _place_of(sizes, starts[c], starts[c + 1], added[c, g])
+            row = first_at_least(sizes, starts[c], starts[c + 1], added[c, g])
             if codes[row] != own[c]:
                 moved[codes[row], g] += 1
                 moved[own[c], g] -= 1
@@ -188,7 +177,7 @@ def _sum_read(  # noqa: PLR0913
             more = added[c, g]
             if more == 0:
                 continue
-            row = _place_of(sizes, starts[c], starts[c + 1], more)
+            row = first_at_least(sizes, starts[c], starts[c + 1], more)
             value[n] = np.log1p(new[c, g] * factor[row])
             step = value[n] - np.log1p((new[c, g] - more) * factor[row])
             for k in range(weights.shape[1]):

@@ -21,6 +21,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from adverscarial._compiled import compiled
+from adverscarial.classifiers.scorers.bisection import first_above, first_at_least
 
 
 class Model(NamedTuple):
@@ -63,28 +64,6 @@ def entries(lists: np.ndarray, n_genes: int) -> tuple[np.ndarray, np.ndarray, np
 
 
 @compiled
-def _first_at_least(ordered: np.ndarray, start: int, end: int, value: float) -> int:
-    while start < end:
-        middle = (start + end) // 2
-        if ordered[middle] < value:
-            start = middle + 1
-        else:
-            end = middle
-    return start
-
-
-@compiled
-def _first_above(ordered: np.ndarray, start: int, end: int, value: float) -> int:
-    while start < end:
-        middle = (start + end) // 2
-        if ordered[middle] <= value:
-            start = middle + 1
-        else:
-            end = middle
-    return start
-
-
-@compiled
 def _rho(product: int, ties: int, power: int, n: int) -> float:
     spread = (n * n * n - n - ties) // 3
     if spread == 0 or power == 0:
@@ -96,9 +75,9 @@ def _rho(product: int, ties: int, power: int, n: int) -> float:
 def _score(rho: float, pair: int, model: Model) -> float:
     """Return the profile score F_A(rho) - (1 - F_B(rho))."""
     start, end = model.own_start[pair], model.own_start[pair + 1]
-    own = (_first_above(model.own, start, end, rho) - start) / (end - start)
+    own = (first_above(model.own, start, end, rho) - start) / (end - start)
     start, end = model.other_start[pair], model.other_start[pair + 1]
-    other = (_first_above(model.other, start, end, rho) - start) / (end - start)
+    other = (first_above(model.other, start, end, rho) - start) / (end - start)
     return float(own - (1.0 - other))
 
 
@@ -294,8 +273,8 @@ def _moved(
     Genes between the two values lose or win 2 in R, genes equal to either of them 1; the gene itself moves over.
     """
     n = len(ordered)
-    old_start, old_end = _first_at_least(ordered, 0, n, old), _first_above(ordered, 0, n, old)
-    new_start, new_end = _first_at_least(ordered, 0, n, new), _first_above(ordered, 0, n, new)
+    old_start, old_end = first_at_least(ordered, 0, n, old), first_above(ordered, 0, n, old)
+    new_start, new_end = first_at_least(ordered, 0, n, new), first_above(ordered, 0, n, new)
     equal = sums[old_end] - sums[old_start] - a + sums[new_end] - sums[new_start]
     if new > old:
         product -= equal + 2 * (sums[new_start] - sums[old_end])

@@ -49,6 +49,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("how", ANSWERS)
 def test_what_a_function_may_do(how: str, function: Callable[..., RClassifier], cells: AnnData) -> None:
     model = function(f"function(X) {ANSWERS[how]}")
@@ -76,6 +77,7 @@ FAILURES: dict[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("how", FAILURES)
 def test_what_goes_wrong_is_said_and_the_next_query_is_answered(
     how: str, function: Callable[..., RClassifier], cells: AnnData
@@ -91,6 +93,7 @@ def test_what_goes_wrong_is_said_and_the_next_query_is_answered(
             model.predict(bad)
 
 
+@pytest.mark.slow
 def test_warnings_are_collected_and_logged_once(
     function: Callable[..., RClassifier], cells: AnnData, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,6 +108,7 @@ def test_warnings_are_collected_and_logged_once(
     ]
 
 
+@pytest.mark.slow
 def test_a_refusal_is_an_outcome(function: Callable[..., RClassifier], cells: AnnData) -> None:
     refuses = f"function(X) {{ if (any(X > 50)) adv_reject('out of range'); {GOOD} }}"
     stops = f"function(X) {{ if (any(X > 50)) stop('out of range'); {GOOD} }}"
@@ -120,18 +124,21 @@ def test_a_refusal_is_an_outcome(function: Callable[..., RClassifier], cells: An
             scorer.accept(np.array([0]), np.array([[99.0]]))
 
 
+@pytest.mark.slow
 def test_na_is_no_label(function: Callable[..., RClassifier], cells: AnnData) -> None:
     model = function("function(X) ifelse(X[, 1] > 1, 'B', NA)")
     assert set(model.predict(cells)) == {"B", "NaN"}
     assert set(function("function(X) factor(rep(NA, nrow(X)))").predict(cells)) == {"NaN"}
 
 
+@pytest.mark.slow
 def test_labels_and_names_beyond_ascii(function: Callable[..., RClassifier], cells: AnnData) -> None:
     cells.var_names = ["Ünïcøde", *cells.var_names[1:]]
     model = function("function(X) ifelse(X[, 'Ünïcøde'] > 1, 'β cell', 'naïve')")
     assert model.predict(cells).tolist() == np.where(cells.X[:, 0] > 1, "β cell", "naïve").tolist()
 
 
+@pytest.mark.slow
 def test_genes_and_classes_that_are_named(function: Callable[..., RClassifier], cells: AnnData) -> None:
     order = cells.var_names[[3, 0]]
     model = function("function(X) { stopifnot(colnames(X) == c('7SK', 'CD79A')); cbind(X[, 2], 1) }", genes=order,
@@ -146,6 +153,7 @@ def test_genes_and_classes_that_are_named(function: Callable[..., RClassifier], 
         function(f"function(X) {GOOD}", classes=["x", "T"]).predict(cells)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("transport", ["LANG=C", "LANG=C.UTF-8"])
 def test_the_language_of_the_machine_does_not_matter(
     transport: str, function: Callable[..., RClassifier], cells: AnnData, monkeypatch: pytest.MonkeyPatch
@@ -155,6 +163,7 @@ def test_the_language_of_the_machine_does_not_matter(
     assert set(model.predict(cells)) == {"Babé"}
 
 
+@pytest.mark.slow
 def test_texts_can_be_sorted_as_a_language_does(function: Callable[..., RClassifier], cells: AnnData) -> None:
     model = function("function(X) rep(paste(sort(c('b', 'B', 'a')), collapse = ''), nrow(X))", collate="en_US")
     assert set(model.predict(cells)) == {"abB"}
@@ -163,6 +172,7 @@ def test_texts_can_be_sorted_as_a_language_does(function: Callable[..., RClassif
 # -- the script ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(
     ("code", "settings", "message"),
     [
@@ -183,6 +193,7 @@ def test_a_script_that_cannot_be_used(
         RClassifier(write(code), **settings)
 
 
+@pytest.mark.slow
 def test_a_script_that_fails(write: Callable[[str], Path]) -> None:
     with pytest.raises(ClassifierError, match="failed in R: no reference"):
         RClassifier(write("stop('no reference')"))

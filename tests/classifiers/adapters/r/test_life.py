@@ -26,6 +26,8 @@ from adverscarial.classifiers import RClassifier
 from adverscarial.classifiers.adapters.r import process
 from adverscarial.errors import ClassifierError, ParameterError
 
+pytestmark = pytest.mark.slow
+
 GOOD = "ifelse(X[, 1] > 1, 'B', 'T')"
 KINDS = ["pipes", "socket"]
 NO_GENES = np.empty(0, dtype=np.int64), np.empty((1, 0))
@@ -52,8 +54,9 @@ def through(model: RClassifier, kind: str) -> RClassifier:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_endless_loop_is_interrupted_and_the_model_stays(
-    kind: str, function: Callable[..., RClassifier], cells: AnnData
+    kind: str, function: Callable[..., RClassifier], cells: AnnData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process, "_GRACE", 600.0)  # however late R hears the interrupt
     endless = "while (TRUE) Sys.sleep(0.01)"
     model = through(function(f"function(X) {{ if (X[1, 1] == 99) {endless}; {GOOD} }}"), kind)
     scorer, worker = model.scorer(Cluster(cells, "cluster", "c0")), model.worker()
@@ -85,11 +88,18 @@ def test_what_hears_no_interrupt_is_killed(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_r_killed_from_outside(kind: str, function: Callable[..., RClassifier], cells: AnnData) -> None:
-    model = through(function(f"function(X) {{ if (X[1, 1] == 99) Sys.sleep(60); {GOOD} }}"), kind)
+def test_r_killed_from_outside(kind: str, function: Callable[..., RClassifier], cells: AnnData, tmp_path: Path) -> None:
+    busy = tmp_path / "busy"
+    waits = f"if (X[1, 1] == 99) {{ file.create('{busy}'); Sys.sleep(600) }}"
+    model = through(function(f"function(X) {{ {waits}; {GOOD} }}"), kind)
     scorer = model.scorer(Cluster(cells, "cluster", "c0"))
     pid = model.worker().pid
-    killer = threading.Timer(0.3, os.kill, (pid, signal.SIGKILL))
+
+    def kill() -> None:
+        wait_until(busy.exists)  # R has begun, so Python waits for it
+        os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(
         ClassifierError, match=r"R ended while .* the R process was ended by SIGKILL; it printed nothing"
@@ -130,7 +140,7 @@ def test_ctrl_c_ends_r_and_the_next_query_starts_another(
         wait_until(busy.exists)  # R has begun, so Python waits for it
         while not gone(pid):
             os.kill(os.getpid(), signal.SIGINT)
-            ended.wait(60)  # an interrupt that falls into a finaliser is lost: then it is pressed again
+            ended.wait(600)  # an interrupt that falls into a finaliser is lost: then it is pressed again
 
     pressing = threading.Thread(target=press)
     pressing.start()

@@ -114,6 +114,7 @@ def test_a_stored_model_says_what_r_says(
             model.predict(cells_of_types[:, 1:].copy())
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1, max_size=5))
 @settings(max_examples=30)
 def test_a_name_that_r_would_not_change_is_not_changed(name: str) -> None:
@@ -126,6 +127,7 @@ def test_names_are_changed_as_r_changes_them(run_r: Callable[[str], str]) -> Non
     assert [make_name(name) for name in names] == there
 
 
+@pytest.mark.slow
 def test_a_model_trained_on_changed_names_finds_the_genes(
     run_r: Callable[[str], str], package: Callable[[str], None], tmp_path: Path
 ) -> None:
@@ -146,6 +148,7 @@ def test_a_model_trained_on_changed_names_finds_the_genes(
             model.predict(cells)
 
 
+@pytest.mark.slow
 def test_predict_in_place_of_a_script(
     train: Callable[[str], tuple[Path, pd.DataFrame]], cells_of_types: AnnData
 ) -> None:
@@ -160,6 +163,7 @@ def test_predict_in_place_of_a_script(
         np.testing.assert_allclose(model.scores(cells_of_types), said.to_numpy(), rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_forest_node_by_node_says_what_r_says(
     train: Callable[[str], tuple[Path, pd.DataFrame]], cells_of_types: AnnData
 ) -> None:
@@ -194,6 +198,7 @@ def test_votes_that_tie_are_drawn_from_the_seed(
         assert adv.survey(cells_of_types, model, **survey, n_jobs=2).to_frame().equals(alone)
 
 
+@pytest.mark.slow
 def test_stored_objects_that_cannot_be_asked(run_r: Callable[[str], str], tmp_path: Path) -> None:
     run_r("saveRDS(lm(dist ~ speed, cars), 'lm.rds'); writeLines('text', 'text.rds')")
     with pytest.raises(ParameterError, match=r"reading them can run any code .* pass trust=True"):
@@ -210,6 +215,7 @@ def test_stored_objects_that_cannot_be_asked(run_r: Callable[[str], str], tmp_pa
         RClassifier(rds=tmp_path / "lm.rds", predict="1 + 1", trust=True)
 
 
+@pytest.mark.slow
 def test_a_model_that_changes_on_disk_is_not_read_again(run_r: Callable[[str], str], tmp_path: Path) -> None:
     run_r("saveRDS(1, 'm.rds')")
     with RClassifier(rds=tmp_path / "m.rds", predict="function(model, X) rep(model, nrow(X))", trust=True) as model:
