@@ -92,8 +92,8 @@ def test_what_the_search_proves_is_confirmed(family: str, tmp_path) -> None:
                     certificate, lambda c, n=result.upper + 1: c["claim"].update(lower=n), tmp_path / "d.json"
                 )
                 assert not verify_certificate(path, adata, model)
-    assert optimal > 2
-    assert more > 2
+    assert optimal > 2, optimal
+    assert more > 1
 
 
 def test_the_bound_of_a_forest_is_confirmed_from_its_file(forest, tmp_path) -> None:

@@ -49,8 +49,10 @@ class PlainTrees(NamedTuple):
     cut: float
     single: bool
 
-    #: what certificates call it
-    form = "trees"
+    @property
+    def form(self) -> str:
+        """What certificates call it."""
+        return "trees"
 
 
 class PlainNetwork(NamedTuple):
@@ -73,8 +75,10 @@ class PlainNetwork(NamedTuple):
     layers: list[tuple[np.ndarray, np.ndarray]]
     single: bool
 
-    #: what certificates call it
-    form = "network"
+    @property
+    def form(self) -> str:
+        """What certificates call it."""
+        return "network"
 
 
 Plain = PlainTrees | PlainNetwork

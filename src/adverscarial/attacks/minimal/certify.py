@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from adverscarial.attacks.min_change import MinChange
     from adverscarial.attacks.min_change_result import MinChangeResult
 
-KIND, FORMAT, MODEL_FORMAT = "adverscarial certificate of a lower bound", 1, 2
+KIND, FORMAT = "adverscarial certificate of a lower bound", 1
 
 
 @dataclass(frozen=True)
@@ -90,19 +90,12 @@ def certify(result: MinChangeResult, adata: AnnData, classifier: object) -> Cert
     goals = [k for k, label in enumerate(labels) if label != result.baseline and _counts(label, attack)]
     race = Race.of(moves.codes, labels, goals)
     at_most = moves.n_genes + 1 if result.impossible else min(result.lower, moves.n_genes + 1)
-    content: dict[str, object]
     if isinstance(moves, LinearMoves):
-        lower, proofs = _proofs(moves, race, at_most)
-        genes = cluster.gene_names[found.genes].tolist()
-        content = {
-            "format": FORMAT, "labels": labels, "genes": genes, "scores": packed(moves.scores),
-            "size": packed(moves.size), "weights": packed(moves.weights), "steps": packed(moves.steps.T),
-            "model": _model(scorer, cluster), "proofs": proofs,
-        }  # fmt: skip
+        lower, content = _weighed(moves, race, at_most)
+        content |= {"genes": cluster.gene_names[found.genes].tolist(), "model": _model(scorer, cluster)}
     else:
         assert plain is not None
-        lower = largest_bound(moves, race, at_most)
-        content = {"format": MODEL_FORMAT, **by_model(plain, cluster, found)}
+        lower, content = largest_bound(moves, race, at_most), by_model(plain, cluster, found)
         if str(change).startswith("custom:"):
             content["values"] = packed(np.broadcast_to(found.values, (cluster.n_cells, moves.n_genes)).T)
     claim = {
@@ -112,6 +105,15 @@ def certify(result: MinChangeResult, adata: AnnData, classifier: object) -> Cert
         "some_genes": attack.genes is not None or len(attack.exclude) > 0,
     }  # fmt: skip
     return Certificate({"kind": KIND, "claim": claim, "cells": cluster.cells.tolist(), **content}, lower)
+
+
+def _weighed(moves: LinearMoves, race: Race, at_most: int) -> tuple[int, dict[str, object]]:
+    """Return the largest bound, at most `at_most`, that can be written down, and the numbers that prove it."""
+    lower, proofs = _proofs(moves, race, at_most)
+    return lower, {
+        "format": FORMAT, "labels": [str(label) for label in moves.labels], "scores": packed(moves.scores),
+        "size": packed(moves.size), "weights": packed(moves.weights), "steps": packed(moves.steps.T), "proofs": proofs,
+    }  # fmt: skip
 
 
 def _proofs(moves: LinearMoves, race: Race, at_most: int) -> tuple[int, list[dict[str, object]]]:

@@ -17,12 +17,15 @@ from adverscarial.classifiers.plain import Plain, fingerprint
 from adverscarial.classifiers.scorers.moves import Moves, pair
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
 
+FORMAT = 2
+
 
 def by_model(plain: Plain, cluster: Cluster, found: Movable) -> dict[str, object]:
     """Return the parts of a certificate that tell which classifier, which cells and which new values are meant."""
     old = cluster.values(cluster.positions(plain.genes))
     new = np.broadcast_to(found.values, (cluster.n_cells, len(found.genes)))
     return {
+        "format": FORMAT,
         "form": plain.form,
         "labels": plain.labels,
         "genes": cluster.gene_names[found.genes].tolist(),
