@@ -131,7 +131,7 @@ modification
     What is done to the genes: a short string such as ``"perc99"``, or a :class:`Modification`.
 [no_certificate]
 ClassifierError
-    If the classifier is no weighted sum of genes.
+    If the classifier is no weighted sum of genes, no ensemble of trees and no dense network with ReLU.
 DataError
     If the classifier gives these cells another label than when they were attacked.
 [no_such_attack]

@@ -40,3 +40,21 @@ def test_a_wrong_claim_makes_the_exit_code_1(run, proof, tmp_path) -> None:
 def test_what_is_no_certificate_makes_it_2(run, tmp_path) -> None:
     assert run("verify-certificate", _store.write_json(tmp_path / "other.json", {"kind": "x"}))[0] == 2
     assert run("verify-certificate", tmp_path / "nothing.json")[0] == 2
+
+
+def test_the_proof_about_a_forest_needs_the_forest(run, pbmc_small, cells_file, tmp_path) -> None:
+    model = adv.classifiers.RandomForest(10, seed=0).fit(pbmc_small, "cell_type")
+    result = adv.attacks.MinChange("perc99")(pbmc_small, model, groupby="cell_type", target="Dendritic")
+    proof = result.certificate(pbmc_small, model).save(tmp_path / "proof.json")
+    stored = tmp_path / "forest.npz"
+    model.save(stored)
+    code, _, err = run("verify-certificate", proof, "--data", cells_file)
+    assert code == 2
+    assert "--classifier" in err
+    code, printed, _ = run("verify-certificate", proof, "--data", cells_file, "--model", stored)
+    assert code == 0
+    assert "the classifier is that of the certificate" in printed
+    content = _store.read_json(proof)
+    content["claim"]["lower"] = result.upper + 1
+    wrong = _store.write_json(tmp_path / "wrong.json", content)
+    assert run("verify-certificate", wrong, "--data", cells_file, "--classifier", stored)[0] == 1

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,11 @@ def write_certificate(path: Path) -> None:
     result.certificate(cells(), model).save(path)
 
 
+def write_model_certificate(path: Path) -> None:
+    result = MinChange("perc99")(cells(), forest(), groupby="cell_type", target="B")
+    result.certificate(cells(), forest()).save(path)
+
+
 def write_stress(folder: Path) -> None:
     counts = cells()
     counts.X = np.ceil(counts.X.toarray() * 20)
@@ -85,8 +91,13 @@ def write_guard(path: Path) -> None:
     adv.classifiers.Guard(model, action="clip").fit(cells()).save(path)
 
 
+@cache
+def forest() -> adv.classifiers.Classifier:
+    return adv.classifiers.RandomForest(3, seed=0).fit(cells(), "cell_type")
+
+
 def write_forest(path: Path) -> None:
-    adv.classifiers.RandomForest(3, seed=0).fit(cells(), "cell_type").save(path)
+    forest().save(path)
 
 
 def write_mlp(path: Path) -> None:
@@ -131,6 +142,10 @@ def read_certificate(path: Path) -> str:
     return repr(str(adv.evaluation.verify_certificate(path)))
 
 
+def read_model_certificate(path: Path) -> str:
+    return repr(str(adv.evaluation.verify_certificate(path, cells(), forest())))
+
+
 def read_stress(folder: Path) -> str:
     return repr(adv.StressResult.load(folder).to_frame().to_numpy().tolist())
 
@@ -140,6 +155,7 @@ KINDS = {
     "maxchange": Kind("m.npz", write_most, read_result, 200),
     "minchange": Kind("n.npz", write_fewest, read_result, 200),
     "certificate": Kind("c.json", write_certificate, read_certificate, 300, may_differ=True),
+    "certificate of trees": Kind("t.json", write_model_certificate, read_model_certificate, 200, may_differ=True),
     "stress": Kind("stress", write_stress, read_stress, 200),
     "guard": Kind("g.npz", write_guard, read_model, 200),
     "forest": Kind("f.npz", write_forest, read_model, 300),

@@ -142,11 +142,12 @@ class MinChangeResult(Result):
 
     @documented
     def certificate(self, adata: AnnData, classifier: object) -> Certificate:
-        """Return the proof of :attr:`lower` in a form that anybody can check, for linear and marker models.
+        """Return what anybody needs to check :attr:`lower`, for linear and marker models, trees and dense networks.
 
         Save it, and check it with ``adverscarial verify-certificate`` or
-        :func:`adverscarial.evaluation.verify_certificate`. Where only a mixed-integer program proved the bound, the
-        certificate is about the largest bound that the other arguments prove.
+        :func:`adverscarial.evaluation.verify_certificate`. For linear and marker models it holds the proof. For trees
+        and networks it says which classifier and which cells are meant, and the proof is made anew from them. Where
+        only a mixed-integer program proved the bound, it is about the largest bound that the other arguments prove.
 
         Parameters
         ----------

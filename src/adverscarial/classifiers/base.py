@@ -21,6 +21,7 @@ from adverscarial.cells.cluster import Cluster, check_genes
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.answers import Answer, Decision, vote
 from adverscarial.classifiers.gene_names import mismatch_message
+from adverscarial.classifiers.plain import Plain
 from adverscarial.classifiers.registry import ADAPTERS, FAMILIES, Choice, CommandLine
 from adverscarial.classifiers.scorers.all_cells import AllCellsScorer, company_test
 from adverscarial.classifiers.scorers.base import Scorer
@@ -263,6 +264,13 @@ class Classifier(ABC):
 
         A survey asks before its first attack; by default nothing is unclear.
         """
+
+    def plain(self, cluster: Cluster) -> Plain | None:
+        """Return all numbers that decide about this cluster's cells, for proofs and those who check them.
+
+        None where it has no form of those that can be checked.
+        """
+        return None
 
     def predict_cluster(
         self, adata: AnnData, rows: np.ndarray, cluster: str, labels: np.ndarray, layer: str | None

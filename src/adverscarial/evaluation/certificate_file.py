@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 import zlib
 from os import PathLike
 from typing import Any, NamedTuple, TypedDict
@@ -13,7 +14,7 @@ import numpy as np
 from adverscarial import _memory, _store
 from adverscarial.errors import StorageError
 
-_KIND, _FORMAT = "adverscarial certificate of a lower bound", 1
+_KIND = "adverscarial certificate of a lower bound"
 _CHECKED = {
     "lower": int, "impossible": bool, "label": str, "change_type": str, "modification": str, "classifier": str,
     "groupby": str, "target": str, "seed": int, "some_genes": bool,
@@ -98,7 +99,37 @@ class Content(NamedTuple):
     proofs: list[Proof]
 
 
-def read(path: str | PathLike[str]) -> Content:
+class ModelContent(NamedTuple):
+    """What a certificate about trees or a network holds: no proof, but what tells what it is about.
+
+    Attributes
+    ----------
+    claim
+        What is claimed, and about what.
+    form
+        ``"trees"`` or ``"network"``.
+    labels, cells
+        Names.
+    genes
+        Names of the genes that can be changed.
+    model, old, new
+        Fingerprints of the classifier's numbers, of the cells' values, and of the genes' new values.
+    values
+        New values, shape (cells, genes); None where the modification says them.
+    """
+
+    claim: Claim
+    form: str
+    labels: list[str]
+    cells: list[str]
+    genes: list[str]
+    model: str
+    old: str
+    new: str
+    values: np.ndarray | None
+
+
+def read(path: str | PathLike[str]) -> Content | ModelContent:
     """Read a certificate.
 
     Raises
@@ -107,12 +138,13 @@ def read(path: str | PathLike[str]) -> Content:
         If the file is absent, damaged, or no certificate.
     """
     value = _store.read_json(path)
-    if value.get("kind") != _KIND or value.get("format") != _FORMAT:
+    form = value.get("format")
+    if value.get("kind") != _KIND or type(form) is not int or form not in (1, 2):
         raise StorageError(
-            f"'{path}' is no certificate of format {_FORMAT}. Write one with result.certificate(cells, model).save()."
+            f"'{path}' is no certificate of format 1 or 2. Write one with result.certificate(cells, model).save()."
         )
     try:
-        return _content(value)
+        return _content(value) if form == 1 else _model_content(value)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, zlib.error) as error:
         raise StorageError(
             f"'{path}' is damaged ({type(error).__name__}: {error}). Write the certificate again."
@@ -124,18 +156,38 @@ def labels_claimed(towards: object) -> list[str]:
     return [] if towards is None else [towards] if isinstance(towards, str) else _names(towards)
 
 
-def _content(value: dict[str, Any]) -> Content:
+def _shared(value: dict[str, Any]) -> tuple[Claim, list[str], list[str], list[str]]:
+    """Return claim, labels, cells and genes, once they make sense together."""
     labels, cells, genes = (_names(value[key]) for key in ("labels", "cells", "genes"))
-    claim, n_labels = value["claim"], len(labels)
+    claim = value["claim"]
     for key, kind in _CHECKED.items():
         if type(claim[key]) is not kind:
             raise TypeError(f"{key} is {claim[key]!r}")
-    if claim["change_type"] not in ("any", "named") or claim["lower"] < 0 or n_labels < 2 or not cells:
+    if claim["change_type"] not in ("any", "named") or claim["lower"] < 0 or len(labels) < 2 or not cells:
         raise ValueError("the claim makes no sense")
     if claim["layer"] is not None and type(claim["layer"]) is not str:
         raise TypeError("layer is no text")
     if not set(labels_claimed(claim["towards"])) <= set(labels):
         raise ValueError("the claim is about a label that the classifier never gives")
+    return claim, labels, cells, genes
+
+
+def _model_content(value: dict[str, Any]) -> ModelContent:
+    claim, labels, cells, genes = _shared(value)
+    if value["form"] not in ("trees", "network"):
+        raise ValueError(f"the classifier's form is {value['form']!r}")
+    prints = [value["fingerprints"][key] for key in ("model", "old", "new")]
+    if not all(isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) for text in prints):
+        raise ValueError("a fingerprint is none")
+    values = None
+    if "values" in value:
+        values = np.ascontiguousarray(_numbers(value["values"], (len(genes), len(cells))).T)
+    return ModelContent(claim, value["form"], labels, cells, genes, *prints, values)
+
+
+def _content(value: dict[str, Any]) -> Content:
+    claim, labels, cells, genes = _shared(value)
+    n_labels = len(labels)
     if value["model"] is not None:
         names, n = _names(value["model"]["genes"]), value["model"]["bias"]["shape"][0]
         if n not in (1, n_labels):

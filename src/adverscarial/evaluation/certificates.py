@@ -12,9 +12,21 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial.classifiers.answers import is_named
+from adverscarial.classifiers.files.loading import load
+from adverscarial.classifiers.wrap import wrap
+from adverscarial.errors import ParameterError
 from adverscarial.evaluation.certificate_data import Compared, compare_with
-from adverscarial.evaluation.certificate_file import Claim, Content, Proof, Rows, labels_claimed, read
+from adverscarial.evaluation.certificate_file import (
+    Claim,
+    Content,
+    ModelContent,
+    Proof,
+    Rows,
+    labels_claimed,
+    read,
+)
+from adverscarial.evaluation.certificate_model import check
+from adverscarial.evaluation.certificate_votes import goals_of
 
 _LEAVE = -1  # the kind of the rows of cells that leave the loser
 
@@ -46,11 +58,16 @@ class CertificateCheck:
         return "\n".join([self.claim, *lines, "The certificate holds." if self else "The certificate does NOT hold."])
 
 
-def verify_certificate(path: str | PathLike[str], adata: AnnData | None = None) -> CertificateCheck:
+def verify_certificate(
+    path: str | PathLike[str], adata: AnnData | None = None, classifier: object | None = None
+) -> CertificateCheck:
     """Check the proof in a certificate that :meth:`adverscarial.attacks.MinChangeResult.certificate` made.
 
-    Without the cells, the numbers of the certificate (scores, weights, steps) are taken as they are, and it is checked
-    that they prove the bound. With the cells it is checked, too, that the numbers are those of the cells.
+    For linear and marker models the certificate holds a proof. Without the cells, its numbers (scores, weights, steps)
+    are taken as they are, and it is checked that they prove the bound. With the cells it is checked, too, that the
+    numbers are those of the cells.
+
+    For trees and networks the bound is proven anew from the cells and the classifier; both are needed.
 
     Parameters
     ----------
@@ -58,11 +75,15 @@ def verify_certificate(path: str | PathLike[str], adata: AnnData | None = None) 
         The certificate.
     adata
         The cells that were attacked.
+    classifier
+        The classifier that was attacked, or its file, if it cannot run code; see :func:`adverscarial.classifiers.load`.
 
     Raises
     ------
     StorageError
-        If the file is absent, damaged, or no certificate.
+        If a file is absent, damaged, or no certificate.
+    ParameterError
+        If the certificate is about trees or a network, and the cells or the classifier are not given.
 
     Examples
     --------
@@ -75,25 +96,29 @@ def verify_certificate(path: str | PathLike[str], adata: AnnData | None = None) 
     True
     """
     content = read(path)
+    if isinstance(content, ModelContent):
+        if adata is None or classifier is None:
+            raise ParameterError(
+                f"'{path}' is about a classifier of {_FORMS[content.form]}: its bound is proven anew from the cells "
+                "and the classifier. Give both: verify_certificate(path, cells, model); on the command line "
+                "--data cells.h5ad --classifier model.npz."
+            )
+        model = load(classifier) if isinstance(classifier, str | PathLike) else wrap(classifier)
+        rows, left_out = check(content, adata, model)
+        return _made(content.claim, rows, left_out)
     checker = _Checker(content)
     rows = [("the votes give the label of the claim", checker.label == content.claim["label"])]
-    rows += [checker.verdict(goal) for goal in _goals(content)]
+    rows += [checker.verdict(goal) for goal in goals_of(content.claim, content.labels)]
     compared = Compared([], ["the numbers (no cells were given)"]) if adata is None else compare_with(content, adata)
-    table = pd.DataFrame(rows + compared.rows, columns=["checked", "holds"])
-    return CertificateCheck(_sentence(content.claim), table, compared.left_out)
+    return _made(content.claim, rows + compared.rows, compared.left_out)
 
 
-def _goals(content: Content) -> list[int]:
-    """Return the labels that count as another one, by the rules of the attack."""
-    claim = content.claim
-    wanted = labels_claimed(claim["towards"])
-    return [
-        k
-        for k, label in enumerate(content.labels)
-        if label != claim["label"]
-        and (claim["change_type"] == "any" or is_named(label))
-        and (not wanted or label in wanted)
-    ]
+#: what a form is called in messages
+_FORMS = {"trees": "trees", "network": "dense layers"}
+
+
+def _made(claim: Claim, rows: list[tuple[str, bool]], left_out: list[str]) -> CertificateCheck:
+    return CertificateCheck(_sentence(claim), pd.DataFrame(rows, columns=["checked", "holds"]), left_out)
 
 
 def _sentence(claim: Claim) -> str:

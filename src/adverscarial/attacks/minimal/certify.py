@@ -15,6 +15,7 @@ from anndata import AnnData
 
 from adverscarial import _store
 from adverscarial._docs import documented
+from adverscarial.attacks.minimal.certify_model import by_model, largest_bound
 from adverscarial.attacks.minimal.mean_cell import mean_cell, nearest
 from adverscarial.attacks.minimal.movable import movable
 from adverscarial.attacks.minimal.own_sets import OwnSets
@@ -61,7 +62,8 @@ class Certificate:
 def certify(result: MinChangeResult, adata: AnnData, classifier: object) -> Certificate:
     """Return a certificate of a result's lower bound, or of the largest bound below it that can be written down.
 
-    A bound that only a mixed-integer program proved cannot.
+    A bound that only a mixed-integer program proved cannot. Of trees and networks no proof is written down, but what
+    tells the classifier and the cells from all others: with them the checker makes the proof anew.
 
     Raises
     ------
@@ -76,38 +78,53 @@ def certify(result: MinChangeResult, adata: AnnData, classifier: object) -> Cert
             "Give the cells and the classifier that were attacked."
         )
     change = attack.changes[0]
-    genes, values = movable(scorer, cluster, change, candidates(cluster, attack.genes, attack.exclude))
-    moves = None if change.joint else scorer.moves(genes, values)
-    if not isinstance(moves, LinearMoves):
+    found = movable(scorer, cluster, change, candidates(cluster, attack.genes, attack.exclude))
+    moves = None if change.joint else scorer.moves(*found)
+    plain = None if moves is None or isinstance(moves, LinearMoves) else model.plain(cluster)
+    if moves is None or (plain is None and not isinstance(moves, LinearMoves)):
         raise ClassifierError(
-            f"A certificate needs weights of genes, which {model.name} with '{change}' does not have. There are "
-            "certificates for linear and marker models, with modifications that change each gene on its own."
+            f"There is no certificate for {model.name} with '{change}'. There are certificates for linear and marker "
+            "models, trees, and dense networks with ReLU, with modifications that change each gene on its own."
         )
     labels = [str(label) for label in moves.labels]
     goals = [k for k, label in enumerate(labels) if label != result.baseline and _counts(label, attack)]
     race = Race.of(moves.codes, labels, goals)
     at_most = moves.n_genes + 1 if result.impossible else min(result.lower, moves.n_genes + 1)
-    own = OwnSets(moves, race)
-    found = [_proof(own, goal, at_most) for goal in goals]
-    lower = min([at_most, *(bound for bound, _ in found)])
-    proofs = [{**proof, "lower": bound} for bound, proof in found]
-    if lower < 2 <= at_most:  # every gene was tried alone; the checker tries them again
-        lower, proofs = 2, [{**proof, "argument": "single genes"} for proof in proofs]
+    if isinstance(moves, LinearMoves):
+        lower, content = _weighed(moves, race, at_most)
+        content |= {"genes": cluster.gene_names[found.genes].tolist(), "model": _model(scorer, cluster)}
+    else:
+        assert plain is not None
+        lower, content = largest_bound(moves, race, at_most), by_model(plain, cluster, found)
+        if str(change).startswith("custom:"):
+            content["values"] = packed(np.broadcast_to(found.values, (cluster.n_cells, moves.n_genes)).T)
     claim = {
         "lower": lower, "impossible": lower > moves.n_genes, "label": result.baseline, "towards": attack.towards,
         "change_type": attack.change_type, "modification": str(change), "classifier": result.classifier,
         "groupby": result.groupby, "target": result.target, "layer": result.layer, "seed": result.seed,
         "some_genes": attack.genes is not None or len(attack.exclude) > 0,
     }  # fmt: skip
-    return Certificate(
-        {
-            "kind": KIND, "format": FORMAT, "claim": claim, "labels": labels, "cells": cluster.cells.tolist(),
-            "genes": cluster.gene_names[genes].tolist(), "scores": packed(moves.scores), "size": packed(moves.size),
-            "weights": packed(moves.weights), "steps": packed(moves.steps.T), "model": _model(scorer, cluster),
-            "proofs": proofs,
-        },
-        lower,
-    )  # fmt: skip
+    return Certificate({"kind": KIND, "claim": claim, "cells": cluster.cells.tolist(), **content}, lower)
+
+
+def _weighed(moves: LinearMoves, race: Race, at_most: int) -> tuple[int, dict[str, object]]:
+    """Return the largest bound, at most `at_most`, that can be written down, and the numbers that prove it."""
+    lower, proofs = _proofs(moves, race, at_most)
+    return lower, {
+        "format": FORMAT, "labels": [str(label) for label in moves.labels], "scores": packed(moves.scores),
+        "size": packed(moves.size), "weights": packed(moves.weights), "steps": packed(moves.steps.T), "proofs": proofs,
+    }  # fmt: skip
+
+
+def _proofs(moves: LinearMoves, race: Race, at_most: int) -> tuple[int, list[dict[str, object]]]:
+    """Return the largest bound, at most `at_most`, that can be written down, and a proof for each goal."""
+    own = OwnSets(moves, race)
+    found = [_proof(own, goal, at_most) for goal in race.goals]
+    lower = min([at_most, *(bound for bound, _ in found)])
+    proofs = [{**proof, "lower": bound} for bound, proof in found]
+    if lower < 2 <= at_most:  # every gene was tried alone; the checker tries them again
+        return 2, [{**proof, "argument": "single genes"} for proof in proofs]
+    return lower, proofs
 
 
 def _counts(label: str, attack: MinChange) -> bool:

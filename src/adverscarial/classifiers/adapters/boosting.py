@@ -36,6 +36,7 @@ from adverscarial.classifiers.adapters.scikit_learn import exact_if_equal
 from adverscarial.classifiers.adapters.xgboost_model import XGBoostModel
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.plain import PlainTrees
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.general import GeneralScorer
 from adverscarial.classifiers.scorers.trees import TreeScorer
@@ -264,6 +265,13 @@ class Boosted(Classifier, family="boosted", wraps=10):
             refuses_overflow=model.refuses_overflow and cluster.dtype != np.float32,
         )  # fmt: skip
         return exact_if_equal(self.name, exact, general)
+
+    def plain(self, cluster: Cluster) -> PlainTrees | None:  # noqa: D102
+        reading = self._reading(cluster.statistics.matrix, cluster.rows, cluster.genes)
+        reading._refuse_gaps_that_may_matter(cluster)
+        if reading is not self or self._model.trees is None:  # gaps of a sparse matrix are no values that can be given
+            return None
+        return self._model.trees.plain(cluster.gene_names[self.align(cluster.genes)], self.classes)
 
     def state(self) -> tuple[Mapping[str, object], Mapping[str, np.ndarray]]:
         """Return the package's own model text, which holds numbers only."""

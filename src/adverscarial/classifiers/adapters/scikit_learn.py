@@ -33,6 +33,7 @@ from adverscarial.classifiers.adapters.pipeline_steps import (
 from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.training import training_matrix
+from adverscarial.classifiers.plain import PlainTrees
 from adverscarial.classifiers.scorers.all_cells import company_test
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.general import GeneralScorer
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 logger = logging.getLogger(__name__)
+
+
+#: scikit-learn's boosting calls a sum of exactly 0 the second class, unlike its linear models
+_CUT = -float(np.nextafter(0.0, 1.0))
 
 
 class Estimator(Classifier, wraps=50):
@@ -313,6 +318,21 @@ class Estimator(Classifier, wraps=50):
         values = matrix.rows(rows)[:, columns]
         return self._own(pd.DataFrame(values, columns=self.genes) if self._frame else values)
 
+    def plain(self, cluster: Cluster) -> PlainTrees | None:  # noqa: D102
+        reading = self._reading(cluster.statistics.matrix, cluster.rows, cluster.genes)
+        columns = self.align(cluster.genes)
+        found = None if reading._given_sparse else self._trees(len(columns))
+        if found is None:
+            return None
+        trees, kept = found
+        return trees.plain(cluster.gene_names[columns[kept]], self.classes, cut=_CUT)
+
+    def _trees(self, n_genes: int) -> tuple[TreeEnsemble, np.ndarray] | None:
+        """Return the trees that values reach as they are, and which genes do; None for other models."""
+        front = self._front(n_genes)
+        trees = tree_ensemble(last_of(self.estimator)) if front is not None and front.selects_only else None
+        return None if front is None or trees is None else (trees, front.kept)
+
     def scorer(self, cluster: Cluster) -> Scorer:
         """Return the exact scorer where there is one, checked on the cluster's own cells; else the general one.
 
@@ -343,14 +363,13 @@ class Estimator(Classifier, wraps=50):
                 X, columns, n_genes, weights, bias, self.classes, transform=front.elementwise,
                 checked=front.checked, link=_link(self._method),
             )  # fmt: skip
-        trees = tree_ensemble(model) if front.selects_only else None
-        if trees is None:
+        found = self._trees(len(columns))
+        if found is None:
             return None
-        # scikit-learn's boosting calls a sum of exactly 0 the second class, unlike its linear models
-        cut = -np.nextafter(0.0, 1.0)
+        trees, kept = found
         return TreeScorer(
-            trees, X[:, front.kept], columns[front.kept], n_genes, self.classes,
-            link=_tree_link(model, self._method, trees), cut=cut, refuses_overflow=cluster.dtype != np.float32,
+            trees, X[:, kept], columns[kept], n_genes, self.classes,
+            link=_tree_link(model, self._method, trees), cut=_CUT, refuses_overflow=cluster.dtype != np.float32,
         )  # fmt: skip
 
 

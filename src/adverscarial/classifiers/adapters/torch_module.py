@@ -13,6 +13,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.device import CELLS, cells_at_a_time, checked_device, import_torch, in_batches
+from adverscarial.classifiers.plain import PlainNetwork
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.dense_layers import Layers
 from adverscarial.classifiers.scorers.networks import FirstLayerScorer, check_weights
@@ -227,6 +228,31 @@ class TorchModule(Classifier, wraps=40):
             return super().scorer(cluster)
         return TorchScorer(self, cluster, operations[0], self._torch.nn.Sequential(*operations[1:]))
 
+    def plain(self, cluster: Cluster) -> PlainNetwork | None:  # noqa: D102
+        layers, columns = self.dense_layers(), self.align(cluster.genes)
+        if layers is None or len(layers[0][0]) != len(columns):
+            return None
+        names = [str(name) for name in cluster.gene_names[columns]]
+        return PlainNetwork(names, list(self.classes), layers, single=True)
+
+    def dense_layers(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
+        """Return kernels and biases of linear layers with ReLU between them, float64; None for any other network."""
+        nn, operations = self._torch.nn, self._operations(self.module)
+        linears, relus = operations[0::2], operations[1::2]
+        plain = len(linears) == len(relus) + 1 > 1 and not any(map(_altered, operations))
+        plain = plain and self.gives_logits and all(type(part) is nn.ReLU for part in relus)
+        if not (plain and all(type(part) is nn.Linear for part in linears)):
+            return None
+
+        def numbers(tensor: torch.Tensor) -> np.ndarray:
+            array: np.ndarray = tensor.detach().double().cpu().numpy()
+            return array
+
+        return [
+            (numbers(part.weight).T, np.zeros(part.out_features) if part.bias is None else numbers(part.bias))
+            for part in linears
+        ]
+
     def _operations(self, module: torch.nn.Module) -> list[torch.nn.Module]:
         """Return the operations of a chain in order, without those that do nothing in evaluation."""
         nn = self._torch.nn
@@ -262,19 +288,5 @@ class TorchScorer(FirstLayerScorer):
         return self.model.probabilities(self.model.run(sums, self.rest))
 
     def _upper_layers(self) -> tuple[Layers, float, float] | None:
-        nn, operations = self.model._torch.nn, list(self.rest)
-        relus, linears = operations[0::2], operations[1::2]
-        plain = len(operations) > 1 and len(relus) == len(linears) and not any(map(_altered, operations))
-        plain = plain and all(type(part) is nn.ReLU for part in relus)
-        if not (plain and self.model.gives_logits and all(type(part) is nn.Linear for part in linears)):
-            return None
-
-        def numbers(tensor: torch.Tensor) -> np.ndarray:
-            array: np.ndarray = tensor.detach().double().cpu().numpy()
-            return array
-
-        layers = [
-            (numbers(part.weight).T, np.zeros(part.out_features) if part.bias is None else numbers(part.bias))
-            for part in linears
-        ]
-        return layers, 1e-5, 1e-6  # the layers are added up in float32
+        layers = self.model.dense_layers()
+        return None if layers is None else (layers[1:], 1e-5, 1e-6)  # the layers are added up in float32

@@ -25,6 +25,7 @@ from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.device import checked_device, import_torch
 from adverscarial.classifiers.families.mlp_trainer import Adversary, Trainer
 from adverscarial.classifiers.families.training import training_matrix
+from adverscarial.classifiers.plain import PlainNetwork
 from adverscarial.classifiers.registry import CommandLine
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.dense_layers import Layers, above, backward, forward, run
@@ -287,6 +288,11 @@ class MLP(
     def scorer(self, cluster: Cluster) -> Scorer:
         """Return the incremental scorer."""
         return MLPScorer(self, cluster)
+
+    def plain(self, cluster: Cluster) -> PlainNetwork:
+        """Return the layers."""
+        names = cluster.gene_names[self.align(cluster.genes)]
+        return PlainNetwork([str(name) for name in names], list(self.classes), list(self.layers), single=False)
 
     def state(self) -> tuple[Mapping[str, object], Mapping[str, np.ndarray]]:
         """Return what must be stored."""

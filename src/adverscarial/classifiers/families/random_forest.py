@@ -16,6 +16,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.training import training_matrix
+from adverscarial.classifiers.plain import PlainTrees
 from adverscarial.classifiers.registry import CommandLine
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble, forest_arrays
 from adverscarial.classifiers.scorers.trees import TreeScorer
@@ -221,6 +222,9 @@ class RandomForest(
         columns, n_trees = self.align(cluster.genes)[tested], len(trees.roots)
         X = cluster.values(columns)
         return TreeScorer(trees, X, columns, len(cluster.genes), self.classes, link=lambda s: s / n_trees)
+
+    def plain(self, cluster: Cluster) -> PlainTrees:  # noqa: D102
+        return self.trees.plain(cluster.gene_names[self.align(cluster.genes)], self.classes)
 
     def state(self) -> tuple[Mapping[str, object], Mapping[str, np.ndarray]]:  # noqa: D102
         trees = self.trees

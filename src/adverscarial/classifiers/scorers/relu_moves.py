@@ -150,6 +150,10 @@ class ReluMoves(Moves):
                 return proven
             m = (low + high) // 2 if high else min(2 * m, self.n_genes)
 
+    def need_more(self, c: np.ndarray, cells: np.ndarray, m: int) -> np.ndarray:
+        """Return for which cells it is proven that more than `m` genes are needed to bring ``c . scores`` up to 0."""
+        return np.array([self._prefix(c, int(cell), m) > m for cell in cells], dtype=bool)
+
     def _prefix(self, c: np.ndarray, cell: int, m: int) -> int:
         cells = np.array([cell])
         t, G = self.bound(c, cells, m)

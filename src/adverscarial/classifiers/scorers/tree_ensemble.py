@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled
+from adverscarial.classifiers.plain import PlainTrees
 from adverscarial.errors import DataError
 
 if TYPE_CHECKING:
@@ -188,6 +189,12 @@ class TreeEnsemble:
         """The most that leaves and bias can add up to, whatever their signs."""
         per_tree = np.maximum.reduceat(np.abs(self.value).max(axis=1), np.sort(self.roots))
         return float(per_tree.sum() + np.abs(self.bias).max())
+
+    def plain(self, genes: np.ndarray, labels: Sequence[str], *, cut: float = 0.0) -> PlainTrees:
+        """Return the same trees as plain arrays; `genes` are the names of all genes of the ensemble."""
+        trees, tested = self.narrowed
+        names = [str(gene) for gene in genes[tested]]
+        return PlainTrees(names, [str(label) for label in labels], **trees.arrays(), cut=cut, single=self.single)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays to store."""

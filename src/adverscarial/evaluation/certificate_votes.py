@@ -1,0 +1,128 @@
+"""From what genes can do to single cells to what they can do to the vote of a cluster, to check certificates by."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from adverscarial.classifiers.answers import is_named
+from adverscarial.evaluation.certificate_file import Claim, labels_claimed
+
+
+class Bounds(Protocol):
+    """What genes can do to the scores of cells: of trees, or of a network."""
+
+    scores: np.ndarray
+    hidden: np.ndarray
+    exact: bool
+
+    def reaches(self, c: np.ndarray, cell: int, m: int, *, strict: bool) -> bool:
+        """Return whether some `m` genes might bring ``c . scores`` of a cell up to 0 (above it, if `strict`)."""
+        ...
+
+    def scores_of(self, values: np.ndarray) -> np.ndarray:
+        """Return scores of cells with other values."""
+        ...
+
+    def alone(self, cell: int) -> np.ndarray:
+        """Return the scores of a cell after each gene's change alone, shape (genes, labels)."""
+        ...
+
+
+def goals_of(claim: Claim, labels: list[str]) -> list[int]:
+    """Return the labels that count as another one, by the rules of the attack."""
+    wanted = labels_claimed(claim["towards"])
+    return [
+        k
+        for k, label in enumerate(labels)
+        if label != claim["label"]
+        and (claim["change_type"] == "any" or is_named(label))
+        and (not wanted or label in wanted)
+    ]
+
+
+def winner_of(codes: np.ndarray, labels: list[str]) -> int:
+    """Return the label of a cluster: the most frequent one, the alphabetically first on a tie."""
+    counts, rank = np.bincount(codes, minlength=len(labels)), _ranks(labels)
+    return min(range(len(labels)), key=lambda k: (-counts[k], rank[k]))
+
+
+def _ranks(labels: list[str]) -> np.ndarray:
+    return np.argsort(np.argsort(np.array(labels), kind="stable"), kind="stable")
+
+
+class Votes:
+    """The votes of a cluster, and which of them `m` genes may change.
+
+    Parameters
+    ----------
+    bounds
+        The cells.
+    codes
+        The label that the classifier gives each cell, a position in `labels`.
+    labels
+        All labels that it can give.
+    m
+        The most genes that are changed.
+    """
+
+    def __init__(self, bounds: Bounds, codes: np.ndarray, labels: list[str], m: int) -> None:
+        self._bounds, self._codes, self._m, self._n = bounds, codes, m, len(labels)
+        self._counts = np.bincount(codes, minlength=self._n)
+        self._rank = _ranks(labels)
+        #: whether a label may beat the cell's own one with genes of that cell's choice, shape (cells, labels)
+        self._beats = np.zeros((len(codes), self._n), dtype=bool)
+        if m > 0:
+            for cell, own in enumerate(codes.tolist()):
+                for rival in range(self._n):
+                    if rival != own:
+                        self._beats[cell, rival] = self._may(rival, own, cell)
+
+    def _may(self, winner: int, loser: int, cell: int) -> bool:
+        c = np.zeros(self._n)
+        c[winner], c[loser] = 1.0, -1.0
+        return self._bounds.reaches(c, cell, self._m, strict=winner > loser)
+
+    def argument(self, goal: int) -> str | None:
+        """Return why a label cannot win with `m` genes; None where nothing here proves it."""
+        if self._m == 0:
+            return "no gene is changed"
+        joins = self._beats[:, goal].copy()
+        for other in range(-1, self._n):  # first by the cells' own labels alone; then it must beat each other one, too
+            if other in (-1, goal):
+                continue
+            found = self._by_count(goal, joins)
+            if found is not None:
+                return found
+            for cell in np.flatnonzero(joins & (self._codes != other)).tolist():
+                joins[cell] = self._may(goal, other, cell)
+        return self._by_count(goal, joins)
+
+    def _by_count(self, goal: int, joins: np.ndarray) -> str | None:
+        if joins.sum() < -(-len(joins) // self._n) - self._counts[goal]:
+            return "share of the vote"  # of n votes for k labels, the winner has n / k at least
+        for loser in range(self._n):
+            need = self._counts[loser] - self._counts[goal] + (self._rank[goal] > self._rank[loser])
+            leaves = self._beats[self._codes == loser].any(axis=1)
+            if loser != goal and joins.sum() + leaves.sum() < need:
+                return "own sets"
+        return None
+
+    def genes_that_may(self, goals: list[int]) -> np.ndarray:
+        """Return the genes that, changed alone, may let a goal win: for the others this is out of the question."""
+        may, sure = (0, 0)
+        for cell in range(len(self._codes)):
+            scores, hidden = self._bounds.alone(cell), 0.0 if self._bounds.exact else self._bounds.hidden[cell]
+            first, best = np.eye(self._n, dtype=np.int64)[np.argmax(scores, axis=1)], scores.max(axis=1)
+            if hidden == 0.0:
+                may, sure = may + first, sure + first
+                continue
+            near = scores >= best[:, None] - hidden
+            may, sure = may + near, sure + (near & (near.sum(axis=1) == 1)[:, None])
+        behind = self._rank[:, None] > self._rank[None, :]
+        wins = np.zeros(len(may), dtype=bool)
+        for goal in goals:
+            others = [k for k in range(self._n) if k != goal]
+            wins |= (may[:, [goal]] >= sure[:, others] + behind[goal, others]).all(axis=1)
+        return np.flatnonzero(wins)
