@@ -1,17 +1,11 @@
-"""How many genes a cell needs, beside sparse attacks of others: sigma-zero, FMN-L0 and JSMA on the same models and cells.
+"""How many genes a cell needs, beside sparse attacks of others: the same models and cells.
 
-sigma-zero and FMN are those of adv-lib 0.2.8, which is not among the packages of the test environment:
-``pip install --no-deps adv-lib==0.2.8`` (the image tools that it names are not used here). JSMA is that of the
-Adversarial Robustness Toolbox.
+The attacks of others are in sparse_attacks.py.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import types
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import anndata
@@ -22,6 +16,7 @@ import torch
 import adverscarial as adv
 from adverscarial.cells.cluster import Cluster
 from common import QUICK, clock, halves, save, show
+from sparse_attacks import Box, adv_lib, peers
 
 CHANGE = "perc99"
 CELLS = 9 if QUICK else 100
@@ -35,10 +30,14 @@ class Question:
 
     Attributes
     ----------
+    layers
+        Kernel and bias of each layer of the model.
+    cells
+        All that the percentiles are taken over; those that are attacked have a type in the column ``attacked``.
+    genes
+        Positions of those that can move.
     old, new
-        Of the genes that can move, shape (cells, genes).
-    codes
-        Labels of the cells now, positions among the model's classes.
+        Their values, shape (attacked cells, genes).
     """
 
     family: str
@@ -61,88 +60,6 @@ class Question:
         )
         changed.X[:, self.genes] = values
         return self.model.predict(changed).to_numpy().astype(str)
-
-
-class Box(torch.nn.Module):
-    """A network whose inputs say how far each gene has gone from its old value (0) to its new one (1).
-
-    In float32, as the attacks are meant to be used.
-    """
-
-    def __init__(self, question: Question) -> None:
-        super().__init__()
-        parts: list[torch.nn.Module] = []
-        for W, b in question.layers:
-            layer = torch.nn.Linear(*W.shape)
-            with torch.no_grad():
-                layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(W.T)))
-                layer.bias.copy_(torch.from_numpy(b))
-            parts += [layer, torch.nn.ReLU()]
-        self.network = torch.nn.Sequential(*parts[:-1]).requires_grad_(False)
-        X = np.asarray(question.cells.X[question.inside], dtype=np.float64)
-        W = question.layers[0][0]
-        #: the first layer's sums of what cannot move, once for all
-        rest = X @ W - question.old @ W[question.genes]
-        self.rest = torch.from_numpy(rest + question.layers[0][1]).float()
-        self.first = torch.from_numpy(np.ascontiguousarray(W[question.genes])).float()
-        self.old, self.step = (torch.from_numpy(a).float() for a in (question.old, question.new - question.old))
-        self.rows = slice(None)  # of the cells that are asked about
-
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        sums = self.rest[self.rows] + (self.old[self.rows] + z * self.step[self.rows]) @ self.first
-        for layer in self.network[1:]:
-            sums = layer(sums)
-        return sums
-
-
-def adv_lib() -> tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]]:
-    """Return sigma-zero and FMN, past the rest of their package, which needs tools for images."""
-    found = importlib.util.find_spec("adv_lib")
-    if found is None or not found.submodule_search_locations:
-        raise SystemExit("adv-lib is not installed here: pip install --no-deps adv-lib==0.2.8")
-    package = types.ModuleType("adv_lib.attacks")
-    package.__path__ = [f"{found.submodule_search_locations[0]}/attacks"]
-    sys.modules["adv_lib.attacks"] = package
-    from adv_lib.attacks.fast_minimum_norm import fmn
-    from adv_lib.attacks.sigma_zero import sigma_zero
-
-    return sigma_zero, fmn
-
-
-def jsma(box: Box) -> np.ndarray:
-    """Return how far JSMA moves each gene: whole moves, the better one of the two labels that are next by score."""
-    from art.attacks.evasion import SaliencyMapMethod
-    from art.estimators.classification import PyTorchClassifier
-
-    genes, classes = box.old.shape[1], box.network[-1].out_features
-    with torch.no_grad():
-        order = torch.argsort(-box(torch.zeros_like(box.old)), dim=1).numpy()
-    theirs = PyTorchClassifier(
-        box, torch.nn.CrossEntropyLoss(), (genes,), classes, clip_values=(0.0, 1.0), device_type="cpu"
-    )
-    method = SaliencyMapMethod(theirs, theta=1.0, gamma=1.0, verbose=False)
-    best = np.zeros((len(order), genes), dtype=np.float32)
-    for cell in range(len(order)):
-        box.rows = slice(cell, cell + 1)
-        tried = [method.generate(np.zeros((1, genes), np.float32), np.eye(classes)[[k]])[0] for k in order[cell, 1:3]]
-        reached = [z for z, k in zip(tried, order[cell, 1:3], strict=True) if theirs.predict(z[None]).argmax() == k]
-        best[cell] = min(reached, key=np.count_nonzero, default=best[cell])
-    box.rows = slice(None)
-    return best
-
-
-def peers(question: Question) -> dict[str, Callable[[], np.ndarray]]:
-    """Return the attacks by name; each returns how far each gene goes, shape (cells, genes)."""
-    sigma_zero, fmn = adv_lib()
-    box = Box(question)
-    start = torch.zeros_like(box.old)
-    with torch.no_grad():
-        labels = box(start).argmax(dim=1)
-    asked: dict[str, Callable[[], np.ndarray]] = {}
-    for steps in STEPS:
-        asked[f"sigma-zero, {steps:,} steps"] = lambda n=steps: sigma_zero(box, start, labels, num_steps=n).numpy()
-        asked[f"FMN-L0, {steps:,} steps"] = lambda n=steps: fmn(box, start, labels, norm=0, steps=n).numpy()
-    return asked | {"JSMA": lambda: jsma(box)}
 
 
 def ours(question: Question) -> tuple[np.ndarray, np.ndarray, float]:
@@ -171,7 +88,9 @@ def rows(question: Question) -> list[dict[str, object]]:
     filled.append(dict.fromkeys(filled[0], "") | {
         "model": question.family, "method": "ours, proven", "median genes": f"{np.median(proven):g}",
     })  # fmt: skip
-    for name, attack in peers(question).items():
+    X = np.asarray(question.cells.X[question.inside], dtype=np.float64)
+    box = Box(question.layers, X, question.genes, question.old, question.new)
+    for name, attack in peers(box, STEPS).items():
         start = clock()
         z = attack().astype(np.float64)
         theirs = clock() - start
