@@ -63,6 +63,8 @@ SCRIPTS = {
     "five_classifiers": Judged("seconds of the survey of five classifiers", "seconds"),
     "survey_jobs": Judged("one process over two", "ratio by the busiest process", {"2": 1.7}),
     "soundness": Judged("bounds of MinChange that do not hold", "violations", small=True),
+    "min_change": Judged("genes that flip a cluster, proven and found", long=True),
+    "sparse_peers": Judged("sparse attacks of others, beside ours", long=True),
     "import_time": Judged("seconds", "seconds", {"import adverscarial, after them": 1}, small=True),
     "stress": Judged("seconds of a stress test of five classifiers", long=True),
     "gpu": Judged("cpu over cuda", "ratio"),

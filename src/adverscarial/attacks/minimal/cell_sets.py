@@ -62,7 +62,7 @@ class _Cell:
         moves, chosen = self.moves, np.empty(0, dtype=np.int64)
         while len(chosen) < most:
             effects = self.effects(moves, chosen)
-            best = np.argsort(-effects)[: max(1, len(chosen) // 20)]
+            best = _largest(effects, max(1, len(chosen) // 20))
             best = best[effects[best] > 0]
             if not len(best):
                 return None
@@ -100,9 +100,14 @@ class _Cell:
         for place in range(len(genes)):
             rest = np.delete(genes, place)
             effects = self.effects(self.moves.changed(rest), rest)
-            for gene in np.argsort(-effects)[:_IN]:
+            for gene in _largest(effects, _IN):
                 if effects[gene] > -np.inf:
                     trial = np.append(rest, gene)
                     if (lead := self.lead(trial)) > most:
                         best, most = trial, lead
         return best, most
+
+
+def _largest(values: np.ndarray, n: int) -> np.ndarray:
+    """Return the places of the `n` largest values, in no order."""
+    return np.argpartition(-values, n - 1)[:n] if n < len(values) else np.arange(len(values))

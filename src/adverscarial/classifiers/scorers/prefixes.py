@@ -93,3 +93,36 @@ def fewest_of_products(
             n += gain > 0
         out[i] = fewest(buffer, n, need[i], strict)
     return out
+
+
+@compiled
+def largest_sums(products: np.ndarray, scale: np.ndarray, m: int) -> np.ndarray:
+    """Return for each column of ``products * scale[:, None]`` the sum of its `m` largest values, those above 0 only.
+
+    Each column keeps its `m` largest values so far in a heap whose top is the least of them. Most values are below it,
+    so one comparison is all they cost.
+    """
+    rows, columns = products.shape
+    if m >= rows:
+        total = np.zeros(columns)
+        for i in range(rows):
+            for k in range(columns):
+                total[k] += max(products[i, k] * scale[i], 0.0)
+        return total
+    heaps, least = np.zeros((columns, m)), np.zeros(columns)
+    for i in range(rows):
+        for k in range(columns):
+            value = products[i, k] * scale[i]
+            if value <= least[k]:
+                continue
+            heap, place, child = heaps[k], 0, 1
+            while child < m:
+                if child + 1 < m and heap[child + 1] < heap[child]:
+                    child += 1
+                if heap[child] >= value:
+                    break
+                heap[place] = heap[child]
+                place, child = child, 2 * child + 1
+            heap[place] = value
+            least[k] = heap[0]
+    return heaps.sum(axis=1)

@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from adverscarial.classifiers.scorers.moves import Moves
-from adverscarial.classifiers.scorers.prefixes import fewest
+from adverscarial.classifiers.scorers.prefixes import fewest, largest_sums
 
 _MOST = 512  # no bound is asked for more genes than this at a time
 
@@ -107,8 +107,7 @@ class ReluMoves(Moves):
         """Return the lines of all ReLU layers for one cell with at most `m` changed genes."""
         if (cell, m) in self._kept:
             return self._kept[cell, m]
-        units = np.eye(self._first.shape[1])
-        rise, fall = self._reach(cell, units, m), self._reach(cell, -units, m)
+        rise, fall = (largest_sums(self._first, sign * self._steps[cell], m) for sign in (1.0, -1.0))
         lines = [_lines(self._A[cell] - fall, self._A[cell] + rise)]
         for W, b in self._layers[:-1]:
             ends = []
@@ -121,13 +120,7 @@ class ReluMoves(Moves):
 
     def _reach(self, cell: int, weights: np.ndarray, m: int) -> np.ndarray:
         """Return how far `m` genes can raise each weighted sum of the first layer's sums, shape (sums,)."""
-        moving = np.flatnonzero(self._steps[cell])
-        gains: np.ndarray = (self._first[moving] @ weights) * self._steps[cell, moving][:, None]
-        np.maximum(gains, 0.0, out=gains)
-        if m < len(gains):
-            gains = np.partition(gains, len(gains) - m, axis=0)[len(gains) - m :]
-        reach: np.ndarray = gains.sum(axis=0)
-        return reach
+        return largest_sums(self._first @ weights, self._steps[cell], m)
 
     def fewest(self, c: np.ndarray, cells: np.ndarray, *, strict: bool) -> np.ndarray:
         """See :meth:`Moves.fewest`; m is doubled while no set of m genes is enough, then halved in."""
@@ -172,7 +165,10 @@ class ReluMoves(Moves):
         back = omega[cells]
         for (W, _), z in zip(self._layers[::-1], sums[::-1], strict=True):
             back = (back @ W.T) * (z > 0)
-        effects: np.ndarray = ((self._steps[cells].T @ back) * self._first).sum(axis=1)
+        if len(cells) < back.shape[1]:  # the smaller one of two large products
+            effects: np.ndarray = (self._steps[cells] * (back @ self._first.T)).sum(axis=0)
+        else:
+            effects = ((self._steps[cells].T @ back) * self._first).sum(axis=1)
         return effects
 
     def changed(self, genes: np.ndarray) -> ReluMoves:  # noqa: D102
