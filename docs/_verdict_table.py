@@ -33,7 +33,8 @@ def table(folder: Path) -> str:
     """Return the findings as a table of Markdown: statements down, data sets across, verdicts as links."""
     found = findings(folder)
     names = sorted({name for told in found.values() for name in told}, key=lambda name: (name != "pbmc3k", name))
-    lines = [f"| Fig. | statement | {' | '.join(names)} |", f"| --- | --- |{' --- |' * len(names)}"]
+    heads = [name.replace("_", " ") for name in names]  # a name that breaks leaves room for the statements
+    lines = [f"| Fig. | statement | {' | '.join(heads)} |", f"| --- | --- |{' --- |' * len(names)}"]
     for (figure, statement), told in found.items():
         cells = [
             f"[{_SHORT.get(told[name], told[name])}](results/{name}/{figure}/README.md)" if name in told else ""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 import matplotlib.pyplot as plt
@@ -158,6 +159,17 @@ def test_it_is_a_page_wide_and_nothing_is_cut(pbmc_small, dropped):
     assert (np.diff(x) > 0).all()
     assert x[-1] <= drawn(before).shape[1]
     assert {text.get_fontsize() for ax in (before, after) for text in ax.get_xticklabels()} == {7}
+
+
+def test_a_title_of_two_lines_is_not_cut(pbmc_small, result):
+    long = dataclasses.replace(result, baseline="Natural killer cells of the blood, and some others of them")
+    before, _ = heatmap(pbmc_small, long, genes=GENES)
+    figure = before.figure
+    figure.canvas.draw()
+    title = before.get_title(loc="left")
+    assert "\n" in title
+    (drawn_title,) = [text for text in before.findobj(plt.Text) if text.get_text() == title]
+    assert drawn_title.get_window_extent().y1 <= figure.bbox.y1
 
 
 def test_the_data_stay_as_they_are_and_the_figure_is_the_one_given(pbmc_small, result):

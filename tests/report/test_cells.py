@@ -59,11 +59,29 @@ def test_impossible_values_are_shown_last_and_told(cells, names, odd):
     attacks = [adv.attacks.SingleGene(name, search="exact") for name in names]
     survey = adv.survey(cells, {"m": model}, attacks=attacks, groupby="group")
     sentence = flip_sentence(clearest_flip(survey, "m"))
-    assert ("The value is impossible: no attack without such values flips a label." in sentence) == odd
+    assert ("The value is impossible: no attack without such values flips a label, but for clusters that" in sentence) == odd
     assert (
         "becomes B (100%) by the gene =SUM(1) alone (positive_aberrant), one of 12 genes that do." in sentence
     ) == odd
     assert ("becomes unknown (100%) by the gene =SUM(1) alone (perc1)." in sentence) != odd
+
+
+def test_no_tiny_cluster_is_drawn_where_another_flips(cells):
+    def model(X: np.ndarray) -> np.ndarray:  # "few" has cells with g2 above 2, which possible values flip
+        few = X[:, 2] > 2
+        huge = (X > 50).any(axis=1)
+        return np.where(few & (X[:, 1] < 1.5), "C", np.where(huge, "B", "A"))
+
+    cells = cells.copy()
+    cells.X = np.asarray(cells.X, dtype=float)
+    cells.X[:4, 1], cells.X[:4, 2] = 1, 3
+    cells.obs["group"] = ["few"] * 4 + ["many"] * (cells.n_obs - 4)
+    attacks = [adv.attacks.SingleGene(name, search="exact") for name in ("fixed:1.75", "positive_aberrant")]
+    survey = adv.survey(cells, {"m": model}, attacks=attacks, groupby="group")
+    shown = clearest_flip(survey, "m")
+    assert (shown.target, str(shown.attack.modification)) == ("many", "positive_aberrant")
+    alone = adv.survey(cells, {"m": model}, attacks=attacks[:1], groupby="group", targets=["few"])
+    assert "The verdicts set this cluster apart" in flip_sentence(clearest_flip(alone, "m"))
 
 
 def test_without_marsilea_the_heatmap_is_left_out_in_words(everything, cells, monkeypatch):

@@ -36,7 +36,7 @@ def test_flips_are_counted_and_ranked(toy, tmp_path):
         in text
     )
     assert "The most exposed cluster is right (2 flips), the safest left (1)." in text
-    assert "Flips by modification: perc1 2, fixed:1 1." in text
+    assert "Of the modifications, perc1 makes 2 flips, fixed:1 makes 1 flip." in text
     assert "1 gene flips all 2 clusters, by one modification or another: g0." in text
 
 
@@ -46,12 +46,12 @@ def test_only_completely_tested_clusters_and_modifications_are_compared(toy, tmp
     attacks = [SingleGene(name, search="exact") for name in ("perc1", "fixed:1")]
     survey = toy_survey(toy, *attacks)
     bounded = toy_survey(toy, *attacks, budget=5)
-    assert "The most exposed cluster is" in page_of(survey, tmp_path).text
+    assert "The most exposed clusters are" in page_of(survey, tmp_path).text
     # clusters: left, right, third; the first search of "third" becomes one that its budget ended
     mixed = adv.Survey(survey.plan, survey.tasks, (*survey.results[:4], bounded.results[4], survey.results[5]), {})
     text = page_of(mixed, tmp_path).text
     assert "Of the 2 of 3 clusters that were tested completely, the most exposed cluster is right (2 flips)" in text
-    assert "Flips by modification" not in text  # one of the two is not complete
+    assert "Of the modifications" not in text  # one of the two is not complete
     assert "not every gene was tested alone, so there can be more" in text
     text = page_of(bounded, tmp_path).text
     assert "most exposed" not in text

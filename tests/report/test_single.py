@@ -40,7 +40,7 @@ def test_what_only_impossible_values_flip_is_not_called_exposed(cells):
         "values."
     )
     assert ranking == "By impossible values alone: the most exposed cluster is left (24 flips), the safest right (13)."
-    assert by == "By impossible values alone: flips by modification: positive_aberrant 24, negative_aberrant 13."
+    assert by == "By impossible values alone: of the modifications, positive_aberrant makes 24 flips, negative_aberrant makes 13 flips."
     assert widest.startswith("By impossible values alone: 12 genes flip all 2 clusters")
 
 
@@ -57,7 +57,7 @@ def test_what_real_values_flip_is_ranked_by_them_alone(cells):
     assert second.startswith("12 of 24 single-gene attacks at impossible values (100,000 times the largest value)")
     assert rest == [
         "At values that cells can have: the most exposed cluster is right (1 flip), the safest left (0).",
-        "At values that cells can have: flips by modification: perc1 1, decile+0 0.",
+        "At values that cells can have: of the modifications, perc1 makes 1 flip, decile+0 makes 0 flips.",
     ]
 
 

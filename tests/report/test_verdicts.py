@@ -88,7 +88,7 @@ def test_tiny_clusters_and_wrong_baselines_are_no_headline(found):
     (grid, other) = grids(found, "single")
     plain = " ".join(single_gene(grid))
     said = " ".join(single_gene(replace(grid, apart=frozenset(odd["two"]))))
-    assert "Of these, 2 are in tiny, which the verdicts set apart." in said
+    assert "in tiny, which the verdicts set apart." in said
     assert "tiny" not in said.partition("set apart.")[2]
     assert plain != said
     assert "B" not in " ".join(single_gene(replace(other, apart=frozenset(odd["all A"])))[1:])
@@ -102,10 +102,17 @@ def test_rows_say_how_many_cells_are_right(found, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_comparison_leaves_out_clusters_of_few_cells(found, tmp_path):
+def test_the_comparison_leaves_out_clusters_that_are_set_apart(found, tmp_path):
+    """A classifier that calls B cells "A" holds that label well: this must not make it the better one."""
     text = page(found, tmp_path)
-    assert "Not compared by: tiny (too few cells, or no majority; see the verdicts)." in text
-    assert "on 2 clusters" in text
+    assert "Left out: B, tiny, where for some classifier there are too few cells, no majority, or" in text
+    assert "on 1 cluster" in text
+
+
+def test_changes_are_explained_below_the_verdicts(found, tmp_path):
+    text = page(found, tmp_path)
+    first = text[text.index('<section id="verdict"') : text.index("<details")]
+    assert "What is done to a gene: <code>perc1</code> switched off" in first
 
 
 @pytest.mark.slow

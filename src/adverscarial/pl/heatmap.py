@@ -38,6 +38,7 @@ _NAMED = 35  # names of genes that fit beside the picture
 _HEIGHT, _GAP, _TREE, _NAMES, _MARGIN = 95 * MM, 3 * MM, 9.5 * MM, 33 * MM, 1 * MM
 _SIDE = (PAGE - _TREE - _GAP - _NAMES - 2 * _MARGIN) / 2  # width of one panel
 _LETTERS = int(_SIDE * 72 / (0.55 * FONT))  # of a title that fit above a panel
+_LINE = 1.25 * FONT / 72  # height of one more line of a title
 _LONG = 13  # letters of a cluster's name, from which on it stands upright, so as not to leave the picture aslant
 _STRIP = 0.025  # height of the bar of clusters, in units of a panel
 _BAR = (1.06, -0.11, 0.36, 0.02)  # colour scale, in units of the right panel
@@ -124,13 +125,15 @@ def heatmap(
     longest = max(map(len, shown.ends))
     rotation, letter = (45, 1.0 * MM) if longest < _LONG else (90, 1.4 * MM)
     below = max(24 * MM, 8 * MM + longest * letter)  # for the names, and the notes below them
+    titles = [fill(f"{when}: {called}", _LETTERS) for when, called in zip(("Before", "After"), pair.titles, strict=True)]
+    above = 5 * MM + _LINE * max(title.count("\n") for title in titles)
     board = plt.figure() if figure is None else figure
-    before, after = _panels(ma, shown, board, below, colour_map(_COLOURS))
+    before, after = _panels(ma, shown, board, (above, below), colour_map(_COLOURS))
     if figure is None:  # as large as its parts, unless asked for otherwise
         board.set_size_inches(*size(*board.get_size_inches()))
     bar = colours_of_types(adata, result.groupby, list(shown.ends))
-    for ax, title in ((before, f"Before: {pair.titles[0]}"), (after, f"After: {pair.titles[1]}")):
-        ax.set_title(fill(title, _LETTERS), fontsize=FONT, loc="left")
+    for ax, title in zip((before, after), titles, strict=True):
+        ax.set_title(title, fontsize=FONT, loc="left")
         _mark_clusters(ax, shown, result.target, rotation, bar)
     after.set_yticks(np.flatnonzero(np.isin(shown.rows, shown.changed)) + 0.5, [])
     after.yaxis.tick_right()
@@ -285,8 +288,10 @@ def _apart(centres: np.ndarray, n_cells: int, rotation: float) -> Floats:
     return apart
 
 
-def _panels(ma: Untyped, shown: _Shown, figure: Figure, below: float, cmap: str | Colormap) -> tuple[Axes, Axes]:
-    """Draw both panels, the tree and the names of the genes that changed most."""
+def _panels(
+    ma: Untyped, shown: _Shown, figure: Figure, room: tuple[float, float], cmap: str | Colormap
+) -> tuple[Axes, Axes]:
+    """Draw both panels, the tree and the names of the genes that changed most; room is inches above and below."""
     limit = float(np.quantile(np.abs(shown.before), _WITHIN)) or float(np.abs(shown.after).max())
     boards: list[Untyped] = []
     for side, values in (("before", shown.before), ("after", shown.after)):
@@ -299,6 +304,6 @@ def _panels(ma: Untyped, shown: _Shown, figure: Figure, below: float, cmap: str 
         boards.append(board)
     boards[1].add_pad("right", _NAMES)
     both = boards[0] + _GAP + boards[1]
-    both.set_margin((5 * MM, _MARGIN, below, _MARGIN))
+    both.set_margin((room[0], _MARGIN, room[1], _MARGIN))
     both.render(figure)
     return both.get_main_ax("before"), both.get_main_ax("after")

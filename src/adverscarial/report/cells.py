@@ -78,16 +78,20 @@ def draw_flips(
 
 
 def clearest_flip(survey: Survey, classifier: str) -> Result | None:
-    """Return the flip that shows most: by values that occur, to a real cell type, by most cells, of a sure cluster."""
+    """Return the flip that shows most: of a cluster that may be a headline, by values that occur, to a real cell type."""
     hits = [result for result in _results_of(survey, classifier) if result.success and result.label != result.baseline]
 
     def clearness(result: Result) -> tuple[bool, bool, bool, float, int]:
         sure = round(result.share * result.baseline_share, 6)
-        wrong = result.right is not None and 2 * result.right < result.n_cells
-        headline = result.baseline_share > 0.5 and result.n_cells >= Rules().min_cells and not wrong
-        return not _impossible(result), headline, is_named(result.label), sure, result.n_cells
+        return _headline(result), not _impossible(result), is_named(result.label), sure, result.n_cells
 
     return max(hits, key=clearness, default=None)
+
+
+def _headline(result: Result) -> bool:
+    """Return whether the cluster is one that the verdicts do not set apart."""
+    wrong = result.right is not None and 2 * result.right < result.n_cells
+    return result.baseline_share > 0.5 and result.n_cells >= Rules().min_cells and not wrong
 
 
 def _impossible(result: Result) -> bool:
@@ -103,7 +107,14 @@ def flip_sentence(result: Result) -> str:
     """Return a flip as a sentence."""
     attack = type(result.attack).__name__
     by = section_of(result.attack).cause(result)
-    odd = " The value is impossible: no attack without such values flips a label." if _impossible(result) else ""
+    odd = ""
+    if not _headline(result):
+        odd = " The verdicts set this cluster apart, and there is no flip of another: it tells little."
+    elif _impossible(result):
+        odd = (
+            " The value is impossible: no attack without such values flips a label, but for clusters that the verdicts "
+            "set apart."
+        )
     return (
         f"Shown: {attack} on {result.target}. {result.baseline} ({percent(result.baseline_share)} of "
         f"{count(result.n_cells, 'cell')}) becomes {result.label} ({percent(result.share)}) by {by}.{odd}"

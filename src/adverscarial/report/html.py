@@ -203,6 +203,7 @@ def _content(
     album = Album()  # what comes first is kept first
     decided = verdicts(survey, **rules._asdict(), stress=stress)
     uncertain = sorted(set(decided.loc[decided["apart"].astype(bool), "cluster"]))
+    odd = sorted({cluster for found in apart(decided).values() for cluster in found})
     sections = grid_sections(survey, labels, apart(decided))
     sections = [replace(section, figures=album.take(section.figures)) for section in sections]
     drawn = [replace(flip, figures=album.take(flip.figures)) for flip in flips]
@@ -228,8 +229,8 @@ def _content(
         "parts": parts,
         "flips": sum(part.n_flips for part in all_parts),
         "rows": sum(part.n_rows for part in all_parts),
-        "rankings": rankings(survey, uncertain),
-        "uncertain": uncertain,
+        "rankings": rankings(survey, odd),
+        "uncompared": odd,
         "nearest": nearest_rows(decided),
         "column_words": column_words(survey),
         "downloads": downloads(survey),
@@ -247,6 +248,7 @@ def _how_it_was_made(survey: Survey) -> dict[str, object]:
     return {
         "attacks": list(attacks),
         "modifications": {str(m): m.meaning for attack in attacks.values() for m in attack.changes},
+        "briefly": {str(m): m.brief for attack in attacks.values() for m in attack.changes if m.brief != str(m)},
         "cost": {name: sum(getattr(r, name) for r in results) for name in costs},
         "asked": len(survey.tasks),
         "failed": len(survey.failed),

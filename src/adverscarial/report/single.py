@@ -183,8 +183,9 @@ def _apart(grid: Grid) -> str:
     odd = {name: n for name, n in sums.items() if name in grid.apart and n}
     if not odd:
         return ""
-    verb = "is" if sum(odd.values()) == 1 else "are"
-    return f" Of these, {sum(odd.values()):,} {verb} in {listed(odd)}, which the verdicts set apart."
+    n = sum(odd.values())
+    them = "All of them are" if n == sum(sums.values()) > 1 else f"Of these, {n:,} {'is' if n == 1 else 'are'}"
+    return f" {them} in {listed(odd)}, which the verdicts set apart."
 
 
 def _idle(results: list[SingleGeneResult]) -> str:
@@ -227,13 +228,13 @@ def _ranking(grid: Grid) -> list[str]:
         most, least = max(clusters.values()), min(clusters.values())
         exposed = listed(name for name, n in clusters.items() if n == most)
         safest = listed(name for name, n in clusters.items() if n == least)
-        said.append(
-            f"{the} most exposed cluster is {exposed} ({count(most, 'flip')}), the safest {safest} ({least:,})."
-        )
+        be = "cluster is" if sum(n == most for n in clusters.values()) == 1 else "clusters are"
+        said.append(f"{the} most exposed {be} {exposed} ({count(most, 'flip')}), the safest {safest} ({least:,}).")
     by_modification = _complete_sums({h: [grid.get(c, h) for c in grid.clusters] for h in grid.headings})
     if len(by_modification) > 1:
         order = sorted(by_modification.items(), key=lambda pair: -pair[1])
-        said.append(f"Flips by modification: {', '.join(f'{name} {n:,}' for name, n in order)}.")
+        made = ", ".join(f"{name} makes {count(n, 'flip')}" for name, n in order)
+        said.append(f"Of the modifications, {made}.")
     return said
 
 
