@@ -244,6 +244,7 @@ def changed(rows: np.ndarray, genes: np.ndarray, values: np.ndarray) -> np.ndarr
     return rows
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_queries_and_changes_equal_full_prediction(data: st.DataObject) -> None:
