@@ -117,6 +117,7 @@ def test_saving_where_it_cannot_be(stored: dict[str, Path], tmp_path: Path) -> N
     assert files(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_clobbered_data_files(tmp_path: Path) -> None:
     path = tmp_path / "cells.h5ad"
     example().write_h5ad(path)
@@ -173,6 +174,7 @@ def spoilt() -> AnnData:
     return adata
 
 
+@pytest.mark.fast(4)
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -45,6 +45,7 @@ def test_a_relative_threshold_means_the_same_at_every_scale(size, threshold, mov
     assert (absolute.n_changed[0] > 0) == (size == 1e-1)
 
 
+@pytest.mark.slow
 def test_a_relative_threshold_spares_genes_and_still_switches_a_network(scaled):
     model = MLP((16, 8), epochs=8, seed=0).fit(scaled, "cell_type")
     free = ClusterGradientDescent(1, 1)(scaled, model, **B)

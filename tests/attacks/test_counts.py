@@ -43,6 +43,7 @@ def whole(values: np.ndarray) -> bool:
     return bool((values == np.rint(values)).all() and (values >= 0).all())
 
 
+@pytest.mark.fast(6)
 @pytest.mark.parametrize("text", ["perc99", "perc90", "perc90:expressing", "perc90:others", "decile+5", "random"])
 @pytest.mark.parametrize("kind", [SingleGene, MaxChange, MinChange])
 def test_modified_counts_are_whole(counts, model, text, kind):
@@ -76,6 +77,7 @@ def test_combinations_of_counts_are_whole(counts, model, kind):
         assert result.verify(counts, model)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(("alpha", "epsilon"), [(1, 1), (0.5, 0.5), (0.1, 0)])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_no_step_of_a_descent_leaves_the_counts(counts, alpha, epsilon, sparse):
@@ -101,6 +103,7 @@ def test_no_step_of_a_descent_leaves_the_counts(counts, alpha, epsilon, sparse):
         assert ((before == 0) & (result.values > 0)).any()
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("make", [FastGradientSign, ProjectedGradientDescent])
 def test_gradient_attacks_stay_whole_and_inside_the_ball(counts, model, make):
     cells = counts[:, :60].copy()

@@ -114,6 +114,7 @@ def by_brute_force(adata, rule, genes, modifications, seed=0):
     return answers
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10_000),
     genes=st.lists(st.sampled_from(["g0", "g1", "g2", "g3"]), min_size=1, max_size=4, unique=True),
@@ -146,6 +147,7 @@ def test_grid_is_brute_force(seed, genes, modifications):
         assert result.label == baseline
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.permutations(["g0", "g1", "g2", "g3"]))
 @settings(max_examples=25, deadline=None)
 def test_order_of_the_genes_does_not_matter(seed, genes):

@@ -37,6 +37,7 @@ def by_autograd(module: torch.nn.Module, X: np.ndarray, epsilon: float, norm: st
     return np.array(out)
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("new_target", [None, "NK"])
 @pytest.mark.parametrize("make", [as_mlp, as_module])
@@ -51,6 +52,7 @@ def test_the_path_is_that_of_torch(norm, new_target, make):
     assert result.verify(adata, make(module))
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("bounds", [None, (-1.5, 1.2)])
 @pytest.mark.parametrize("make", [as_mlp, as_module])
@@ -78,6 +80,7 @@ def test_the_path_is_that_of_the_adversarial_robustness_toolbox(norm, bounds, ma
     assert result.label_after.tolist() == [CLASSES[k] for k in theirs.predict(expected).argmax(1)]
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["linf", "l2"]), st.floats(0.01, 5), st.floats(0.01, 5), st.integers(1, 6), st.booleans(),
     st.booleans(), st.integers(0, 3),
@@ -99,6 +102,7 @@ def test_one_long_step_is_fgsm():
     np.testing.assert_array_equal(one.values, attack(FastGradientSign(0.3), adata, model).values)
 
 
+@pytest.mark.slow
 def test_many_steps_succeed_where_one_does_not(pbmc_small):
     data = adv.datasets.preprocess(pbmc_small, target_sum=None)
     model = adv.classifiers.MLP((32,), epochs=15, seed=0, device="cpu").fit(data, "cell_type")
@@ -137,6 +141,7 @@ def test_random_starts_fill_the_ball_and_follow_the_seed(norm):
     assert radius.max() <= 1
 
 
+@pytest.mark.slow
 def test_restarts_keep_each_cells_first_success():
     adata, model = cells(120), as_mlp(network())
     options = {"norm": "l2", "steps": 3, "random_start": True}

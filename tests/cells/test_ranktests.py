@@ -9,6 +9,7 @@ from scipy.stats import ttest_ind
 from adverscarial.cells.ranktests import welch
 
 
+@pytest.mark.fast(6)
 @pytest.mark.parametrize("apart", [0.0, 1e-9, 1e-6, 1e-3, 1.0, 30.0])
 @pytest.mark.parametrize("sizes", [(2, 3), (40, 7), (900, 1_100)])
 def test_welchs_p_values_are_scipys_to_the_last_digits(sizes: tuple[int, int], apart: float) -> None:

@@ -35,6 +35,7 @@ def folder(path: Path, matrix: str, barcodes: str = "c1\nc2\n") -> Path:
 READERS: list[Callable[[Path], object]] = [load, adv.Survey.load, verify_certificate, adv.classifiers.load]
 
 
+@pytest.mark.fast(3)
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("name", ["x.csv", "x.h5ad", "x.json", "x.npz", "run.json"])

@@ -53,6 +53,7 @@ def test_an_aberrant_value_is_obvious(pbmc_small):
     assert found.neighbour_distance > 1000
 
 
+@pytest.mark.slow
 def test_more_genes_are_more_visible(pbmc_small):
     seen = [
         detectability(pbmc_small, adv.modify(pbmc_small, list(pbmc_small.var_names[:n]), "perc99", **TARGET), **TARGET)
@@ -125,6 +126,7 @@ def test_auc_is_of_cells_not_seen():
     assert held_out_auc(rng.normal(size=(20, 150)), rng.normal(size=(20, 150))) < 0.75
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("target", ["CD19+ B", "Dendritic"])
 def test_real_cells_in_the_place_of_real_cells_are_hidden(pbmc_small, target):
     """Half of a type is set aside and put in the place of the other half: no observer can tell which is which."""
@@ -141,6 +143,7 @@ def test_real_cells_in_the_place_of_real_cells_are_hidden(pbmc_small, target):
     assert 0.35 < np.mean(areas) < 0.6
 
 
+@pytest.mark.slow
 def test_where_all_cells_are_attacked_half_are_judged():
     adata = small(n=80, genes=40, seed=2)
     everywhere = changed_at(adata, list(range(80)), [0, 1, 2], 30.0)
@@ -153,6 +156,7 @@ def test_where_all_cells_are_attacked_half_are_judged():
     assert detectability(adata, same).auc < 0.7
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", [sp.csr_matrix, sp.csc_matrix, sp.csr_array])
 def test_sparse_answers_as_dense(form):
     adata = small(n=90, genes=50)
@@ -164,6 +168,7 @@ def test_sparse_answers_as_dense(form):
     np.testing.assert_allclose(both[:, 0], both[:, 1], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_backed_answers_as_memory(tmp_path):
     adata = small(n=90, genes=50)
     attacked = changed_at(adata, list(range(25)), [1, 4], 9.0)
@@ -174,6 +179,7 @@ def test_backed_answers_as_memory(tmp_path):
     assert detectability(backed, attacked, genes_observed=names) == detectability(adata, attacked, genes_observed=names)
 
 
+@pytest.mark.slow
 def test_layers_cluster_and_panel():
     adata = small()
     adata.layers["counts"] = adata.X.copy()
@@ -196,6 +202,7 @@ def test_result_of_an_attack_can_be_measured(pbmc_small):
     assert found.visibility > 0.9
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same(pbmc_small):
     attacked = adv.modify(pbmc_small, ["CD3D", "CD79A"], "random", **TARGET)
     first, again, other = (detectability(pbmc_small, attacked, seed=seed) for seed in (4, 4, 5))
@@ -203,6 +210,7 @@ def test_the_same_seed_gives_the_same(pbmc_small):
     assert first.auc != other.auc
 
 
+@pytest.mark.slow
 def test_few_cells_say_so():
     adata = small()
     found = detectability(adata, changed_at(adata, [4, 9], [2], 30.0))
@@ -219,6 +227,7 @@ def test_constant_data_and_one_gene_have_no_components():
     assert (found.neighbour_distance, found.visibility, found.outside_range) == (1.0, 1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_a_gene_that_no_real_cell_has_is_seen():
     """It has no weight in any component; what is left over gives it away."""
     adata = small(n=120, genes=60, seed=7)
@@ -226,6 +235,7 @@ def test_a_gene_that_no_real_cell_has_is_seen():
     assert detectability(adata, changed_at(adata, list(range(40)), [5], 100.0)).visibility > 0.95
 
 
+@pytest.mark.slow
 def test_large_data_are_sampled(monkeypatch):
     monkeypatch.setitem(detectability.__globals__, "_REFERENCE", 50)  # evaluation.detectability names the function
     monkeypatch.setitem(detectability.__globals__, "_JUDGED", 15)
@@ -238,6 +248,7 @@ def test_large_data_are_sampled(monkeypatch):
     assert found == detectability(adata, attacked, seed=1)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(value=st.floats(-1e300, 1e300), rows=st.sets(st.integers(0, 29), min_size=1, max_size=8), seed=st.integers(0, 5))
 def test_every_part_is_a_number_in_its_range(value, rows, seed):
@@ -262,6 +273,7 @@ def test_the_inputs_stay_as_they_are():
     assert (after != attacked.X).nnz == 0
 
 
+@pytest.mark.slow
 def test_scaled_data_have_no_library_size(pbmc_small):
     scaled = adv.datasets.preprocess(pbmc_small, target_sum=None)
     found = detectability(scaled, adv.modify(scaled, ["CD3D", "NKG7"], "perc99", **TARGET), **TARGET)

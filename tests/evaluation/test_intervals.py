@@ -56,6 +56,7 @@ def test_bootstrap_is_that_of_drawn_cells():
         assert (row.f1_low, row.f1_high) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_bootstrap_of_the_accuracy_is_that_of_drawn_cells():
     labels = np.array(["B"] * 12 + ["T"] * 5)
     table = accuracy_curve(["B"] * 17, [["B"] * 17, labels], intervals="bootstrap", n_boot=90, seed=3)
@@ -89,6 +90,7 @@ def test_formulas_and_another_bootstrap_agree_where_cells_are_many():
         np.testing.assert_allclose(accuracy.loc[0, ["accuracy_low", "accuracy_high"]].to_list(), right, atol=0.006)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("n_inside", [5, 12])
 def test_formula_of_the_area_holds_the_truth_for_a_few_cells(n_inside):
     """Scores one normal distribution apart from another: the true area is known; a bootstrap misses it too often."""
@@ -102,6 +104,7 @@ def test_formula_of_the_area_holds_the_truth_for_a_few_cells(n_inside):
     assert 0.93 <= held / samples <= 0.995
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_inside", [5, 12])
 def test_formula_of_f1_holds_the_truth_for_a_few_cells_where_a_bootstrap_does_not(n_inside):
     """95% of the cluster's cells called and 0.2% of the 150 others: a bootstrap often has no width."""
@@ -225,6 +228,7 @@ def test_bad_settings_are_named(pbmc_small, bad, words):
         f1_curve([1, 0], [True, False], seed=-3)
 
 
+@pytest.mark.slow
 def test_a_curve_keeps_how_its_intervals_are_made(pbmc_small):
     """Its table, roc() and f1() say what the functions of single curves say, of the same samples."""
     model = adv.classifiers.RandomForest(20, seed=0).fit(pbmc_small, "cell_type")

@@ -42,6 +42,7 @@ def names_of(cells: AnnData) -> list[str]:
     return sorted(set(cells.obs["cell_type"].astype(str)))
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("row", [0, -1])
 def test_table_is_what_full_attacks_on_held_out_cells_say(halves, hardened, row):
     test, model = halves[1], hardened.classifier if row else hardened.before
@@ -62,6 +63,7 @@ def test_table_is_what_full_attacks_on_held_out_cells_say(halves, hardened, row)
     assert measured["clusters"] == len(names_of(test))
 
 
+@pytest.mark.slow
 def test_without_folds_rounds_are_repeatable_step_by_step(halves):
     """Round by round with the public pieces alone."""
     train, test = halves
@@ -123,6 +125,7 @@ def test_held_out_cells_are_never_trained_on(pbmc_small, attacked):
     pd.testing.assert_frame_equal(inside.table, given.table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folds", [2, 3])
 def test_no_cell_is_attacked_under_a_model_that_knows_it(halves, attacked, folds):
     """Neither the cell itself nor an adversarial copy of it from an earlier round."""
@@ -145,6 +148,7 @@ def test_no_cell_is_attacked_under_a_model_that_knows_it(halves, attacked, folds
     assert done.table["adversarial_cells"].iloc[-1] == len(found) > 0
 
 
+@pytest.mark.slow
 def test_folds_share_the_limit_per_type(halves, attacked):
     harden(*halves[:1], Noting(n_markers=5), ATTACK, groupby="cell_type", test=halves[1], rounds=1, n_per_type=4)
     assert len(attacked) == 4  # and no fifth fold
@@ -153,6 +157,7 @@ def test_folds_share_the_limit_per_type(halves, attacked):
     assert counts.max() <= 4
 
 
+@pytest.mark.slow
 def test_cells_without_a_type_are_attacked_in_no_fold(halves, attacked):
     train = halves[0].copy()
     train.obs["cell_type"] = train.obs["cell_type"].where(np.arange(train.n_obs) % 7 > 0)
@@ -161,6 +166,7 @@ def test_cells_without_a_type_are_attacked_in_no_fold(halves, attacked):
     assert {name for cells, _, _ in attacked for name in cells.obs_names} == known
 
 
+@pytest.mark.slow
 def test_fit_options_reach_every_training(halves, attacked):
     options = {"anything": "X"}
     done = harden(
@@ -171,6 +177,7 @@ def test_fit_options_reach_every_training(halves, attacked):
         assert model.options == options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folds", [1, 2])
 def test_what_is_said_of_the_values_reaches_every_training(halves, attacked, folds):
     train = halves[0].copy()
@@ -182,6 +189,7 @@ def test_what_is_said_of_the_values_reaches_every_training(halves, attacked, fol
         assert model.uns == {"log1p": {"base": 2.0}}
 
 
+@pytest.mark.slow
 def test_scannotatr_may_rank_its_markers_on_another_layer(halves):
     train, test = (half.copy() for half in halves)
     for half in (train, test):
@@ -206,6 +214,7 @@ def test_attack_that_finds_nothing_changes_nothing_and_says_so(halves):
     assert "round 1 fooled no training cell" in str(done)
 
 
+@pytest.mark.slow
 def test_layer_is_what_is_trained_on_and_attacked(halves):
     train, test = (half.copy() for half in halves)
     plain = harden(train, Markers(n_markers=5), ATTACK, groupby="cell_type", test=test, rounds=1)
@@ -216,6 +225,7 @@ def test_layer_is_what_is_trained_on_and_attacked(halves):
     pd.testing.assert_frame_equal(plain.table, layered.table, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_max_change_is_measured_by_its_signature(halves):
     attack = MaxChange("perc1", restarts=1)
     done = harden(halves[0], Markers(n_markers=5), attack, groupby="cell_type", test=halves[1], rounds=1)
@@ -261,6 +271,7 @@ def test_what_cannot_be_hardened_is_said_before_any_work(halves, classifier, cha
         harden(halves[0], classifier, **arguments)
 
 
+@pytest.mark.slow
 def test_the_old_order_still_works_and_warns(halves):
     settings = {"groupby": "cell_type", "test": halves[1], "rounds": 1}
     new = harden(halves[0], Markers(n_markers=5), ATTACK, **settings)

@@ -74,6 +74,7 @@ def parts(value: Any, name: str = "") -> Iterator[tuple[str, object]]:
         yield name, value
 
 
+@pytest.mark.fast(8)
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=seeds, modification=modifications, layer=st.sampled_from([None, "raw"]))
@@ -107,6 +108,7 @@ def same(one: Any, other: Any, adata: AnnData, permuted: AnnData) -> None:
         np.testing.assert_allclose(one.apply(adata).X, back.X, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=seeds, target=st.sampled_from(TARGETS), modification=modifications)
 @few
@@ -121,6 +123,7 @@ def test_the_order_of_cells_does_not_matter(family: str, seed: int, target: str,
         same(one, other, adata, permuted)
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=seeds, target=st.sampled_from(TARGETS), modification=modifications)
 @few

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.parametrize("family", FAMILIES)
 targets = st.sampled_from(TARGETS)
 
 
+@pytest.mark.fast(2)
 @given(seed=seeds, target=targets, modification=modifications)
 @few
 def test_modifying_no_genes_changes_nothing(family: str, seed: int, target: str, modification: str) -> None:
@@ -39,6 +40,7 @@ def test_modifying_no_genes_changes_nothing(family: str, seed: int, target: str,
     assert MaxChange("decile+0", restarts=1)(adata, model, **where).signature == []
 
 
+@pytest.mark.fast(2)
 @given(seed=seeds, target=targets, modification=modifications, bins=st.sampled_from([1, 2, 3, 100]))
 @few
 def test_exact_search_contains_bisection(family: str, seed: int, target: str, modification: str, bins: int) -> None:
@@ -53,6 +55,7 @@ def test_exact_search_contains_bisection(family: str, seed: int, target: str, mo
     assert set(both.missed_by_bisect) == set(exact.genes) - set(bisect.genes)
 
 
+@pytest.mark.fast(2)
 @given(
     seed=seeds, target=targets, modification=modifications,
     genes=st.none() | st.lists(st.sampled_from(GENES), min_size=1, unique=True),
@@ -71,6 +74,7 @@ def test_signature_and_modifiable_genes_are_a_partition(
     assert sorted([*result.genes, *result.signature]) == sorted(attacked)
 
 
+@pytest.mark.fast(2)
 @given(seed=seeds, target=targets, modification=modifications)
 @few
 def test_one_gene_of_a_maximal_signature_flips(family: str, seed: int, target: str, modification: str) -> None:

@@ -21,6 +21,7 @@ OURS = [name for name, found in FIGURES.all().items() if found.draw.__module__.s
 OPTIONS = {"figsize": None, "save": None, "show": False, "palette": None, "cmap": None}
 
 
+@pytest.mark.fast(5)
 @pytest.mark.parametrize("name", OURS)
 def test_every_figure_has_one_signature(name: str) -> None:
     draw = getattr(adv.pl, name)

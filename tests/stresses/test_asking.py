@@ -32,6 +32,7 @@ def models(cells: AnnData) -> dict[str, adv.classifiers.Classifier]:
     }
 
 
+@pytest.mark.fast(10)
 @pytest.mark.parametrize("name", ["scType", "CHETAH", "scAnnotatR", "scRF", "scMLP"])
 @pytest.mark.parametrize("change", CHANGES, ids=[change.name for change in CHANGES])
 def test_answers_are_those_of_a_full_prediction(cells, models, name: str, change: adv.stresses.Change) -> None:

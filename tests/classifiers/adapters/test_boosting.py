@@ -222,6 +222,7 @@ def test_anything_else_gets_the_general_scorer(cells: AnnData, case: str, caplog
     check_scorer_law(classifier, cells, groupby="cell_type", target=TARGET, games=1, moves=4, rounding_ties=True)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("package", ["xgboost", "lightgbm"])
 def test_splits_by_category_get_the_general_scorer(cells: AnnData, package: str) -> None:
     frame = cells.to_df().iloc[:, :6]

@@ -152,6 +152,7 @@ def test_equal_to_annotate_on_real_cells(celltypist: Any, shared: Path) -> None:
     assert scorer.incremental
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("kind", ["float32 sparse", "float64 dense"])
 @pytest.mark.parametrize("which", ["many", "two"])
 @pytest.mark.parametrize("report", ["probability", "decision"])

@@ -119,6 +119,7 @@ def read() -> list[list[str]]:
         return list(csv.reader(file))
 
 
+@pytest.mark.fast(8)
 @pytest.mark.parametrize("library_and_model", MODELS, ids=" ".join)
 def test_the_table_says_what_the_adapters_do(library_and_model: tuple[str, str]) -> None:
     make = MODELS[library_and_model]

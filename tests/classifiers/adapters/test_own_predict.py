@@ -121,6 +121,7 @@ def own_scores(model: Any, X: Any) -> np.ndarray:
     return np.asarray(scores)
 
 
+@pytest.mark.fast(34)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_labels_and_scores_are_those_of_the_library(case: Case) -> None:

@@ -26,6 +26,7 @@ from classifiers.scorer_law import check_scorer_law
 
 scvi = pytest.importorskip("scvi")
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow  # a network is trained
 
 
 @pytest.fixture(scope="module")

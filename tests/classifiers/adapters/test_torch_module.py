@@ -136,6 +136,7 @@ OPERATIONS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
@@ -316,6 +317,7 @@ def test_without_gene_names_the_datas_order_counts() -> None:
         unnamed.save("nowhere")
 
 
+@pytest.mark.slow
 def test_prediction_with_numpy_weights_needs_no_torch(tmp_path: Path) -> None:
     """In a process where torch cannot be imported, as on a machine without it."""
     random = np.random.default_rng(1)

@@ -103,6 +103,7 @@ def by_hand(reference: AnnData, X: np.ndarray, n_genes: int, threshold: float) -
     return labels
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_predictions_follow_the_article(seed: int) -> None:
     reference, cells = toy(seed, types=2 + seed % 5), toy(seed + 100)
@@ -244,6 +245,7 @@ def changed(rows: np.ndarray, genes: np.ndarray, values: np.ndarray) -> np.ndarr
     return rows
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_queries_and_changes_equal_full_prediction(data: st.DataObject) -> None:

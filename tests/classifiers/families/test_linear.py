@@ -87,6 +87,7 @@ def test_no_value_beyond_the_limit_is_read_or_learnt(
     assert float(np.abs(train.X).max()) > 1  # the cells that were given stay as they were
 
 
+@pytest.mark.slow
 def test_each_tree_sees_few_genes(models: dict[str, Classifier], halves: tuple[AnnData, AnnData]) -> None:
     few = models["few genes"]
     assert isinstance(few, RandomForest)
@@ -99,6 +100,7 @@ def test_each_tree_sees_few_genes(models: dict[str, Classifier], halves: tuple[A
     assert all((a == b).all() for a, b in zip(trees.arrays().values(), again.trees.arrays().values(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["perc1", "perc99"])
 @pytest.mark.parametrize(
     ("before", "after"),

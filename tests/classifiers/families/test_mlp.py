@@ -236,6 +236,7 @@ OPERATIONS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -292,6 +293,7 @@ def test_reads_leaves_out_what_cannot_matter() -> None:
     assert len(scorer.each(np.empty(0, dtype=int), np.empty((1, 0))).label) == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), size=st.sampled_from([0.01, 0.1, 1.0, 10.0]), float32=st.booleans())
 def test_proofs_change_no_answer(seed: int, size: float, float32: bool) -> None:

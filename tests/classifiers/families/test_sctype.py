@@ -158,6 +158,7 @@ def test_pbmc3k_labels(shared: Path, pbmc3k: AnnData, model: ScType) -> None:
         assert (found.label, found.votes) == (row.sctype_prediction, votes)
 
 
+@pytest.mark.slow
 def test_pbmc3k_single_genes(shared: Path, pbmc3k: AnnData, model: ScType) -> None:
     """Labels that scType calls the same are one cluster; every flip of an exhaustive test, and no other."""
     folder = shared / "golden" / "classifiers" / "pbmc3k_sctype"
@@ -288,6 +289,7 @@ def test_unscaled_z_scores_move_with_the_attack() -> None:
 # ---- the scorer
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("target", ["CD19+ B", "Dendritic"])
 @pytest.mark.parametrize("scaled", [True, False])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -299,6 +301,7 @@ def test_law_on_real_cells(shared: Path, pbmc_small: AnnData, target: str, scale
     assert isinstance(scorer, LinearScorer)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), scaled=st.booleans(), target=st.sampled_from(["c0", "lone"]))
 def test_law_with_ties(seed: int, scaled: bool, target: str) -> None:

@@ -60,6 +60,7 @@ def _direct(built: Any, X: np.ndarray, **settings: Any) -> tuple[list[str], np.n
     return list(answer["best"]), np.column_stack([answer["scores"].column(name) for name in built.labels])
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("settings", [{}, {"quantile": 0.5}, {"fine_tune_threshold": 0.2}, {"fine_tune": False}])
 def test_answers_as_the_package_does_with_all_genes(halves: tuple[AnnData, AnnData], settings: dict[str, Any]) -> None:
     train, test = halves
@@ -107,6 +108,7 @@ def test_only_ranks_within_a_cell_matter(halves: tuple[AnnData, AnnData], model:
         np.testing.assert_array_equal(model.decide(beyond[0]).scores, model.decide(other).scores)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("form", ["dense", "sparse", "shuffled"])
 def test_a_prebuilt_reference_answers_the_same(halves: tuple[AnnData, AnnData], form: str) -> None:
     train, test = halves
@@ -131,6 +133,7 @@ def test_labels_may_be_numbers(halves: tuple[AnnData, AnnData], model: SingleR) 
     np.testing.assert_allclose(numbered.scores(test), model.scores(test), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_stored_read_and_sent_to_another_process(
     halves: tuple[AnnData, AnnData], model: SingleR, tmp_path: Path
 ) -> None:
@@ -175,6 +178,7 @@ def test_the_scorer_answers_as_full_prediction(halves: tuple[AnnData, AnnData]) 
     )
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(
     "settings",
     [{}, {"fine_tune": False}, {"quantile": 0.5, "fine_tune_threshold": 0.3}, {"quantile": 1.0, "num_de": 3}],
@@ -225,6 +229,7 @@ def test_where_scores_tie_the_package_decides(halves: tuple[AnnData, AnnData], m
     np.testing.assert_array_equal(found.share, expected.share)
 
 
+@pytest.mark.slow
 def test_a_scan_is_not_a_prediction_per_gene(
     halves: tuple[AnnData, AnnData], model: SingleR, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +240,7 @@ def test_a_scan_is_not_a_prediction_per_gene(
     assert scorer.incremental
 
 
+@pytest.mark.slow
 def test_passes_the_conformance_suite(halves: tuple[AnnData, AnnData]) -> None:
     train, test = halves
     for fine_tune in (True, False):
@@ -300,6 +306,7 @@ def test_says_what_to_install(halves: tuple[AnnData, AnnData], monkeypatch: pyte
         SingleR().fit(halves[0], "cell_type")
 
 
+@pytest.mark.slow
 def test_the_package_is_imported_only_when_used() -> None:
     code = "import sys, adverscarial.classifiers.families.singler; sys.exit('singler' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

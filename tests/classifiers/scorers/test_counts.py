@@ -94,6 +94,7 @@ def both(model: adv.classifiers.Classifier, cells: AnnData, target: str) -> tupl
     return scorer, GeneralScorer(whole.bind(cluster.genes), cluster)
 
 
+@pytest.mark.fast(3)
 @pytest.mark.usefixtures("always")
 @settings(max_examples=12, derandomize=True)
 @given(
@@ -130,6 +131,7 @@ def test_a_scan_equals_classifying_again(
         np.testing.assert_allclose(ours.lead, theirs.lead, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.fast(3)
 @pytest.mark.usefixtures("always")
 def test_the_whole_attack_is_that_of_the_classifier_from_scratch(model: adv.classifiers.Classifier) -> None:
     cells = drawn(7, types=2 if len(model.classes) == 2 else 3)
@@ -166,6 +168,7 @@ def test_functions_have_no_scan() -> None:
     assert not whole.scorer(adv.cells.Cluster(drawn(3), "type", "B")).scans
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["markers", "logistic"])
 def test_weighted_sums_of_counts_hold_no_normalised_cell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     quick, general = both(MODELS[name](), drawn(3), "B")

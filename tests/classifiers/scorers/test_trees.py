@@ -154,6 +154,7 @@ def test_sums_walk_the_trees_of_scikit_learn(name: str, classes: int) -> None:
         np.testing.assert_allclose(trees.sums(adata.X) / len(trees.roots), model.predict_proba(adata.X), rtol=1e-12)
 
 
+@pytest.mark.fast(3)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("target", ["c0", "lone"])
 @settings(max_examples=12, deadline=None)

@@ -52,6 +52,7 @@ def like(how: str) -> Any:
     return wrap(said_here)
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
 def test_attacks_find_the_same(how: str, form: Any, write: Callable[[str], Path], cells: AnnData) -> None:
@@ -78,6 +79,7 @@ def test_the_law_of_scorers(how: str, kind: Kind, write: Callable[[str], Path], 
     model.close()
 
 
+@pytest.mark.slow
 def test_a_gradient_descent_through_scores(write: Callable[[str], Path], cells: AnnData) -> None:
     attack = adv.attacks.ClusterGradientDescent(alpha=0.5, epsilon=0.5)
     with RClassifier(write(SCRIPT), "scores") as model:
@@ -155,6 +157,7 @@ CLUSTERS = {
 }
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("answer", CLUSTERS)
 def test_what_a_function_of_clusters_may_answer(answer: str, write: Callable[[str], Path], cells: AnnData) -> None:
     expected = CLUSTERS[answer]
@@ -167,6 +170,7 @@ def test_what_a_function_of_clusters_may_answer(answer: str, write: Callable[[st
             assert (said.label, said.share) == expected
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("rows", ["clusters %in% target", "rep(TRUE, nrow(expression))"])
 def test_a_function_of_clusters_with_scores_of_cells(rows: str, write: Callable[[str], Path], cells: AnnData) -> None:
     script = write(

@@ -34,6 +34,7 @@ def answer(fields: list, number: int = 7, status: int = 0) -> bytes:
     return struct.pack("<i", status) + data[4:]
 
 
+@pytest.mark.slow
 @given(TEXTS, st.lists(st.floats(width=32), max_size=6), st.lists(st.integers(-(2**31), 2**31 - 1), max_size=6))
 def test_what_is_sent_is_what_is_read(texts: list[str], numbers: list[float], integers: list[int]) -> None:
     fields = [texts, np.array(numbers, dtype=np.float32), np.array(integers, dtype=np.int64)]
