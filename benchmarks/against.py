@@ -191,6 +191,7 @@ def main() -> None:
     old, new = Version(given.old), Version(given.new)
     wanted = given.only or ("start", "MaxChange", "SingleGene")
     clusters = given.clusters or sorted(halves()[1].obs["cell_type"].astype(str).unique())
+    smallest = halves()[1].obs["cell_type"].value_counts().index[-1]
     tables = {"against_start": starts(old, new, 5)} if "start" in wanted else {}
     rows: list[dict[str, object]] = []
     for attack in ("MaxChange", "SingleGene"):
@@ -198,8 +199,9 @@ def main() -> None:
             continue
         asked = []
         for name in given.classifiers:
-            for version in (old, new):  # compiles what it needs, and is not counted
-                version.ask(classifier=name, target=clusters[0], attack="SingleGene", modification="perc1")
+            for version in (old, new):  # compiles what they need, and is not counted: a small cluster, all values
+                for modification in MODIFICATIONS:
+                    version.ask(classifier=name, target=smallest, attack=attack, modification=modification)
             for target, modification in itertools.product(clusters, given.modifications):
                 question = {"classifier": name, "target": target, "attack": attack, "modification": modification}
                 asked.append(compared(old, new, question, given.log))

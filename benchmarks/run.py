@@ -67,6 +67,7 @@ SCRIPTS = {
     "sparse_peers": Judged("sparse attacks of others, beside ours", long=True),
     "import_time": Judged("seconds", "seconds", {"import adverscarial, after them": 1}, small=True),
     "stress": Judged("seconds of a stress test of five classifiers", long=True),
+    "growth": Judged("slope of seconds over cells, log-log", "slope of seconds", {"": 1.1}, small=True, long=True),
     "gpu": Judged("cpu over cuda", "ratio"),
     "hardening": Judged("before and after adversarial training", long=True),
     "scale": Judged("a million cells on disk: peak memory, GB", "peak, GB", {"": 2}, small=True, long=True),

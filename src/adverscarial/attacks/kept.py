@@ -183,7 +183,7 @@ class Shortest:
     @property
     def settled(self) -> bool:
         """Whether to look no further: it is proven, the budget is spent, or it began well and nothing came of it."""
-        return self.proven or not self.complete or self.vain >= (_VAIN if self.informed else 2 * _VAIN)
+        return self.proven or not self.complete or self.vain >= (_VAIN if self.informed else 3 * _VAIN)
 
     @contextmanager
     def compared(self, genes: np.ndarray, kept: Kept) -> Iterator[Kept]:

@@ -123,24 +123,29 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
         rng = np.random.default_rng([run.cluster.seed, number])
         if number == 0 or not self._shares or (number % 2 == 0 and not best.informed):
             with best.compared(genes, Kept(run)) as kept:
-                self._one_try(kept, genes, rng, best)
+                self._one_try(kept, genes, rng, best, anew=len(best.genes) <= _SHORT and number % 4 == 0)
                 best.done = self.maximal
             return
         for _ in range(1 if best.informed else min(_SHAKES, 1 + _SHORT // len(best.genes))):
             if not best.proven:
                 with best.compared(genes, Kept(run)) as kept:
                     best.done = shaken(kept, genes, best.genes, best.known, rng)
+                    if not best.done and not best.informed:  # the label needs more than these genes back: begin anew
+                        self._one_try(kept, genes, rng, best, anew=True)
+                        best.done = self.maximal
 
     @property
     def _shares(self) -> bool:
         """Whether a try begins with what those before it found."""
         return self.maximal and not self.reference
 
-    def _one_try(self, kept: Kept, genes: np.ndarray, rng: np.random.Generator, best: Shortest) -> None:
+    def _one_try(
+        self, kept: Kept, genes: np.ndarray, rng: np.random.Generator, best: Shortest, *, anew: bool = False
+    ) -> None:
         """Add genes as long as the label holds.
 
-        Those outside of a short signature come first, where one can be computed; later, those that were in none so far,
-        but for some.
+        Those outside of a short signature come first, where one can be computed; later, unless `anew`, those that were
+        in none so far, but for some.
         """
 
         def flip() -> bool:
@@ -156,7 +161,7 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
         elif self.reference:
             reference_union(genes, kept.holds_alone, kept.add, flip, self.max_split_size)
         elif len(genes):
-            if self._shares and not first:
+            if self._shares and not first and not anew:
                 others = rng.permutation(np.setdiff1d(genes, best.known))
                 if len(others) > len(best.known):
                     kept.add(others[len(best.known) :])

@@ -44,7 +44,7 @@ def test_pulls_are_those_of_correlations_from_scratch(pbmc_small, chetah, which)
     way, pairs = rank_pulls.way_to(model, code, len(chetah.classes)), np.arange(len(model.power))
 
     def lacks(X):
-        rho = ranks.correlate(X, pairs, model)[0]
+        rho = ranks.correlate(X, pairs, model)
         scores = ranks.profile_scores(rho, pairs, model) + rank_pulls._OF_RHO * rho
         return np.array([lack(row, model, way, chetah.threshold) for row in scores])
 

@@ -25,11 +25,12 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.chetah_tree import distances, opposites, tree_of
 from adverscarial.classifiers.registry import Choice, CommandLine
-from adverscarial.classifiers.scorers import rank_labels
+from adverscarial.classifiers.scorers import rank_labels, rank_moves
 from adverscarial.classifiers.scorers import ranks as rank_scores
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.needs import Needs
 from adverscarial.classifiers.scorers.rank_bounds import SIZES, fewest_for_labels
+from adverscarial.classifiers.scorers.rank_levels import Levels, Numbered
 from adverscarial.classifiers.scorers.rank_pulls import pulls, way_to
 from adverscarial.classifiers.scorers.ranks import Model
 from adverscarial.errors import ClassifierError, DataError, ParameterError, some
@@ -171,7 +172,7 @@ class Chetah(
         starts = range(0, len(reference), _CELLS)
         for start in track(starts, "Training Chetah", len(starts), self.progress):
             part = reference[start : start + _CELLS]
-            rho[part] = rank_scores.correlate(matrix.rows(part)[:, read], np.arange(len(pairs)), model)[0]
+            rho[part] = rank_scores.correlate(matrix.rows(part)[:, read], np.arange(len(pairs)), model)
         own = [np.sort(rho[kinds == t, i]) for i, (t, _) in enumerate(pairs)]
         other = [np.sort(rho[np.isin(kinds, opposite), i]) for i, (_, opposite) in enumerate(pairs)]
 
@@ -245,7 +246,7 @@ class Chetah(
     def _scores(self, X: np.ndarray) -> np.ndarray:
         model = self._checked(X)
         pairs = np.arange(len(model.power))
-        return rank_scores.profile_scores(rank_scores.correlate(X, pairs, model)[0], pairs, model)
+        return rank_scores.profile_scores(rank_scores.correlate(X, pairs, model), pairs, model)
 
     def decide(self, X: np.ndarray) -> Decision:
         """Label cells given dense, shape (cells, genes of the classifier).
@@ -329,10 +330,9 @@ class Chetah(
 
 
 class ChetahScorer(Scorer):
-    """CHETAH's state for one cluster: a query costs the lists that hold the changed genes.
+    """CHETAH's state for one cluster: a query costs the lists that hold the changed genes, where a cell walks.
 
-    It keeps the sorted order of every list in every cell, 1 byte per entry for lists of up to 256 genes. A gene that is
-    changed alone moves one value within those orders; several together are sorted and merged into the others' order.
+    It keeps each value as a number, and those profile scores that were needed so far.
     """
 
     leads = False
@@ -343,14 +343,16 @@ class ChetahScorer(Scorer):
         columns = classifier.align(cluster.genes)
         self._column = places_of(columns, len(cluster.genes))
         self._dtype = cluster.dtype
-        self._X = np.ascontiguousarray(cluster.values(columns), dtype=np.float64)
-        self._entries = rank_scores.entries(self._model.lists, len(columns))
+        values = np.ascontiguousarray(cluster.values(columns), dtype=np.float64)
+        _check_numbers(values)
+        self._cells = Numbered(values)
+        self._tree = rank_moves.tree_of(self._model, len(columns), self._threshold, self._n_classes)
         self._ballot = Ballot(classifier.labels)
-        pairs = np.arange(len(self._model.power))
-        rho, self._order = rank_scores.correlate(self._X, pairs, self._model)
-        self._scores = rank_scores.profile_scores(rho, pairs, self._model)
-        self._codes = self._walk(self._scores)
-        self._tried: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
+        self._scores = np.full((len(values), len(self._model.power)), np.nan)
+        self._codes = np.zeros(len(values), dtype=np.int64)
+        self._kept: tuple[Levels, np.ndarray, np.ndarray] | None = None
+        self._tried: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
+        rank_moves.walked(self._state, self._tree)
 
     @property
     def baseline(self) -> Answer:  # noqa: D102
@@ -364,46 +366,51 @@ class ChetahScorer(Scorer):
         votes = np.tile(self._ballot.count(self._codes), (len(genes), 1))
         read, columns, new = self._read(genes, values)
         if len(columns):
-            votes[read] = rank_scores.votes_each(
-                rank_scores.Cells(self._X, self._order, self._scores, self._codes),
-                self._model,
-                self._entries,
-                columns,
-                new,
-                self._threshold,
-                self._n_classes,
-            )
+            to = self._cells.to(columns, new)
+            votes[read] = rank_moves.votes_each(self._state, self._tree, columns, to)
         label, share = self._ballot.winners(votes)
         return Answers(label, share, np.zeros(len(genes), dtype=bool))
 
+    @property
+    def _state(self) -> rank_moves.State:
+        """The cells as they stand; what is kept of their lists is made anew when their levels have become others."""
+        levels = self._cells.levels
+        if self._kept is None or self._kept[0] is not levels:
+            counts, sums = rank_moves.counted(self._cells.numbers, self._tree, self._cells.n_levels)
+            self._kept = levels, counts, sums
+        _, counts, sums = self._kept
+        return rank_moves.State(self._cells.numbers, self._scores, self._codes, counts, sums)
+
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         _, columns, new = self._read(genes, values)
-        X = self._X.copy()
-        X[:, columns] = new
-        self._tried = columns, new, self._again(X, columns, same=len(new) == 1)
-        pairs, scores, _ = self._tried[2]
-        changed = self._scores.copy()
-        changed[:, pairs] = scores
-        return self._ballot.answer(self._walk(changed))
+        self._tried = columns, new, self._changed(columns, new)
+        return self._ballot.answer(self._tried[2][1])
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         _, columns, new = self._read(genes, values)
-        self._X[:, columns] = new
         tried, self._tried = self._tried, None
         if tried is not None and np.array_equal(tried[0], columns) and np.array_equal(tried[1], new):
-            pairs, scores, order = tried[2]  # a search accepts what it has just asked about
+            found = tried[2]  # a search accepts what it has just asked about
         else:
-            pairs, scores, order = self._again(self._X, columns, same=len(new) == 1)
-        self._scores[:, pairs], self._order[:, pairs] = scores, order
-        self._codes = self._walk(self._scores)
+            found = self._changed(columns, new)
+        to = self._cells.to(columns, new)
+        rank_moves.shift(self._state, self._tree, columns, to)
+        self._scores, self._codes = found
+        self._cells.accept(columns, to)
+
+    def _changed(self, columns: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores and codes with columns changed."""
+        to = self._cells.to(columns, new)
+        return rank_moves.changed(self._state, self._tree, columns, to)
 
     def needs(self, genes: np.ndarray, values: np.ndarray) -> Needs:
         """See :meth:`Scorer.needs`, and :mod:`adverscarial.classifiers.scorers.rank_bounds` for the proof."""
         _, columns, new = self._read(genes, values)
-        changed = self._X.copy()
+        now = self._cells.values
+        changed = now.copy()
         changed[:, columns] = new
         sizes = np.array(SIZES)
-        fewest = fewest_for_labels(self._X, changed, self._model, self._threshold, self._n_classes, sizes)
+        fewest = fewest_for_labels(now, changed, self._model, self._threshold, self._n_classes, sizes)
         return Needs(self._ballot.labels, self._codes, fewest)
 
     def pulls(self, genes: np.ndarray, values: np.ndarray, label: str) -> np.ndarray | None:
@@ -412,18 +419,21 @@ class ChetahScorer(Scorer):
         if not len(code):  # it is what somebody else calls the cells
             return None
         read, columns, new = self._read(genes, values)
-        some = np.linspace(0, len(self._X) - 1, min(len(self._X), _GUIDES)).astype(np.int64)
-        state = rank_scores.Cells(self._X[some], self._order[some], self._scores[some], self._codes[some])
+        to = self._cells.to(columns, new)
+        some = np.linspace(0, len(self._codes) - 1, min(len(self._codes), _GUIDES)).astype(np.int64)
+        state = self._state
+        some_kept = some if len(state.counts) else some[:0]
+        state = rank_moves.State(*(array[some] for array in state[:3]), *(array[some_kept] for array in state[3:]))
         way = way_to(self._model, int(code[0]), self._n_classes)
         found = np.zeros(len(genes))
-        new = new if len(new) == 1 else new[some]
-        found[read] = pulls(state, self._model, self._entries, columns, new, way, self._threshold, _WIDTH)
+        found[read] = pulls(state, self._tree, columns, to[some], way, _WIDTH)
         return found
 
     def fork(self) -> Self:  # noqa: D102
         other = copy.copy(self)
-        other._X, other._order, other._scores = self._X.copy(), self._order.copy(), self._scores.copy()
-        other._tried = None
+        other._cells, other._tried = copy.copy(self._cells), None
+        if self._kept is not None:  # changed in place
+            other._kept = self._kept[0], self._kept[1].copy(), self._kept[2].copy()
         return other
 
     def _read(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -433,17 +443,6 @@ class ChetahScorer(Scorer):
         new = np.ascontiguousarray(np.asarray(values)[:, read].astype(self._dtype), dtype=np.float64)
         _check_numbers(new)
         return read, self._column[genes[read]], new
-
-    def _again(self, X: np.ndarray, columns: np.ndarray, *, same: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the pairs that read a changed column, with their scores and orders now."""
-        changed = np.zeros(X.shape[1], dtype=bool)
-        changed[columns] = True
-        pairs = np.flatnonzero(changed[self._model.lists].any(axis=1))
-        rho, order = rank_scores.correlate_moved(X, pairs, self._model, self._order, columns, same=same)
-        return pairs, rank_scores.profile_scores(rho, pairs, self._model), order
-
-    def _walk(self, scores: np.ndarray) -> np.ndarray:
-        return rank_scores.walk(scores, self._model, self._threshold, self._n_classes)
 
 
 def _check_numbers(values: np.ndarray) -> None:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled
-from adverscarial.classifiers.scorers.ranks import Cells, Model, _lay_out, _moved, _rho, _score, _sums
+from adverscarial.classifiers.scorers.rank_moves import State, Tree, _group, _memory, _moved, _score
+from adverscarial.classifiers.scorers.ranks import Model, _rho
 
 _OF_RHO = 0.25
 _CAP = 0.1  # by how much it helps to be ahead
@@ -76,49 +77,51 @@ def _lack(scores: np.ndarray, model: Model, way: Way, threshold: float) -> float
 
 
 @compiled
-def pulls(
-    cells: Cells,
-    model: Model,
-    entries: tuple[np.ndarray, np.ndarray, np.ndarray],
-    genes: np.ndarray,
-    values: np.ndarray,
-    way: Way,
-    threshold: float,
-    width: float,
-) -> np.ndarray:
+def _on_the_way(model: Model, way: Way) -> np.ndarray:
+    """Return which pairs stand at the nodes of a way."""
+    met = np.zeros(len(model.power), dtype=np.bool_)
+    for node in way.nodes:
+        met[model.node_start[node] : model.node_start[node + 1]] = True
+    if way.stuck >= 0:
+        met[model.node_start[way.stuck] : model.node_start[way.stuck + 1]] = True
+    return met
+
+
+@compiled
+def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Way, width: float) -> np.ndarray:
     """Return by how much the cells' lack becomes smaller with each gene changed alone, summed over the cells.
 
     What is summed is ``lack / (lack + width)``, so cells that lack little count most.
 
-    Parameters are those of :func:`~adverscarial.classifiers.scorers.ranks.votes_each`.
+    Parameters are those of :func:`~adverscarial.classifiers.scorers.rank_moves.changed`.
     """
-    X, order, scores, _ = cells
-    first, entry_pair, entry_place = entries
+    first, entry_pair, entry_place = tree.entries
+    model, threshold = tree.model, tree.threshold
     n_pairs, n = model.lists.shape
-    ordered, sums = np.empty((n_pairs, n)), np.empty((n_pairs, n + 1), dtype=np.int64)
-    products, ties = np.zeros(n_pairs, dtype=np.int64), np.zeros(n_pairs, dtype=np.int64)
-    total, before = np.zeros(len(genes)), np.empty(n_pairs)
-    for cell in range(len(X)):
-        for pair in range(n_pairs):
-            _lay_out(X[cell], order[cell, pair], pair, model, ordered[pair], sums[pair])
-            products[pair], ties[pair] = _sums(ordered[pair], sums[pair])
-            rho = _rho(products[pair], ties[pair], model.power[pair], n)
-            before[pair] = scores[cell, pair] + _OF_RHO * rho
+    met = _on_the_way(model, way)
+    groups = _memory(n_pairs, n, state.counts.shape[2])
+    total, before = np.zeros(len(columns)), np.zeros(n_pairs)
+    for cell in range(len(state.numbers)):
+        for pair in np.flatnonzero(met):
+            _group(cell, pair, state, tree, groups, pair)
+            rho = _rho(groups.product[pair], groups.ties[pair], model.power[pair], n)
+            before[pair] = _score(rho, pair, tree) + _OF_RHO * rho
         lack = _lack(before, model, way, threshold)
         near = 1.0 / (lack + width)
         now = before.copy()
-        for k, gene in enumerate(genes):
-            old, new = X[cell, gene], values[cell if len(values) > 1 else 0, k]
+        for k in range(len(columns)):
+            column = columns[k]
+            old, new = state.numbers[cell, column], to[cell, column]
             if new == old:
                 continue
-            for entry in range(first[gene], first[gene + 1]):
+            for entry in range(first[column], first[column + 1]):
                 pair = entry_pair[entry]
-                a = model.ranks[pair, entry_place[entry]]
-                product, tie = _moved(ordered[pair], sums[pair], products[pair], ties[pair], a, old, new)
-                rho = _rho(product, tie, model.power[pair], n)
-                now[pair] = _score(rho, pair, model) + _OF_RHO * rho
+                if met[pair]:
+                    product, tie = _moved(groups, pair, model.ranks[pair, entry_place[entry]], old, new)
+                    rho = _rho(product, tie, model.power[pair], n)
+                    now[pair] = _score(rho, pair, tree) + _OF_RHO * rho
             less = _lack(now, model, way, threshold)
             total[k] += (lack - less) / (less + width) * near
-            for entry in range(first[gene], first[gene + 1]):
+            for entry in range(first[column], first[column + 1]):
                 now[entry_pair[entry]] = before[entry_pair[entry]]
     return total

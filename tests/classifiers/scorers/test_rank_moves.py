@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import adverscarial as adv
+from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.answers import vote
+from adverscarial.classifiers.scorers import rank_levels, rank_moves, ranks
+
+
+@pytest.fixture(scope="module")
+def chetah(pbmc_small):
+    return adv.classifiers.Chetah(n_genes=40).fit(pbmc_small, "cell_type")
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_counts_that_are_kept_and_counts_made_anew_give_full_predictions(pbmc_small, chetah, kept, monkeypatch):
+    if not kept:
+        monkeypatch.setattr(rank_moves, "_LEVELS", 0)
+    cluster = Cluster(pbmc_small, "cell_type", "Dendritic")
+    scorer, columns = chetah.scorer(cluster), chetah.align(cluster.genes)
+    rows, rng = cluster.X.copy(), np.random.default_rng(0)
+    read = np.flatnonzero(scorer.reads(np.arange(len(cluster.genes))))
+    assert len(scorer._state.counts) == (len(rows) if kept else 0)
+    for size in (1, 3, len(read), 10):
+        genes = rng.choice(read, size, replace=False)
+        values = rng.choice([0.0, 0.5, 2.0, 9.0], (len(rows), size))
+        alone = scorer.each(genes[:5], values[:, :5])
+        for k, gene in enumerate(genes[:5]):
+            one = rows.copy()
+            one[:, gene] = values[:, k]
+            assert (alone.label[k], alone.share[k]) == vote(chetah.decide(one[:, columns]).labels)[:2]
+        rows[:, genes] = values
+        expected = list(chetah.decide(rows[:, columns]).labels)
+        assert list(scorer.together(genes, values).labels) == expected
+        scorer.accept(genes, values)
+        assert list(scorer.baseline.labels) == expected
+        counts, sums = rank_moves.counted(scorer._cells.numbers, scorer._tree, scorer._cells.n_levels)
+        np.testing.assert_array_equal(scorer._state.counts, counts)
+        np.testing.assert_array_equal(scorer._state.sums, sums)
+
+
+def test_scores_found_by_bins_are_those_of_all_reference_cells(chetah):
+    model = chetah._fitted()
+    tree = rank_moves.tree_of(model, len(chetah.genes), 0.01, len(chetah.classes))
+    rng = np.random.default_rng(0)
+    for pair in range(len(model.power)):
+        own = model.own[model.own_start[pair] : model.own_start[pair + 1]]
+        for rho in [-1.0, 1.0, 0.0, *rng.choice(own, 5), *np.nextafter(own[:3], -2), *rng.uniform(-1, 1, 20)]:
+            assert rank_moves._score(float(rho), pair, tree) == ranks._score(float(rho), pair, model)
+
+
+@pytest.mark.parametrize("height", [1, 6])
+def test_numbers_stand_for_the_values(height):
+    rng = np.random.default_rng(1)
+    values = rng.choice([-2.0, 0.0, 0.0, 1.0, 3.5], (6, 9))
+    more = rng.choice([0.0, 0.25, 1e9], (height, 4))
+    levels = rank_levels.levels_of(values, more)
+    for k in range(6):
+        own = levels.values[levels.start[k] : levels.start[k + 1]]
+        np.testing.assert_array_equal(own, np.unique(np.concatenate([values[k], more[k if height > 1 else 0]])))
+    for some in (values, more):
+        numbers = rank_levels.numbers_of(levels, some)
+        np.testing.assert_array_equal(rank_levels.values_of(levels, numbers), np.broadcast_to(some, (6, some.shape[1])))
+    assert rank_levels.numbers_of(levels, np.full((1, 2), 0.125)) is None
+
+
+def test_levels_that_no_gene_has_any_more_are_forgotten():
+    cells = rank_levels.Numbered(np.zeros((3, 5)))
+    columns = np.arange(5)
+    for round_ in range(20):
+        values = 100.0 * round_ + np.arange(15.0).reshape(3, 5)
+        to = cells.to(columns, values)
+        cells.accept(columns, to)
+        np.testing.assert_array_equal(cells.values, values)
+        assert cells.n_levels <= 3 * 5
