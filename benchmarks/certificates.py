@@ -37,7 +37,7 @@ MODELS: dict[str, Callable[[], adv.classifiers.Classifier]] = {
 def row(name: str, model: adv.classifiers.Classifier, cluster: str, folder: Path) -> dict[str, object]:
     """Return the times and the size for one cluster."""
     _, cells = halves()
-    attack = adv.attacks.MinChange("perc99", exact=False)
+    attack = adv.attacks.MinChange("perc99", exact=False, seconds=60)
     times = [clock()]
     result = attack(cells, model, groupby="cell_type", target=cluster)
     times.append(clock())

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from sklearn.ensemble import RandomForestClassifier
 
 import adverscarial as adv
 from adverscarial.attacks import MaxChange, MinChange, RandomWalk, Result
@@ -164,3 +165,20 @@ def test_ranks_prove_more_than_a_scan_of_single_genes(pbmc_small: AnnData) -> No
     assert result.upper is None or result.upper >= result.lower
     assert result.lower_by_rival["lower"].min() == result.lower
     assert (result.cells["lower"] >= 1).all()
+
+
+def test_a_forest_finds_the_same_sets_in_float64(pbmc_small) -> None:
+    """There it may refuse values of every gene, so that genes that no tree tests are counted, too."""
+    genes, found = list(pbmc_small.var_names), []
+    trees = RandomForestClassifier(15, max_depth=4, random_state=0).fit(pbmc_small.X, pbmc_small.obs["cell_type"])
+    for dtype in (np.float32, np.float64):
+        adata = pbmc_small.copy()
+        adata.X = adata.X.astype(dtype)
+        found.append(
+            MinChange("perc99")(
+                adata, adv.classifiers.wrap(trees, genes=genes), groupby="cell_type", target="Dendritic"
+            )
+        )
+    assert found[0].success
+    assert found[0].genes == found[1].genes
+    assert found[0].lower == found[1].lower > 1

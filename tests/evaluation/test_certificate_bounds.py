@@ -36,7 +36,7 @@ def of_boosting(package: str) -> Made:
 
 
 KINDS = {
-    "trees": (of_trees, 100),
+    "trees": (of_trees, 60),
     "network": (of_network, 60),
     "xgboost": (of_boosting("xgboost"), 15),
     "lightgbm": (of_boosting("lightgbm"), 15),

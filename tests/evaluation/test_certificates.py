@@ -118,8 +118,8 @@ def test_small_clusters_of_every_linear_family(family: str, modification: str, t
 
 
 def test_other_classifiers_and_other_cells_are_refused() -> None:
-    adata, model = cells(3), classifier("forest")
-    with pytest.raises(ClassifierError, match="weights of genes"):
+    adata, model = cells(3), classifier("function")
+    with pytest.raises(ClassifierError, match="no certificate for"):
         MinChange("perc99")(adata, model, **WHERE).certificate(adata, model)
     model = classifier("logistic")
     result = MinChange("perc99")(adata, model, **WHERE)

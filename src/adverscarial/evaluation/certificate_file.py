@@ -182,7 +182,8 @@ def _model_content(value: dict[str, Any]) -> ModelContent:
     values = None
     if "values" in value:
         values = np.ascontiguousarray(_numbers(value["values"], (len(genes), len(cells))).T)
-    return ModelContent(claim, value["form"], labels, cells, genes, *prints, values)
+    model, old, new = prints
+    return ModelContent(claim, value["form"], labels, cells, genes, model, old, new, values)
 
 
 def _content(value: dict[str, Any]) -> Content:

@@ -111,14 +111,12 @@ class Votes:
 
     def genes_that_may(self, goals: list[int]) -> np.ndarray:
         """Return the genes that, changed alone, may let a goal win: for the others this is out of the question."""
-        may, sure = (0, 0)
+        may = sure = np.zeros((1, self._n), dtype=np.int64)
         for cell in range(len(self._codes)):
             scores, hidden = self._bounds.alone(cell), 0.0 if self._bounds.exact else self._bounds.hidden[cell]
-            first, best = np.eye(self._n, dtype=np.int64)[np.argmax(scores, axis=1)], scores.max(axis=1)
-            if hidden == 0.0:
-                may, sure = may + first, sure + first
-                continue
-            near = scores >= best[:, None] - hidden
+            near = scores >= scores.max(axis=1, keepdims=True) - hidden
+            if self._bounds.exact:  # then the first of equal ones is the label
+                near = np.eye(self._n, dtype=bool)[np.argmax(scores, axis=1)]
             may, sure = may + near, sure + (near & (near.sum(axis=1) == 1)[:, None])
         behind = self._rank[:, None] > self._rank[None, :]
         wins = np.zeros(len(may), dtype=bool)

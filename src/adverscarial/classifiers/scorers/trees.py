@@ -223,7 +223,9 @@ class TreeScorer(StatefulScorer):
         return other
 
     def moves(self, genes: np.ndarray, values: np.ndarray) -> TreeMoves:  # noqa: D102
-        _, places, new = self._known(genes, values)
+        # genes that no tree tests keep their place among the others, by which they are counted
+        places = np.where(self._tests_any(genes), self._place[genes], -1)
+        new = np.ascontiguousarray(np.broadcast_to(self._compared(values), (len(self._X), len(genes))))
         found = TreeMoves(self._trees, self, genes, values, self._column(places), new)
         found.labels = self._ballot.labels[: found.scores.shape[1]]
         return found
