@@ -165,9 +165,9 @@ At most {CELLS} cells of each type are attacked at once, those of types with {FE
 99th percentile are taken over all cells of that half. Each number is an interval: no set of fewer genes than the first
 flips the label of the cluster (proven), a set of as many as the second does (found); one number is exact, "?" means
 that no set was found, and "never" that there is none (proven). Each case had {SECONDS:g} seconds on a busy
-machine, so more time makes some of the intervals narrower. Clusters that a classifier does not call by their own name are left out of
-its column, and listed below the tables: they are mistaken before any gene changes. Any other label counts as a flip,
-also from naive to memory B cells. Every interval, with its proof, is in `docs/results/genes_needed/`.
+machine, so more time makes some of the intervals narrower. Clusters that a classifier does not call by their own name
+are left out of its column, and listed below the tables: they are mistaken before any gene changes. Any other label
+counts as a flip, also from naive to memory B cells. Every interval, with its proof, is in `docs/results/genes_needed/`.
 """
 
 
