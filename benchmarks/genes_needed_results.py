@@ -141,12 +141,12 @@ def verdict(tables: dict[str, pd.DataFrame]) -> str:
                 weakest += bool(own["found"] <= others["found"].min())
                 surely += bool(own["found"] < others["proven"].min())
     one = f"one gene is enough in {' and '.join(alone)} of its" if alone else "one gene is enough in none of its"
-    held = cases - len(most)
+    all_of_them = "all of them" if len(most) == cases else f"{len(most)} of them"
     said = (
         f"scType needs the fewest genes, or as few as any, in {weakest} of the {asked} pairs of blood data and "
         f"modification, by the medians of the sets that were found; in {surely} of them it is proven that every other "
         "classifier needs more. scRF, which the paper calls immune because no single gene flips it, is not immune to "
-        f"several: {one} {cases} cases, but a set was found in all but {held}, of {np.median(most):g} genes in the "
+        f"several: {one} {cases} cases, but a set was found in {all_of_them}, of {np.median(most):g} genes in the "
         f"median and {max(most):g} at most."
     )
     return textwrap.fill(said, 118)

@@ -1,14 +1,16 @@
 """Smallest sets that flip a cluster of PBMC3k, and shortest signatures: how near what is found comes to what is proven.
 
 ``python benchmarks/min_change.py [MODEL ...]`` asks about the models that are named, or all, keeps every case in
-``results/min_change_cases.csv``, and makes the tables of all that are there. ``cells`` is the part about single cells.
+``results/min_change_cases.csv``, and makes the tables of all that are there. ``cells`` is the part about single cells;
+with --tables only the tables are made.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import anndata
 import numpy as np
@@ -17,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 import adverscarial as adv
 from common import HERE, QUICK, clock, data_folder, halves, save, show
-from min_change_bars import bars, table
+from min_change_bars import Row, bars, table
 from single_gene import celltypist
 
 CASES = HERE / "results" / "min_change_cases.csv"
@@ -55,54 +57,56 @@ MODELS: dict[str, Callable[..., Asked]] = {
 }
 
 
-def cases(name: str) -> pd.DataFrame:
-    """Return one row per case of one model."""
+def cases(name: str) -> Iterator[list[Row]]:
+    """Yield the cases of one model, those of one question and modification at a time."""
     model, cells = MODELS[name](*halves())
     clusters = SMALL if name == "scMLP" or QUICK else sorted(cells.obs["cell_type"].astype(str).unique())
     changes = ("perc99", "perc1") if name == "scMLP" else CHANGES
     asked = [("flip", change, adv.attacks.MinChange(change)) for change in changes]
     asked += [("signature", change, adv.attacks.MaxChange(change)) for change in SIGNATURES.get(name, ())]
     asked[0][2](cells, model, groupby="cell_type", target=clusters[0])  # compiles
-    rows = []
+    flips: list[Row] = []
     for question, change, attack in asked:
+        rows: list[Row] = []
         for cluster in clusters:
             start = clock()
             result = attack(cells, model, groupby="cell_type", target=cluster)
-            seconds = clock() - start
+            seconds = round(clock() - start, 4)
             flip = question == "flip"
             found = result.upper if flip else len(result.signature)
             rows.append({
                 "model": name, "question": question, "modification": change, "cluster": cluster,
                 "lower": np.inf if flip and result.impossible else result.lower,
-                "upper": np.inf if found is None else found, "seconds": round(seconds, 4), "proof": result.proof if flip else "",
+                "upper": np.inf if found is None else found, "seconds": seconds,
+                "proof": result.proof if flip else "",
             })  # fmt: skip
-        print(show([row for row in rows if (row["question"], row["modification"]) == (question, change)]), flush=True)
-    rows += judged_by_others(name, model, cells, rows)
-    return pd.DataFrame(rows)
+        yield rows
+        flips += rows if flip else []
+    for attack in (adv.attacks.Grid, adv.attacks.RandomWalk):
+        yield judged_by_others(name, model, cells, flips, attack)
 
 
 def judged_by_others(
-    name: str, model: adv.classifiers.Classifier, cells: anndata.AnnData, rows: list[dict[str, object]]
-) -> list[dict[str, object]]:
-    """Return the fewest genes of Grid and RandomWalk, and of MinChange, on the same few genes: those of a small set."""
-    judged = []
-    for case in rows if name in ("scType", "logistic regression") else ():
-        if case["question"] == "flip" and case["modification"] == "perc99" and 2 <= case["upper"] <= GRID - 2:
+    name: str, model: adv.classifiers.Classifier, cells: anndata.AnnData, flips: list[Row], other: Callable[..., Any]
+) -> list[Row]:
+    """Return the fewest genes of another attack, and of MinChange, on the same few genes: those of a small set."""
+    judged: list[Row] = []
+    for case in flips if name in ("scType", "logistic regression") else ():
+        if case["modification"] == "perc99" and 2 <= float(str(case["upper"])) <= GRID - 2:
             asked = {"groupby": "cell_type", "target": case["cluster"]}
             genes = adv.attacks.MinChange("perc99")(cells, model, **asked).genes
             others = [gene for gene in adv.rank_genes(cells, "cell_type") if gene not in genes]
             genes = [*genes, *others[: GRID - len(genes)]]
             ours = adv.attacks.MinChange("perc99", genes=genes)(cells, model, **asked)
-            for attack in (adv.attacks.Grid(genes, ["perc99"]), adv.attacks.RandomWalk(genes, ["perc99"])):
-                fewest = attack(cells, model, **asked).genes_needed
-                judged.append(case | {
-                    "question": attack.name, "lower": ours.lower, "upper": ours.upper, "proof": "", "seconds": 0.0,
-                    "theirs": np.inf if fewest is None else fewest,
-                })  # fmt: skip
+            fewest = other(genes, ["perc99"])(cells, model, **asked).genes_needed
+            judged.append(case | {
+                "question": other.name, "lower": ours.lower, "upper": ours.upper, "proof": "", "seconds": 0.0,
+                "theirs": np.inf if fewest is None else fewest,
+            })  # fmt: skip
     return judged
 
 
-def of_cells() -> list[dict[str, object]]:
+def of_cells() -> list[Row]:
     """Return processor seconds per cell of ``fragility``, for linear models, of many cells too."""
     train, test = halves()
     model, _ = logistic(train, test)
@@ -115,7 +119,7 @@ def of_cells() -> list[dict[str, object]]:
     return [*rows, fragility_row("logistic regression of log-normalised values", sparse, many)]
 
 
-def fragility_row(name: str, model: adv.classifiers.Classifier, cells: anndata.AnnData) -> dict[str, object]:
+def fragility_row(name: str, model: adv.classifiers.Classifier, cells: anndata.AnnData) -> Row:
     """Return one row about all cells, each by itself."""
     adv.fragility(cells[:50], model, modification="perc99", copy=True, progress=False)  # compiles
     start = clock()
@@ -128,23 +132,25 @@ def fragility_row(name: str, model: adv.classifiers.Classifier, cells: anndata.A
     }  # fmt: skip
 
 
+def keep(found: pd.DataFrame) -> None:
+    """Write cases to the file, in place of those of the same model, question and modification."""
+    if QUICK:
+        return
+    if CASES.is_file():
+        key = ["model", "question", "modification"]
+        kept = pd.read_csv(CASES)
+        found = pd.concat([kept[~kept[key].apply(tuple, axis=1).isin(found[key].apply(tuple, axis=1))], found])
+    found.to_csv(CASES, index=False, float_format="%.5g")
+
+
 def main() -> None:
     """Ask about the models that are named, or all, and make the tables."""
     wanted = [name for name in sys.argv[1:] if not name.startswith("--")] or [*MODELS, "cells"]
-    for name in wanted:
-        found = pd.DataFrame(of_cells()) if name == "cells" else cases(name)
-        if QUICK:
-            print(show(table(found)), show(bars(found, [])))
-            continue
-        if CASES.is_file():
-            kept = pd.read_csv(CASES)
-            old = (
-                kept["question"].eq("cells")
-                if name == "cells"
-                else kept["model"].eq(name) & kept["question"].ne("cells")
-            )
-            found = pd.concat([kept[~old], found])
-        found.to_csv(CASES, index=False, float_format="%.5g")
+    for name in wanted if "--tables" not in sys.argv else ():
+        for rows in [of_cells()] if name == "cells" else cases(name):
+            if rows:
+                print(show(rows), flush=True)
+                keep(pd.DataFrame(rows))
     if not QUICK:
         found = pd.read_csv(CASES)
         peers = HERE / "results" / "sparse_peers.json"

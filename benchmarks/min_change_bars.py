@@ -33,10 +33,12 @@ def table(found: pd.DataFrame) -> list[Row]:
     for (model, question, change), part in asked.groupby(["model", "question", "modification"], sort=False):
         cases = told(part)
         size = ratios(cases)
+        numbers = [(size == 1).mean(), np.median(size), size.max()] if len(size) else []
+        equal, median, largest = [f"{number:.2f}" for number in numbers] or [""] * 3
         rows.append({
             "model": model, "question": question, "modification": change, "cases": len(cases),
-            "none needed or possible": len(part) - len(cases), "lower = upper": f"{(size == 1).mean():.2f}" if len(size) else "",
-            "u/l, median": f"{np.median(size):.2f}" if len(size) else "", "largest": f"{size.max():.2f}" if len(size) else "",
+            "none needed or possible": len(part) - len(cases), "lower = upper": equal,
+            "u/l, median": median, "largest": largest,
             "seconds per case": f"{part['seconds'].mean():.2f}", "longest": f"{part['seconds'].max():.1f}",
             "sizes": ", ".join(interval(row) for row in cases.itertuples()),
         })  # fmt: skip
