@@ -87,7 +87,8 @@ class Moves(ABC):
 
     def effects_of(self, omega: np.ndarray, genes: np.ndarray) -> np.ndarray:
         """Return :meth:`effects` of some genes, shape (len(genes),)."""
-        return self.effects(omega)[genes]
+        effects: np.ndarray = self.effects(omega)[genes]
+        return effects
 
     @abstractmethod
     def changed(self, genes: np.ndarray) -> Moves:
