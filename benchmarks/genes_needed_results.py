@@ -141,12 +141,12 @@ def verdict(tables: dict[str, pd.DataFrame]) -> str:
                 weakest += bool(own["found"] <= others["found"].min())
                 surely += bool(own["found"] < others["proven"].min())
     one = f"one gene is enough in {' and '.join(alone)} of its" if alone else "one gene is enough in none of its"
-    held = cases - len(most)
+    all_of_them = "all of them" if len(most) == cases else f"{len(most)} of them"
     said = (
         f"scType needs the fewest genes, or as few as any, in {weakest} of the {asked} pairs of blood data and "
         f"modification, by the medians of the sets that were found; in {surely} of them it is proven that every other "
         "classifier needs more. scRF, which the paper calls immune because no single gene flips it, is not immune to "
-        f"several: {one} {cases} cases, but a set was found in all but {held}, of {np.median(most):g} genes in the "
+        f"several: {one} {cases} cases, but a set was found in {all_of_them}, of {np.median(most):g} genes in the "
         f"median and {max(most):g} at most."
     )
     return textwrap.fill(said, 118)
@@ -165,9 +165,9 @@ At most {CELLS} cells of each type are attacked at once, those of types with {FE
 99th percentile are taken over all cells of that half. Each number is an interval: no set of fewer genes than the first
 flips the label of the cluster (proven), a set of as many as the second does (found); one number is exact, "?" means
 that no set was found, and "never" that there is none (proven). Each case had {SECONDS:g} seconds on a busy
-machine, so more time makes some of the intervals narrower. Clusters that a classifier does not call by their own name are left out of
-its column, and listed below the tables: they are mistaken before any gene changes. Any other label counts as a flip,
-also from naive to memory B cells. Every interval, with its proof, is in `docs/results/genes_needed/`.
+machine, so more time makes some of the intervals narrower. Clusters that a classifier does not call by their own name
+are left out of its column, and listed below the tables: they are mistaken before any gene changes. Any other label
+counts as a flip, also from naive to memory B cells. Every interval, with its proof, is in `docs/results/genes_needed/`.
 """
 
 

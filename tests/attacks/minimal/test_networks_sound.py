@@ -7,6 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from adverscarial.attacks.minimal.own_sets import OwnSets
+from adverscarial.attacks.minimal.race import Race
+from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
 from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, names, subsets, tight
 
@@ -35,13 +38,31 @@ def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
 
 
 def test_effects_are_the_gradient_times_the_steps() -> None:
-    case = network_case(1)
-    moves, tiny = case.moves, 1e-6
-    omega = np.random.default_rng(0).normal(size=moves.scores.shape)
-    for gene, effect in enumerate(moves.effects(omega)):
-        sums = moves._A + tiny * moves._steps[:, [gene]] * moves._first[gene]
-        change = (omega * (moves._above(sums) - moves.scores)).sum() / tiny
-        assert change == pytest.approx(effect, rel=1e-4, abs=1e-6)
+    tiny, fewer = 1e-6, set()
+    for moves in (network_case(seed).moves for seed in range(1, 40) if seed % 3):
+        if (moves._A == 0).any():
+            continue  # a ReLU at its kink has no gradient
+        omega = np.random.default_rng(0).normal(size=moves.scores.shape)
+        fewer.add(len(moves.codes) < moves._A.shape[1])
+        for gene, effect in enumerate(moves.effects(omega)):
+            sums = moves._A + tiny * moves._steps[:, [gene]] * moves._first[gene]
+            change = (omega * (moves._above(sums) - moves.scores)).sum() / tiny
+            assert change == pytest.approx(effect, rel=1e-4, abs=1e-6)
+    assert fewer == {True, False}  # fewer cells than units, and not
+
+
+def test_proofs_end_where_time_is_over() -> None:
+    proven = []
+    for case in map(network_case, range(CASES)):
+        race, turns = Race.of(case.moves.codes, list(case.labels), []), iter([True, True])
+        whole = OwnSets(case.moves, race).own
+        cut = OwnSets(case.moves, race, True, lambda turns=turns: next(turns, False)).own
+        others = np.arange(race.n_labels) != case.moves.codes[:, None]
+        assert (cut[~others] == NEVER).all()
+        assert (cut <= whole).all()
+        assert (cut[others] > 1).sum() <= 2
+        proven.append((whole[others] > 1).sum())
+    assert max(proven) > 2
 
 
 def test_sets_of_single_cells_flip_them() -> None:

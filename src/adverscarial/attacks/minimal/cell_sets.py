@@ -10,6 +10,7 @@ from adverscarial.classifiers.scorers.moves import Moves, pair
 
 _RIVALS = 2  # labels that are tried for a cell, those with the lowest bounds first
 _IN = 8  # genes that are tried exactly in place of one that is taken out
+_NEAR = 512  # genes that these are chosen from: what is useful beside a set is useful beside all but one of its genes
 _LARGEST = 60  # genes of a set up to which exchanges are tried: each costs a sweep per gene
 
 
@@ -97,14 +98,15 @@ class _Cell:
     def _best_exchange(self, genes: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the set with one gene exchanged that leads most, and its lead."""
         best, most = genes, -np.inf
+        near = _largest(self.effects(self.moves.changed(genes), genes), _NEAR)
         for place in range(len(genes)):
             rest = np.delete(genes, place)
-            effects = self.effects(self.moves.changed(rest), rest)
-            for gene in _largest(effects, _IN):
-                if effects[gene] > -np.inf:
-                    trial = np.append(rest, gene)
-                    if (lead := self.lead(trial)) > most:
-                        best, most = trial, lead
+            some = np.setdiff1d(np.append(near, genes[place]), rest)
+            effects = self.moves.changed(rest).effects_of(self.c[None], some)
+            for gene in some[_largest(effects, _IN)]:
+                trial = np.append(rest, gene)
+                if (lead := self.lead(trial)) > most:
+                    best, most = trial, lead
         return best, most
 
 

@@ -6,6 +6,7 @@ cells could be won, each with its own set, is a lower bound for one set that ser
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
 
 import numpy as np
@@ -25,6 +26,8 @@ class OwnSets:
         The cells.
     prove
         False: be content with what needs no proof, one gene.
+    go_on
+        Asked again and again; once it is False nothing more is proven, and the rest needs one gene at least.
     own
         Genes that each cell needs at least before a label beats the cell's own, shape (cells, labels); NEVER for the
         cell's own label.
@@ -35,18 +38,21 @@ class OwnSets:
     moves: Moves
     race: Race
     prove: InitVar[bool] = True
+    go_on: InitVar[Callable[[], bool]] = lambda: True
     own: np.ndarray = field(init=False)
     joins: dict[int, np.ndarray] = field(init=False)
 
-    def __post_init__(self, prove: bool) -> None:
+    def __post_init__(self, prove: bool, go_on: Callable[[], bool]) -> None:
         codes, n = self.moves.codes, self.race.n_labels
-        self.own = np.full((len(codes), n), NEVER, dtype=np.int64)
-        for label in np.unique(codes):
+        self.own = np.ones((len(codes), n), dtype=np.int64)  # at least one gene: without any, the label is what it is
+        self.own[np.arange(len(codes)), codes] = NEVER
+        for label in np.unique(codes) if prove else ():
             cells = np.flatnonzero(codes == label)
-            for rival in range(n):
-                if rival != label:  # at least one gene: without any, the label is what it is
-                    c, strict = pair(rival, label, n), bool(rival > label)
-                    self.own[cells, rival] = np.maximum(self.moves.fewest(c, cells, strict=strict), 1) if prove else 1
+            for some in [cells] if self.moves.cheap else np.split(cells, len(cells)):
+                for rival in range(n):
+                    if rival != label and go_on():
+                        c, strict = pair(rival, label, n), bool(rival > label)
+                        self.own[some, rival] = np.maximum(self.moves.fewest(c, some, strict=strict), 1)
         rows = np.arange(len(codes))
         self.joins = {}
         for rival in range(n):

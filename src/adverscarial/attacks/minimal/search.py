@@ -98,7 +98,7 @@ class _Search:
         self.mixtures: dict[int, list[np.ndarray]] = {goal: [] for goal in race.goals}
 
     def run(self) -> Smallest:
-        self.own = OwnSets(self.moves, self.race, prove=not self.quick or self._cheap)
+        self.own = OwnSets(self.moves, self.race, not self.quick or self._cheap, self.go_on)
         self.bounds = {goal: self._lower(goal) for goal in self.race.goals}
         steps: tuple[Callable[[], None], ...]
         if self.moves.exact:

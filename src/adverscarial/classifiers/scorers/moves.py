@@ -85,6 +85,11 @@ class Moves(ABC):
         `omega` has the shape of :attr:`scores`. This only guides the search for good sets; nothing is proven by it.
         """
 
+    def effects_of(self, omega: np.ndarray, genes: np.ndarray) -> np.ndarray:
+        """Return :meth:`effects` of some genes, shape (len(genes),)."""
+        effects: np.ndarray = self.effects(omega)[genes]
+        return effects
+
     @abstractmethod
     def changed(self, genes: np.ndarray) -> Moves:
         """Return the moves that are left once `genes` are changed; those genes then do nothing."""

@@ -125,4 +125,5 @@ def largest_sums(products: np.ndarray, scale: np.ndarray, m: int) -> np.ndarray:
                 place, child = child, 2 * child + 1
             heap[place] = value
             least[k] = heap[0]
-    return heaps.sum(axis=1)
+    sums: np.ndarray = heaps.sum(axis=1)
+    return sums

@@ -158,6 +158,20 @@ class ReluMoves(Moves):
 
     def effects(self, omega: np.ndarray) -> np.ndarray:
         """See :meth:`Moves.effects`; by the gradient."""
+        cells, back = self._gradient(omega)
+        if len(cells) < back.shape[1]:  # the smaller one of two large products
+            effects: np.ndarray = (self._steps[cells] * (back @ self._first.T)).sum(axis=0)
+        else:
+            effects = ((self._steps[cells].T @ back) * self._first).sum(axis=1)
+        return effects
+
+    def effects_of(self, omega: np.ndarray, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        cells, back = self._gradient(omega)
+        effects: np.ndarray = (self._steps[np.ix_(cells, genes)] * (back @ self._first[genes].T)).sum(axis=0)
+        return effects
+
+    def _gradient(self, omega: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cells that count, and the derivative with respect to their first layer's sums."""
         cells = np.flatnonzero(omega.any(axis=1))
         sums = [self._A[cells]]
         for W, b in self._layers[:-1]:
@@ -165,11 +179,7 @@ class ReluMoves(Moves):
         back = omega[cells]
         for (W, _), z in zip(self._layers[::-1], sums[::-1], strict=True):
             back = (back @ W.T) * (z > 0)
-        if len(cells) < back.shape[1]:  # the smaller one of two large products
-            effects: np.ndarray = (self._steps[cells] * (back @ self._first.T)).sum(axis=0)
-        else:
-            effects = ((self._steps[cells].T @ back) * self._first).sum(axis=1)
-        return effects
+        return cells, back
 
     def changed(self, genes: np.ndarray) -> ReluMoves:  # noqa: D102
         steps = self._steps.copy()
