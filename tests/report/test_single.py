@@ -40,7 +40,10 @@ def test_what_only_impossible_values_flip_is_not_called_exposed(cells):
         "values."
     )
     assert ranking == "By impossible values alone: the most exposed cluster is left (24 flips), the safest right (13)."
-    assert by == "By impossible values alone: of the modifications, positive_aberrant makes 24 flips, negative_aberrant makes 13 flips."
+    assert by == (
+        "By impossible values alone: of the modifications, positive_aberrant makes 24 flips, negative_aberrant makes "
+        "13 flips."
+    )
     assert widest.startswith("By impossible values alone: 12 genes flip all 2 clusters")
 
 

@@ -125,7 +125,9 @@ def heatmap(
     longest = max(map(len, shown.ends))
     rotation, letter = (45, 1.0 * MM) if longest < _LONG else (90, 1.4 * MM)
     below = max(24 * MM, 8 * MM + longest * letter)  # for the names, and the notes below them
-    titles = [fill(f"{when}: {called}", _LETTERS) for when, called in zip(("Before", "After"), pair.titles, strict=True)]
+    titles = [
+        fill(f"{when}: {called}", _LETTERS) for when, called in zip(("Before", "After"), pair.titles, strict=True)
+    ]
     above = 5 * MM + _LINE * max(title.count("\n") for title in titles)
     board = plt.figure() if figure is None else figure
     before, after = _panels(ma, shown, board, (above, below), colour_map(_COLOURS))

@@ -78,7 +78,7 @@ def draw_flips(
 
 
 def clearest_flip(survey: Survey, classifier: str) -> Result | None:
-    """Return the flip that shows most: of a cluster that may be a headline, by values that occur, to a real cell type."""
+    """Return the flip that shows most: of a cluster fit for a headline, by values that occur, to a real cell type."""
     hits = [result for result in _results_of(survey, classifier) if result.success and result.label != result.baseline]
 
     def clearness(result: Result) -> tuple[bool, bool, bool, float, int]:
