@@ -102,7 +102,9 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
     groups = _memory(n_pairs, n, state.counts.shape[2])
     total, before = np.zeros(len(columns)), np.zeros(n_pairs)
     for cell in range(len(state.numbers)):
-        for pair in np.flatnonzero(met):
+        for pair in range(n_pairs):
+            if not met[pair]:
+                continue
             _group(cell, pair, state, tree, groups, pair)
             rho = _rho(groups.product[pair], groups.ties[pair], model.power[pair], n)
             before[pair] = _score(rho, pair, tree) + _OF_RHO * rho
