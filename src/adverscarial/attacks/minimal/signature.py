@@ -34,8 +34,9 @@ def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
     """Bound the length of the shortest signature among `genes` (each is read), and look for a short one.
 
     Where all genes can be changed at once without a flip the signature is empty. Where they cannot, at least one must
-    be left alone. More is proven for families that have :meth:`~adverscarial.classifiers.scorers.base.Scorer.moves`:
-    of trees only for few genes, cells and labels, of networks nothing, since bounds take longer than the search.
+    be left alone; where no gene alone, given back, brings the label back, at least two. More is proven for families
+    that have :meth:`~adverscarial.classifiers.scorers.base.Scorer.moves`: of trees only for few genes, cells and
+    labels, of networks nothing, since bounds take longer than the search.
     Genes whose new values the classifier refuses can never be changed, so they are part of every signature.
 
     Raises
@@ -65,14 +66,35 @@ def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
         return not answer.rejected and not run.changed(answer.label)
 
     if moves is None:
+        one = _one_alone(run, changed, genes)
+        if one.lower == 1 and one.genes is not None:
+            return Signature(len(refused) + 1, np.concatenate([refused, one.genes]))
         short = _pulled(run, changed, genes, holds)
-        return Signature(len(refused) + 1, None if short is None else np.concatenate([refused, short]))
+        return Signature(len(refused) + one.lower, None if short is None else np.concatenate([refused, short]))
     labels = [str(label) for label in moves.labels]
     race = Race.of(moves.codes, labels, [k for k, label in enumerate(labels) if not run.changed(label)])
     found = smallest(moves, race, holds, quick=not moves.exact)
     lower = min(found.lower, len(genes)) if found.lower < NEVER else len(genes)
-    best = None if found.genes is None else np.concatenate([refused, genes[found.genes]])
-    return Signature(len(refused) + lower, best)
+    best = None if found.genes is None else genes[found.genes]
+    if lower == 1 and (best is None or len(best) > 1):
+        one = _one_alone(run, changed, genes)
+        lower, best = one.lower, best if one.genes is None else one.genes
+    return Signature(len(refused) + lower, None if best is None else np.concatenate([refused, best]))
+
+
+def _one_alone(run: Run, changed: Scorer, genes: np.ndarray) -> Signature:
+    """Return the gene that brings the label back alone; where none of them does, at least two are needed.
+
+    `changed` has all `genes` changed. Where the budget is not enough to ask about all, nothing is asked.
+    """
+    if run.meter.left is not None and run.meter.left <= 2 * len(genes):
+        return Signature(1, None)
+    run.meter.ask(len(genes), run.cluster.n_cells)
+    answers = changed.each(genes, run.cluster.values(genes))
+    back = np.flatnonzero(~(run.changed(answers.label) | answers.rejected))
+    if not len(back):
+        return Signature(2, None)
+    return Signature(1, genes[[back[np.argmax(answers.share[back])]]])
 
 
 def _pulled(run: Run, changed: Scorer, genes: np.ndarray, holds: Callable[[np.ndarray], bool]) -> np.ndarray | None:
