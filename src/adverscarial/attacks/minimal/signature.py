@@ -18,6 +18,7 @@ from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.errors import InputRejected
 
+_PAIRED = 200  # genes among which all pairs are tried
 _PACE = 4  # a step gives back one gene for so many that are back already
 
 
@@ -34,7 +35,8 @@ def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
     """Bound the length of the shortest signature among `genes` (each is read), and look for a short one.
 
     Where all genes can be changed at once without a flip the signature is empty. Where they cannot, at least one must
-    be left alone; where no gene alone, given back, brings the label back, at least two. More is proven for families
+    be left alone; where no gene alone, given back, brings the label back, at least two; where no pair of few genes
+    does, three. More is proven for families
     that have :meth:`~adverscarial.classifiers.scorers.base.Scorer.moves`: of trees only for few genes, cells and
     labels, of networks nothing, since bounds take longer than the search.
     Genes whose new values the classifier refuses can never be changed, so they are part of every signature.
@@ -66,35 +68,61 @@ def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
         return not answer.rejected and not run.changed(answer.label)
 
     if moves is None:
-        one = _one_alone(run, changed, genes)
-        if one.lower == 1 and one.genes is not None:
-            return Signature(len(refused) + 1, np.concatenate([refused, one.genes]))
-        short = _pulled(run, changed, genes, holds)
-        return Signature(len(refused) + one.lower, None if short is None else np.concatenate([refused, short]))
+        few = _few(run, changed, genes, Signature(1, None))
+        short = _pulled(run, changed, genes, holds) if few.genes is None else few.genes
+        return Signature(len(refused) + few.lower, None if short is None else np.concatenate([refused, short]))
     labels = [str(label) for label in moves.labels]
     race = Race.of(moves.codes, labels, [k for k, label in enumerate(labels) if not run.changed(label)])
     found = smallest(moves, race, holds, quick=not moves.exact)
     lower = min(found.lower, len(genes)) if found.lower < NEVER else len(genes)
-    best = None if found.genes is None else genes[found.genes]
-    if lower == 1 and (best is None or len(best) > 1):
-        one = _one_alone(run, changed, genes)
-        lower, best = one.lower, best if one.genes is None else one.genes
-    return Signature(len(refused) + lower, None if best is None else np.concatenate([refused, best]))
+    few = _few(run, changed, genes, Signature(lower, None if found.genes is None else genes[found.genes]))
+    return Signature(len(refused) + few.lower, None if few.genes is None else np.concatenate([refused, few.genes]))
 
 
-def _one_alone(run: Run, changed: Scorer, genes: np.ndarray) -> Signature:
-    """Return the gene that brings the label back alone; where none of them does, at least two are needed.
+def _few(run: Run, changed: Scorer, genes: np.ndarray, found: Signature) -> Signature:
+    """Return one gene that brings the label back alone, or two, where there are; else that more are needed.
 
-    `changed` has all `genes` changed. Where the budget is not enough to ask about all, nothing is asked.
+    Pairs are tried among few genes only. Where the budget is not enough to ask about all, nothing is asked.
+
+    Parameters
+    ----------
+    changed
+        The state with all `genes` changed.
+    found
+        What is known.
     """
+    values = run.cluster.values(genes)
+    if found.lower == 1 and not _settled(found):
+        one = _alone(run, changed, genes, values)
+        found = found if one is None else Signature(2, found.genes) if not len(one) else Signature(1, one)
+    if found.lower != 2 or _settled(found) or len(genes) > _PAIRED:
+        return found
+    for k in range(len(genes) - 1):
+        state = changed.fork()
+        try:
+            state.accept(genes[[k]], values[:, [k]])
+        except InputRejected:
+            return found
+        second = _alone(run, state, genes[k + 1 :], values[:, k + 1 :])
+        if second is None:
+            return found
+        if len(second):
+            return Signature(2, np.append(genes[[k]], second))
+    return Signature(3, found.genes)
+
+
+def _settled(found: Signature) -> bool:
+    return found.genes is not None and len(found.genes) <= found.lower
+
+
+def _alone(run: Run, state: Scorer, genes: np.ndarray, values: np.ndarray) -> np.ndarray | None:
+    """Return the gene that brings the label back with its old value; none where none does, None if not asked."""
     if run.meter.left is not None and run.meter.left <= 2 * len(genes):
-        return Signature(1, None)
+        return None
     run.meter.ask(len(genes), run.cluster.n_cells)
-    answers = changed.each(genes, run.cluster.values(genes))
+    answers = state.each(genes, values)
     back = np.flatnonzero(~(run.changed(answers.label) | answers.rejected))
-    if not len(back):
-        return Signature(2, None)
-    return Signature(1, genes[[back[np.argmax(answers.share[back])]]])
+    return genes[back[[np.argmax(answers.share[back])]]] if len(back) else genes[:0]
 
 
 def _pulled(run: Run, changed: Scorer, genes: np.ndarray, holds: Callable[[np.ndarray], bool]) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""A signature of one gene is found wherever there is one, and two are proven where there is none: by all subsets."""
+"""A signature of one gene or two is found wherever there is one, and more are proven elsewhere: by all subsets."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def shortest(cells: AnnData, model: adv.classifiers.Classifier, changed: AnnData
 
 
 @pytest.mark.parametrize("made", [forest, chetah, network])
-def test_one_gene_is_found_where_it_is_enough(made) -> None:
+def test_one_gene_or_two_are_found_where_they_are_enough(made) -> None:
     truths = []
     for seed in range(8):
         cells = cells_of(seed)
@@ -69,7 +69,7 @@ def test_one_gene_is_found_where_it_is_enough(made) -> None:
             changed = cells.copy()
             changed.X[own] = value
             truth = shortest(cells, model, changed, own)
-            assert min(truth, 2) <= result.lower <= truth <= len(result.signature)
-            assert (len(result.signature) == 1) == (truth == 1)
+            assert min(truth, 3) <= result.lower <= truth <= len(result.signature)
+            assert len(result.signature) == truth or truth > 2
             truths.append(truth)
     assert len(set(truths)) > 1
