@@ -133,3 +133,44 @@ def test_an_entry_point_of_another_name_is_told(tmp_path: Path, monkeypatch: pyt
     assert set(things) == {"something", "my-other"}
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith("The entry point 'my-thing' of a.group brings what calls itself 'something'")
+
+
+def test_modules_are_found_in_the_packages_that_bring_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adverscarial._registry import distribution_of, distributions
+
+    files = {
+        "top": {"top_level.txt": "first\nsecond\n"},
+        "record": {
+            "RECORD": 'third/__init__.py,,\nfourth.py,,\n../bin/x,,\n"fifth/a,b.py",,\nrecord-1.dist-info/RECORD,,\n'
+        },
+    }
+    for name, texts in files.items():
+        folder = tmp_path / f"{name}-1.dist-info"
+        folder.mkdir()
+        for file, text in (texts | {"METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"}).items():
+            (folder / file).write_text(text)
+    distributions.cache_clear()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        found = {
+            module: [package.name for package in distributions()[module]] for module in ("second", "third", "fifth")
+        }
+        assert found == {"second": ["top"], "third": ["record"], "fifth": ["record"]}
+        assert distribution_of(type("Other", (), {"__module__": "fourth.part"})) == "record"
+        assert distribution_of(type("Other", (), {"__module__": "nowhere"})) == "nowhere"
+        assert ".." not in distributions()
+    finally:
+        distributions.cache_clear()
+
+
+@pytest.mark.slow
+def test_the_modules_of_all_packages_are_those_that_python_tells() -> None:
+    from importlib.metadata import packages_distributions
+
+    from adverscarial._registry import distributions
+
+    ours = {module: sorted(package.name for package in found) for module, found in distributions().items()}
+    theirs = {module: sorted(names) for module, names in packages_distributions().items()}
+    ours.pop("__pycache__", None)  # listed, and there only once Python has run
+    theirs.pop("__pycache__", None)
+    assert ours == theirs

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import entry_points, packages_distributions
+from importlib.metadata import Distribution, entry_points
+from importlib.metadata import distributions as installed
 from typing import Generic, TypeVar
 
 from adverscarial.errors import ParameterError
@@ -113,10 +115,28 @@ def distribution_of(thing: type) -> str:
         return module
     if module not in distributions() and module != "__main__":
         distributions.cache_clear()  # it may have been installed since
-    return next(iter(distributions().get(module, ())), module)
+    return next((found.name for found in distributions().get(module, ())), module)
 
 
 @cache
-def distributions() -> Mapping[str, list[str]]:
-    """Return which packages bring each module, by its name; found once, because all that is installed is read."""
-    return packages_distributions()
+def distributions() -> Mapping[str, list[Distribution]]:
+    """Return which installed packages bring each module, by its name.
+
+    The lists of their files are read, and nothing else: ``importlib.metadata.packages_distributions`` tells the same,
+    but asks the disk for each file of each package.
+    """
+    found: dict[str, list[Distribution]] = {}
+    for package in installed():
+        for module in _modules(package):
+            found.setdefault(module, []).append(package)
+    return found
+
+
+def _modules(package: Distribution) -> set[str]:
+    said = (package.read_text("top_level.txt") or "").split()
+    if said:
+        return set(said)
+    record = package.read_text("RECORD")
+    files = record.splitlines() if record is not None else [str(file) for file in package.files or ()]
+    heads = {line.lstrip('"').partition(",")[0].replace("\\", "/").partition("/")[::2] for line in files}
+    return {name for head, rest in heads if "." not in (name := head if rest else inspect.getmodulename(head) or head)}

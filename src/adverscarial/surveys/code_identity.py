@@ -223,12 +223,11 @@ def installed_version(module: str) -> str | None:
     ours = root == "adverscarial"
     if not ours and not any({"site-packages", "dist-packages"} & set(Path(str(place)).parts) for place in places):
         return None
-    for name in dict.fromkeys(
-        (root, *distributions().get(root, ()))
-    ):  # a package may have another name than its module
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
+    try:
+        return version(root)
+    except PackageNotFoundError:  # a package may have another name than its module
+        named = distributions().get(root)
+    if named:
+        return named[0].version
     known = getattr(found, "__version__", None)
     return None if known is None else str(known)

@@ -11,7 +11,7 @@ import pytest
 
 import adverscarial as adv
 from adverscarial.classifiers import load_celltypist
-from adverscarial.errors import MissingDependencyError
+from adverscarial.errors import MissingDependencyError, StorageError
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,13 @@ def test_the_command_is_named(module: str, command: str, read, tmp_path: Path, m
     with pytest.raises(MissingDependencyError) as caught:
         read(tmp_path / "model.pkl", trust=True)
     assert command in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["stored", "stored/model.pt"])
+def test_a_model_of_scvi_says_how_it_is_loaded(name: str, tmp_path: Path) -> None:
+    (tmp_path / "stored").mkdir()
+    (tmp_path / "stored" / "model.pt").write_bytes(b"PK")
+    with pytest.raises(StorageError, match=r"SCANVI\.load\('.*stored', adata\).*pip install 'adverscarial\[scvi\]'"):
+        adv.classifiers.load(tmp_path / name)
+    with pytest.raises(StorageError, match="There is no file"):
+        adv.classifiers.load(tmp_path / "elsewhere" / "model.pt")

@@ -82,6 +82,12 @@ def load(
     >>> model = load("model.skops")  # doctest: +SKIP
     """
     path = Path(path)
+    if folder := _folder_of_scvi(path):
+        raise StorageError(
+            f"'{path}' is a model of scvi-tools, which is read together with its cells: load it with model = "
+            f"scvi.model.SCANVI.load('{folder}', adata), and pass adv.classifiers.wrap(model). Where scvi-tools is not "
+            "installed: pip install 'adverscarial[scvi]'"
+        )
     if not path.is_file():
         raise StorageError(no_such_file(path))
     form = _format_of(path)
@@ -117,6 +123,12 @@ def _read(path: Path, form: ModelFormat, trust: bool, settings: dict[str, Any]) 
             f"'{path}' cannot be read as a classifier of {form.name} ({type(error).__name__}: {reason}). It is "
             "damaged, holds something else, or needs a package that is not installed."
         ) from error
+
+
+def _folder_of_scvi(path: Path) -> Path | None:
+    """Return the folder of a model that scvi-tools stored, given it or its file ``model.pt``; None for all else."""
+    folder = path.parent if path.name == "model.pt" else path
+    return folder if (folder / "model.pt").is_file() else None
 
 
 def _format_of(path: Path) -> ModelFormat | None:

@@ -185,6 +185,23 @@ def test_a_forest_node_by_node_says_what_r_says(
 
 
 @pytest.mark.slow
+def test_a_forest_with_names_that_r_changed_goes_back_to_those_of_the_data(
+    train: Callable[[str], tuple[Path, pd.DataFrame]], cells_of_types: AnnData
+) -> None:
+    cells_of_types.X = cells_of_types.X.astype(np.float64)
+    changed = cells_of_types.copy()
+    changed.var_names = [f"{gene}-1" for gene in changed.var_names]
+    cells_of_types.var_names = [make_name(gene) for gene in changed.var_names]
+    path, said = train("randomForest")
+    with RClassifier(rds=path, trust=True) as model:
+        forest = model.as_forest(changed.var_names)
+        np.testing.assert_allclose(forest.scores(changed)[said.columns], said.to_numpy(), rtol=1e-13)
+        with pytest.raises(GeneMismatchError, match=r"'-' and '\.' only"):
+            model.as_forest().scores(changed)
+        assert list(model.as_forest(cells_of_types.var_names).genes) == list(model.as_forest().genes)
+
+
+@pytest.mark.slow
 def test_votes_that_tie_are_drawn_from_the_seed(
     train: Callable[[str], tuple[Path, pd.DataFrame]], cells_of_types: AnnData
 ) -> None:

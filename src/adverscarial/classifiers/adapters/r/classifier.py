@@ -340,11 +340,16 @@ class RClassifier(Classifier):
             )  # fmt: skip
         return bool(apart)
 
-    def as_forest(self) -> RandomForest:
+    def as_forest(self, genes: Sequence[str] | None = None) -> RandomForest:
         """Return the same forest node by node, where the stored model is one of R's randomForest.
 
         It answers what R would, exactly, without asking R, and hundreds of times faster; its incremental scorer tests
         every gene, and what cannot matter is proven.
+
+        Parameters
+        ----------
+        genes
+            Names of the genes in the data, where R changed those that the model holds (``HLA.DRA`` for ``HLA-DRA``).
 
         Raises
         ------
@@ -352,11 +357,14 @@ class RClassifier(Classifier):
             If the model is no such forest, or splits on categories.
         """
         answer = self.worker().nodes()
-        nodes, genes, classes = answer.numbers(0), answer.texts(1), answer.texts(2)
+        nodes, wanted, classes = answer.numbers(0), pd.Index(answer.texts(1), dtype=object), answer.texts(2)
+        found = None if genes is None else as_r_has_them(wanted, pd.Index(genes, dtype=object))
         names = ["tree", "node", "left", "right", "status", "var", "split", "pred"]
         table = pd.DataFrame(nodes.reshape(-1, len(names), order="F"), columns=names)
         whole = [name for name in names if name != "split"]
-        return RandomForest.from_table(table.astype(dict.fromkeys(whole, np.int64)), classes=classes, genes=genes)
+        return RandomForest.from_table(
+            table.astype(dict.fromkeys(whole, np.int64)), classes=classes, genes=wanted if found is None else found
+        )
 
     def state(self) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
         """Return what its answers depend on: by it a survey knows the classifier."""
