@@ -180,6 +180,16 @@ def test_contents_stay_in_sight_and_lead_to_their_section(page):
     assert heading["y"] >= box["y"] + box["height"]  # not hidden below it
 
 
+def test_on_a_wide_screen_the_contents_are_seen_whole(page):
+    shown, needed = page.evaluate(
+        "(({ clientWidth, scrollWidth }) => [clientWidth, scrollWidth])(document.querySelector('nav ul'))"
+    )
+    assert needed <= shown
+    contents = page.get_by_role("navigation", name="Contents")
+    contents.get_by_role("link", name="Terms").click()
+    assert page.locator("#h-terms").bounding_box()["y"] >= contents.bounding_box()["height"]
+
+
 def test_the_keyboard_skips_to_the_verdict(page):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the verdict"
