@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import adverscarial as adv
 from adverscarial.report import write_report
 from adverscarial.report.tables import csv
 
@@ -205,6 +206,18 @@ def test_a_verdict_leads_to_its_reason(page):
 def test_the_verdicts_are_seen_without_scrolling(page):
     box = page.locator("#verdict .matrix").bounding_box()
     assert box["y"] + box["height"] < 900
+
+
+def test_the_verdicts_of_five_classifiers_fit_a_phone(browser, cells, models, tmp_path):
+    five = {f"model{n}": models["firm" if n else "soft"] for n in range(5)}
+    survey = adv.survey(cells, five, attacks=adv.attacks.SingleGene("perc1"), groupby="group")
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    context.set_default_timeout(PATIENCE)
+    opened = context.new_page()
+    opened.goto(write_report(survey, tmp_path / "five.html").as_uri())
+    box = opened.locator(".matrix")
+    assert box.evaluate("(table) => table.scrollWidth - table.parentElement.clientWidth") <= 0
+    context.close()
 
 
 def test_a_link_opens_its_cluster(page):
