@@ -221,6 +221,6 @@ def test_only_clusters_fit_for_a_headline_are_compared_with_statistics_and_chanc
     assert {row[4] for row in page.table("Genes that flip a label, on average over clusters and modifications, "
                                          "beside chance")[1:]} == {"2"}  # fmt: skip
     left_out = (
-        "Without what the verdicts set apart for a classifier (too few cells, no majority, or not recognised): few"
+        "Left out, for each classifier whose verdict sets it apart (too few cells, no majority, or not recognised): few"
     )
     assert page.text.count(left_out) == 3
