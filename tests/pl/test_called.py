@@ -115,3 +115,10 @@ def test_colours_by_name_and_in_a_list(cells):
     assert set(colours(before)[0]) == {"#00ff00", "#000000"}
     with pytest.raises(ParameterError, match="palette has 2 colours for 3 types"):
         umap(cells, result, classifier=rule, palette=["red", "blue"])
+
+
+def test_a_type_has_one_colour_whichever_types_a_picture_shows():
+    cells = AnnData(np.zeros((4, 1)), obs=pd.DataFrame({"kind": list("abcd")}, index=list("wxyz")))
+    whole = colours_of_types(cells, "kind", list("abcd"))
+    assert colours_of_types(cells, "kind", ["d", "b"]) == {"d": whole["d"], "b": whole["b"]}
+    assert colours_of_types(cells, "kind", ["c", "other"])["other"] not in whole.values()

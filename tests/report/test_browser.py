@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import adverscarial as adv
 from adverscarial.report import write_report
 from adverscarial.report.tables import csv
 
@@ -180,6 +181,16 @@ def test_contents_stay_in_sight_and_lead_to_their_section(page):
     assert heading["y"] >= box["y"] + box["height"]  # not hidden below it
 
 
+def test_on_a_wide_screen_the_contents_are_seen_whole(page):
+    shown, needed = page.evaluate(
+        "(({ clientWidth, scrollWidth }) => [clientWidth, scrollWidth])(document.querySelector('nav ul'))"
+    )
+    assert needed <= shown
+    contents = page.get_by_role("navigation", name="Contents")
+    contents.get_by_role("link", name="Terms").click()
+    assert page.locator("#h-terms").bounding_box()["y"] >= contents.bounding_box()["height"]
+
+
 def test_the_keyboard_skips_to_the_verdict(page):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the verdict"
@@ -195,6 +206,18 @@ def test_a_verdict_leads_to_its_reason(page):
 def test_the_verdicts_are_seen_without_scrolling(page):
     box = page.locator("#verdict .matrix").bounding_box()
     assert box["y"] + box["height"] < 900
+
+
+def test_the_verdicts_of_five_classifiers_fit_a_phone(browser, cells, models, tmp_path):
+    five = {f"model{n}": models["firm" if n else "soft"] for n in range(5)}
+    survey = adv.survey(cells, five, attacks=adv.attacks.SingleGene("perc1"), groupby="group")
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    context.set_default_timeout(PATIENCE)
+    opened = context.new_page()
+    opened.goto(write_report(survey, tmp_path / "five.html").as_uri())
+    box = opened.locator(".matrix")
+    assert box.evaluate("(table) => table.scrollWidth - table.parentElement.clientWidth") <= 0
+    context.close()
 
 
 def test_a_link_opens_its_cluster(page):

@@ -81,7 +81,10 @@ def test_no_tiny_cluster_is_drawn_where_another_flips(cells):
     shown = clearest_flip(survey, "m")
     assert (shown.target, str(shown.attack.modification)) == ("many", "positive_aberrant")
     alone = adv.survey(cells, {"m": model}, attacks=attacks[:1], groupby="group", targets=["few"])
-    assert "The verdicts set this cluster apart" in flip_sentence(clearest_flip(alone, "m"))
+    (flip,) = draw_flips(alone, cells, None)
+    assert flip.sentence.startswith("Not drawn: SingleGene on few.")
+    assert "The verdicts set this cluster apart" in flip.sentence
+    assert flip.figures == []
 
 
 def test_without_marsilea_the_heatmap_is_left_out_in_words(everything, cells, monkeypatch):

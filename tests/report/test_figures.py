@@ -5,6 +5,7 @@ from base64 import b64decode
 import matplotlib.pyplot as plt
 import pytest
 
+import adverscarial as adv
 from adverscarial.attacks import ClusterGradientDescentResult
 from adverscarial.pl._style import new_axes
 from adverscarial.report import descents as descents_module
@@ -42,6 +43,11 @@ def test_the_words_of_a_figure_have_its_numbers(everything, kind):
         assert f"{modification} {part[column].astype(float).median():g}{spread}" in impact.alt
     assert "firm: 0 everywhere." in vulnerability.alt
     assert b64decode(impact.link.split(",")[1]).startswith(b"<?xml")
+
+
+def test_only_zeros_are_not_drawn(cells, models):
+    firm = adv.survey(cells, {"firm": models["firm"]}, attacks=adv.attacks.SingleGene("perc1"), groupby="group")
+    assert counts(firm, "single") == []
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ import pytest
 
 import adverscarial as adv
 from adverscarial.attacks import Attack, MaxChange, Result, SingleGene
-from report.test_html import by_two_genes, deaf, page_of, toy_survey
+from adverscarial.report import write_report
+from report.test_html import Page, by_two_genes, deaf, page_of, toy_survey
 
 
 @pytest.mark.slow
@@ -197,3 +198,29 @@ def test_an_attack_without_a_table_of_its_own_is_shown_too(toy, tmp_path):
     rows = page.table("Shrug: what was found")
     assert rows[1] == ["by_two_genes", "left", "A (100%)", "B< (75%)", "flipped; ended early", "3"]
     assert len(rows) == 3
+
+
+def test_a_page_of_zeros_has_no_key_of_colours_and_options_stay_whole(toy, tmp_path):
+    survey = adv.survey(toy, {"firm": deaf}, attacks=SingleGene("perc1"), groupby="group")
+    page = write_report(survey, tmp_path / "r.html", made={"Command": "adverscarial survey a.h5ad --classifier mlp"})
+    text = page.read_text()
+    assert "Colour, logarithmic" not in text
+    assert "a.h5ad <span>--classifier</span> mlp" in text
+
+
+@pytest.mark.slow
+def test_only_clusters_fit_for_a_headline_are_compared_with_statistics_and_chance(cells, models, tmp_path):
+    """Flips of four cells say nothing: no test could tell them from others."""
+    cells = cells.copy()
+    cells.obs["group"] = ["few"] * 4 + ["left"] * 16 + ["right"] * 20
+    survey = adv.survey(cells, models, attacks=SingleGene("perc1", search="exact"), groupby="group")
+    assert "few" in set(survey.flipping()["cluster"])
+    page = Page(write_report(survey, tmp_path / "r.html", adata=cells, classifiers=models).read_text())
+    rows = page.table("Flipping genes and their differential expression, the ones that statistics miss first")
+    assert {row[1] for row in rows[1:]} == {"left", "right"}
+    assert {row[4] for row in page.table("Genes that flip a label, on average over clusters and modifications, "
+                                         "beside chance")[1:]} == {"2"}  # fmt: skip
+    left_out = (
+        "Left out, for each classifier whose verdict sets it apart (too few cells, no majority, or not recognised): few"
+    )
+    assert page.text.count(left_out) == 3

@@ -45,7 +45,8 @@ def test_enough_clusters_give_an_interval():
 @pytest.mark.parametrize(
     ("rivals", "words"),
     [
-        ([Rival(1, "a", 2, 0), Rival(1, "b", 2, 0)], "All 2 classifiers are equal: 2 x"),
+        ([Rival(1, "a", 2, 0), Rival(1, "b", 2, 0)], "Both classifiers are equal: 2 x"),
+        ([Rival(1, n, 2, 0) for n in "abc"], "All 3 classifiers are equal: 2 x"),
         (
             [Rival(1, "a", 2, 0), Rival(2, "b", 3.25, 1.25, "-0.5 to 3.0", "0.2", "it may be chance")],
             "b has 1.2 more (95% interval -0.5 to 3.0, p = 0.2; it may be chance).",

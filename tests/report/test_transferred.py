@@ -35,3 +35,12 @@ def test_sentences() -> None:
     assert sentence_of(none) == "No flip carries over to another classifier."
     nothing = pd.DataFrame({"n": [0], "A": [None], "B": [None]}, index=["A"])
     assert "No flip was found" in sentence_of(nothing)
+
+
+def test_the_names_of_the_axes_of_two_classifiers_are_drawn_whole() -> None:
+    table = pd.DataFrame({"n": [28, 0], "A": [1.0, None], "B": [0.0, None]}, index=["A", "B"])
+    ax = adv.pl.transfer(table)
+    drawn = ax.get_figure()
+    drawn.canvas.draw()
+    name, whole = ax.yaxis.label.get_window_extent(), drawn.bbox
+    assert 0 <= name.y0 < name.y1 <= whole.height

@@ -98,7 +98,7 @@ def test_tiny_clusters_and_wrong_baselines_are_no_headline(found):
 def test_rows_say_how_many_cells_are_right(found, tmp_path):
     text = page(found, tmp_path)
     assert "A, 100%; 20 of 20 right</small>" in text
-    assert "A, 100%; 0 of 20 right: not recognised</small>" in text
+    assert "A, 100%; 0 of 20 right: under half</small>" in text
 
 
 @pytest.mark.slow

@@ -31,9 +31,13 @@ def colours_of_types(adata: AnnData, groupby: str, names: Sequence[str]) -> dict
     ParameterError
         If fewer colours were asked for than there are types.
     """
-    kept = _kept(adata, groupby, names)
-    free = iter([one for one in _distinct(len(names) + len(kept)) if one not in {*kept.values(), ATTACKED}])
-    usual = [kept[name] if name in kept else next(free) for name in names]
+    column = adata.obs.get(groupby)
+    types = [] if column is None else sorted(map(str, column.dropna().unique()))
+    every = list(dict.fromkeys([*types, *names]))  # those of the data first, whether this picture shows them or not
+    kept = _kept(adata, groupby, every)
+    free = iter([one for one in _distinct(len(every) + len(kept)) if one not in {*kept.values(), ATTACKED}])
+    own = {name: kept[name] if name in kept else next(free) for name in every}
+    usual = [own[name] for name in names]
     chosen = colours(usual, names)
     if len(chosen) < len(names):
         raise ParameterError(

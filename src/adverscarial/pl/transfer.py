@@ -61,7 +61,7 @@ def transfer(table: pd.DataFrame, *, ax: Axes | None = None, **options: Unpack[O
         ax.text(j, i, text, ha="center", va="center", fontsize=FONT, color="white" if share > _DARK else "black")
     ax.set_xticks(range(shares.shape[1]), [str(name) for name in shares.columns], rotation=30, ha="right")
     ax.set_yticks(range(len(shares)), [f"{name} ({n:,})" for name, n in zip(shares.index, table["n"], strict=True)])
-    ax.set(xlabel="Tried on (percent that carry over)", ylabel="Found on (number of flips)")
+    ax.set(xlabel="Tried on (percent that carry over)", ylabel="Found on\n(flips)")
     plain(ax)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

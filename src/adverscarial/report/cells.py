@@ -69,6 +69,9 @@ def draw_flips(
             found.append(DrawnFlip(name, none))
             continue
         shown = DrawnFlip(name, flip_sentence(result))
+        if not _headline(result):  # a picture of it would be a headline
+            found.append(shown)
+            continue
         model = (classifiers or {}).get(name)
         _flip_figures(shown, adata, result, model)
         if model is not None:
@@ -107,8 +110,9 @@ def flip_sentence(result: Result) -> str:
     """Return a flip as a sentence."""
     attack = type(result.attack).__name__
     by = section_of(result.attack).cause(result)
-    odd = ""
+    odd, shown = "", "Shown"
     if not _headline(result):
+        shown = "Not drawn"
         odd = " The verdicts set this cluster apart, and there is no flip of another: it tells little."
     elif _impossible(result):
         odd = (
@@ -116,7 +120,7 @@ def flip_sentence(result: Result) -> str:
             "set apart."
         )
     return (
-        f"Shown: {attack} on {result.target}. {result.baseline} ({percent(result.baseline_share)} of "
+        f"{shown}: {attack} on {result.target}. {result.baseline} ({percent(result.baseline_share)} of "
         f"{count(result.n_cells, 'cell')}) becomes {result.label} ({percent(result.share)}) by {by}.{odd}"
     )
 

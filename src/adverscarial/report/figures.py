@@ -71,9 +71,9 @@ class Album:
 
 
 def counts(survey: Survey, kind: str) -> list[Figure]:
-    """Return the figures of one kind of grid; none where there is no number."""
+    """Return the figures of one kind of grid; none where there is no number, or only 0."""
     found = [grid for grid in grids(survey, kind) if grid.values]
-    if not found:
+    if not any(any(grid.values) for grid in found):
         return []
     from adverscarial import pl
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,17 +114,19 @@ def write_report(  # noqa: PLR0913
     thresholds = _thresholds(rules or {})
     tried = stress if stress is None or isinstance(stress, StressResult) else StressResult.load(stress)
     cells = [] if adata is None else draw_flips(survey, adata, classifiers, progress)
-    expression = None if adata is None else expression_of(survey, adata)
-    carried = None if adata is None or not classifiers else transferred(survey, adata, classifiers)
+    decided = verdicts(survey, **thresholds._asdict(), stress=tried)
+    fit = _fit(survey, apart(decided))
+    expression = None if adata is None else expression_of(fit, adata)
+    carried = None if adata is None or not classifiers else transferred(fit, adata, classifiers)
     text = (
         _environment()
         .get_template("report.html.j2")
         .render(
-            _content(survey, title, cells, _labels(survey, classifiers), thresholds, tried)
+            _content(survey, decided, title, cells, _labels(survey, classifiers), thresholds, tried is not None)
             | {
                 "made": dict(made or {}),
                 "expression": expression,
-                "chance": chance_of(survey, adata, null),
+                "chance": chance_of(fit, adata, null),
                 "transferred": carried,
                 "stressed": None if tried is None else stressed(survey, tried),
             }
@@ -134,6 +136,13 @@ def write_report(  # noqa: PLR0913
         return _store.write_text(path, text)
     except OSError as error:
         raise StorageError(f"The report cannot be written to '{path}' ({error}). Name another file.") from error
+
+
+def _fit(survey: Survey, apart: Mapping[str, Collection[str]]) -> Survey:
+    """Return what is fit for a headline: without the clusters that the verdicts set apart for a classifier."""
+    pairs = zip(survey.tasks, survey.results, strict=True)
+    kept = [(task, result) for task, result in pairs if task.target not in apart.get(task.classifier, ())]
+    return Survey(survey.plan, tuple(task for task, _ in kept), tuple(result for _, result in kept), survey.errors)
 
 
 def _environment() -> Environment:
@@ -151,6 +160,7 @@ def _environment() -> Environment:
         percent=sentences.percent,
         count=sentences.count,
         breakable=_breakable,
+        whole=_whole,
         paint=_paint,
     )
     return environment
@@ -159,6 +169,12 @@ def _environment() -> Environment:
 def _breakable(name: str) -> Markup:
     """Let a long name break after an underscore or a slash."""
     return escape(name).replace("_", Markup("_<wbr>")).replace("/", Markup("/<wbr>"))
+
+
+def _whole(command: str) -> Markup:
+    """Keep the names of options in one piece, which browsers would break after their hyphens."""
+    words = (Markup("<span>{}</span>").format(w) if w.startswith("-") else escape(w) for w in command.split(" "))
+    return Markup(" ").join(words)
 
 
 def _abridged(attack: str) -> Markup:
@@ -193,15 +209,15 @@ def _thresholds(given: Mapping[str, Any]) -> Rules:
 
 def _content(
     survey: Survey,
+    decided: pd.DataFrame,
     title: str | None,
     flips: list[DrawnFlip],
     labels: dict[str, set[str]],
     rules: Rules,
-    stress: StressResult | None,
+    stress: bool,
 ) -> dict[str, object]:
     """Return everything that the template names."""
     album = Album()  # what comes first is kept first
-    decided = verdicts(survey, **rules._asdict(), stress=stress)
     uncertain = sorted(set(decided.loc[decided["apart"].astype(bool), "cluster"]))
     odd = sorted({cluster for found in apart(decided).values() for cluster in found})
     sections = grid_sections(survey, labels, apart(decided))
@@ -220,7 +236,7 @@ def _content(
         "in_order": [name for name in clusters if name not in uncertain] + [n for n in clusters if n in uncertain],
         "verdict_words": counted(decided),
         "rules": rules._asdict(),
-        "verdict_meanings": meanings(stress is not None),
+        "verdict_meanings": meanings(stress),
         "classifiers": classifiers,
         "clusters": clusters,
         "summary": {name: _summary(name, sections) for name in classifiers},

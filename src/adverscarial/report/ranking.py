@@ -127,7 +127,8 @@ def _sentence(compared: Compared, rivals: list[Rival], pairs: int, clusters: int
     rest = [rival for rival in rivals if rival.rank > 1]
     mean = decimal(first[0].mean)
     if not rest:
-        return f"All {len(rivals):,} classifiers are equal: {mean} {what}, on average {size}."
+        who = "Both" if len(rivals) == 2 else f"All {len(rivals):,}"
+        return f"{who} classifiers are equal: {mean} {what}, on average {size}."
     best = f"{listed(rival.classifier for rival in first)} {compared.firsts if len(first) > 1 else compared.first}"
     few = "" if any(rival.interval for rival in rest) else " Too few clusters for an interval."
     return f"{best}: {mean} {what}, on average {size}. {'; '.join(map(_behind, rest))}.{few}"

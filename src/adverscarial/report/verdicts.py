@@ -125,13 +125,22 @@ class NearestRow:
     values: tuple[float, float]
 
 
+def lead_text(share: float) -> str:
+    """Return how much of the lead a gene takes; where some cells still hold the label, that can be more than all.
+
+    >>> lead_text(0.19), lead_text(1.85)
+    ('19%', '185%')
+    """
+    return f"{share:.0%}" if share > 1 else percent(share)
+
+
 def nearest_rows(table: pd.DataFrame) -> list[NearestRow]:
     """Return the nearest gene of each cluster and classifier, the nearest first, without clusters of no headline."""
     kept = table[(table["nearest"] != "") & ~table["apart"].astype(bool) & (table["verdict"] != "not recognised")]
     order = kept.sort_values(["nearest_votes", "nearest_lead"], ascending=False, kind="stable")
     found = []
     for row in order.itertuples():
-        lead = "–" if pd.isna(row.nearest_lead) or row.nearest_lead <= 0 else percent(row.nearest_lead)
+        lead = "–" if pd.isna(row.nearest_lead) or row.nearest_lead <= 0 else lead_text(row.nearest_lead)
         values = float(row.nearest_votes), 0.0 if pd.isna(row.nearest_lead) else float(row.nearest_lead)
         votes = percent(row.nearest_votes)
         found.append(NearestRow(row.classifier, row.cluster, row.nearest, row.nearest_change, votes, lead, values))
