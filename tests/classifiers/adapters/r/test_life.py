@@ -140,7 +140,7 @@ def test_ctrl_c_ends_r_and_the_next_query_starts_another(
         wait_until(busy.exists)  # R has begun, so Python waits for it
         while not gone(pid):
             os.kill(os.getpid(), signal.SIGINT)
-            ended.wait(600)  # an interrupt that falls into a finaliser is lost: then it is pressed again
+            ended.wait(60)  # an interrupt that falls into a finaliser is lost: then it is pressed again
 
     pressing = threading.Thread(target=press)
     pressing.start()
