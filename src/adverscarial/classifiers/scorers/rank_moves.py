@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled
-from adverscarial.classifiers.scorers.bisection import first_above
+from adverscarial.classifiers.scorers.bisection import first_above, first_at_least
 from adverscarial.classifiers.scorers.ranks import Model, _decide, _rho, entries
 
 _BLOCK = 8  # levels that are looked at together, or passed over
@@ -235,26 +235,13 @@ def shift(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> None
 
 
 @compiled
-def _place(level: np.ndarray, size: int, number: int) -> int:
-    """Return the first group whose level is `number` or a larger one."""
-    low, high = 0, size
-    while low < high:
-        middle = (low + high) // 2
-        if level[middle] < number:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@compiled
 def _moved(groups: Groups, pair: int, a: int, old: int, new: int) -> tuple[int, int]:
     """Return sum(a * R) and T after one gene, whose entry of the profile is `a`, went from number `old` to `new`.
 
     Genes between the two lose or win 2 in R, genes equal to either of them 1; the gene itself moves over.
     """
     level, below, total, size = groups.level[pair], groups.below[pair], groups.total[pair], groups.size[pair]
-    i, j = _place(level, size, old), _place(level, size, new)
+    i, j = first_at_least(level, 0, size, old), first_at_least(level, 0, size, new)
     joins = j < size and level[j] == new
     end = j + 1 if joins else j
     equal = total[i + 1] - total[i] - a + total[end] - total[j]
