@@ -163,11 +163,11 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
             f"{own[f'lower_{which}'].median():g} to {own[f'upper_{which}'].median():g}" for which in ("before", "after")
         ]
         rows.append({
-            "family": family, "after": part["settings_after"].iloc[0], "change": change,
-            "recognised": f"{len(own)} of {len(part)}",
+            "family": family, "change": change,
             "accuracy": f"{part['accuracy_before'].iloc[0]:.3f} -> {part['accuracy_after'].iloc[0]:.3f}",
             "cells": " -> ".join(f"{number:g}" for number in cells), "times": f"{cells[1] / cells[0]:.1f}",
             "clusters": " -> ".join(ends).replace("inf", "none found"),
+            "recognised": f"{len(own)} of {len(part)}", "after": part["settings_after"].iloc[0],
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -179,14 +179,14 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Make the tables of the data sets that are named, or of all."""
-    wanted = [name for name in sys.argv[1:] if not name.startswith("--")] or list(DATA)
-    for name in wanted:
+    """Make the tables of the data sets that are named, or of all; with --page only the page of what is there."""
+    named = [name for name in sys.argv[1:] if not name.startswith("--")]
+    for name in [] if "--page" in sys.argv else named or DATA:
         found = table(name)
-        if QUICK:
-            continue
-        OUT.mkdir(parents=True, exist_ok=True)
-        found.round(4).to_csv(OUT / f"{name}.csv", index=False)
+        if not QUICK:
+            OUT.mkdir(parents=True, exist_ok=True)
+            found.round(4).to_csv(OUT / f"{name}.csv", index=False)
+    if not QUICK:
         there = [data for data in DATA if (OUT / f"{data}.csv").is_file()]
         parts = [f"## {data}\n\n{markdown(summary(pd.read_csv(OUT / f'{data}.csv')))}\n" for data in there]
         (OUT / "README.md").write_text("\n".join([_TEXT, *parts]))
