@@ -1,9 +1,12 @@
-"""The same questions on a GPU and on the processor: scMLP on many cells, and a scan of single genes through torch."""
+"""The same on a GPU and on the processor: scMLP trained and on many cells, and a scan of single genes through torch."""
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 import adverscarial as adv
 from adverscarial.classifiers.adapters.torch_module import TorchModule
@@ -29,10 +32,22 @@ def main() -> None:
     if not torch.cuda.is_available():
         print("no GPU: torch sees none on this machine, nothing is measured")
         return
+    cores = os.cpu_count() or 1  # a whole GPU is compared with a whole processor, not with the one thread of the others
+    threadpool_limits(cores)
+    torch.set_num_threads(cores)
     train, test = halves()
-    model = adv.classifiers.MLP(seed=0, device="cpu").fit(train, "cell_type")
+    print(f"{torch.cuda.get_device_name()}, beside {cores} threads")
     rows = []
 
+    trained, seconds = {}, {}
+    for device in ("cpu", "cuda"):
+        new = adv.classifiers.MLP(seed=0, device=device)
+        seconds[device] = median_seconds(lambda new=new: new.fit(train, "cell_type"), 3, clock=wall)
+        trained[device] = new.decide(np.asarray(test.X, dtype=np.float32)).labels
+    differ = int((trained["cpu"] != trained["cuda"]).sum())
+    rows.append(row("scMLP: training", f"{train.n_obs:,} x {train.n_vars:,}", seconds, differ, test.n_obs))
+
+    model = adv.classifiers.MLP(seed=0, device="cpu").fit(train, "cell_type")
     X = np.asarray(test.X, dtype=np.float32)
     X = X[np.random.default_rng(0).integers(0, len(X), CELLS)]
     labels, seconds = {}, {}
@@ -56,7 +71,6 @@ def main() -> None:
     cells = int((test.obs["cell_type"] == TARGET).sum())
     differ = int((found["cpu"] != found["cuda"]).sum())
     rows.append(row("TorchModule: SingleGene", f"{cells:,} x {test.n_vars:,}", seconds, differ, test.n_vars))
-    print(torch.cuda.get_device_name())
     print(show(rows))
     save("gpu", rows)
 
