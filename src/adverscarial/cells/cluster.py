@@ -111,8 +111,9 @@ class Cluster:
 
     def values(self, genes: np.ndarray) -> np.ndarray:
         """Return the values of some genes (positions), dense, a new array, shape (cells, len(genes))."""
-        picked = self._cells[:, genes]
-        return np.asarray(picked.toarray() if is_sparse(picked) else picked)
+        if is_sparse(self._cells):
+            return np.asarray(self._cells[:, genes].toarray())
+        return np.take(np.asarray(self._cells), genes, axis=1)
 
     def with_values(self, rows: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Self:
         """Return the same cluster of data with other values; this one stays as it is.

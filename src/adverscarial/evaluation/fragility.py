@@ -24,7 +24,7 @@ from adverscarial.errors import ClassifierError, ParameterError
 from adverscarial.modifications import Modification
 from adverscarial.modifications.base import parse
 
-_CELLS = 1024  # cells looked at together where there are no clusters
+_CELLS = 256  # cells looked at together where there are no clusters: their values fit into memory that is used again
 _BLOCK = "adverscarial_block"
 
 

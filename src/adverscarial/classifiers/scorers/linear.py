@@ -28,6 +28,8 @@ _LOST = 1e-5
 _ANEW = 64
 #: rows of a product that rounds as a larger one does
 _BLOCK = 256
+#: cells whose values fit into the processor's cache
+_FEW = 32
 
 #: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -116,7 +118,7 @@ class LinearScorer(StatefulScorer):
         self._Z = Z
         self._sums = Z @ self._weights + self._bias
         # how much was added up for each cell, whatever cancelled
-        self._size = (np.abs(Z) @ np.abs(self._weights) + np.abs(self._bias)).max(axis=1)
+        self._size = (added_up(Z, self._weights) + np.abs(self._bias)).max(axis=1)
         self._accepted = 0
         self._note_sums()
 
@@ -230,9 +232,12 @@ class LinearScorer(StatefulScorer):
 
     def moves(self, genes: np.ndarray, values: np.ndarray) -> LinearMoves:  # noqa: D102
         known, places, new = self._known(genes, values)
-        steps, weights = np.zeros((len(self._Z), len(genes))), np.zeros((len(genes), self._weights.shape[1]))
-        steps[:, known], weights[known] = new - self._Z[:, places], self._weights[places]
-        size = self._size + (np.abs(steps) @ np.abs(weights)).max(axis=1)
+        if len(known) == len(genes):
+            steps, weights = new - np.take(self._Z, places, axis=1), self._weights[places]
+        else:
+            steps, weights = np.zeros((len(self._Z), len(genes))), np.zeros((len(genes), self._weights.shape[1]))
+            steps[:, known], weights[known] = new - np.take(self._Z, places, axis=1), self._weights[places]
+        size = self._size + added_up(steps, weights).max(axis=1)
         found = LinearMoves(self._sums, steps, weights, size, self._codes)
         found.labels = self._ballot.labels[: found.scores.shape[1]]
         return found
@@ -259,8 +264,17 @@ class LinearScorer(StatefulScorer):
 
     def _added(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Return a bound on what changing some genes adds up to, for each cell."""
-        bound: np.ndarray = (np.abs(new - self._Z[:, places]) @ np.abs(self._weights[places])).max(axis=1)
+        bound: np.ndarray = added_up(new - self._Z[:, places], self._weights[places]).max(axis=1)
         return bound
+
+
+def added_up(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return how much is added up for each cell and class, whatever cancels: ``abs(values) @ abs(weights)``."""
+    sums, absolute = np.empty((len(values), weights.shape[1])), np.abs(weights)
+    for start in range(0, len(values), _FEW):  # without a second array of the size of the first
+        some = slice(start, start + _FEW)
+        sums[some] = np.abs(values[some]) @ absolute
+    return sums
 
 
 def summed_in_place(

@@ -82,17 +82,36 @@ def fewest_of_products(
     """Return :func:`fewest` for the gains ``max(0, steps[cell] * weights)`` of each cell, without storing them."""
     out = np.empty(len(cells), dtype=np.int64)
     buffer = np.empty(steps.shape[1])
+    floor = 0.0  # gains below are left out at first: cells alike need about as many genes, and these are the largest
     for i in range(len(cells)):
         if need[i] < 0 or (need[i] == 0 and not strict):
             out[i] = 0
             continue
-        row, n = steps[cells[i]], 0
-        for j in range(steps.shape[1]):
-            gain = row[j] * weights[j]
-            buffer[n] = gain
-            n += gain > 0
-        out[i] = fewest(buffer, n, need[i], strict)
+        n, total = _above(steps[cells[i]], weights, floor, buffer)
+        count = fewest(buffer, n, need[i], strict)
+        if count == NEVER and floor > 0:
+            floor = 0.0
+            n, total = _above(steps[cells[i]], weights, floor, buffer)
+            count = fewest(buffer, n, need[i], strict)
+        out[i] = count
+        if count == NEVER or 2 * count > n:
+            floor /= 2
+        elif n > _SMALL * count:
+            floor = total / n  # the mean leaves about half of them
     return out
+
+
+@compiled
+def _above(steps: np.ndarray, weights: np.ndarray, floor: float, out: np.ndarray) -> tuple[int, float]:
+    """Write the products above `floor` to the start of `out`; return how many there are, and their sum."""
+    n, total = 0, 0.0
+    for j in range(len(steps)):
+        gain = steps[j] * weights[j]
+        out[n] = gain
+        n += gain > floor
+    for j in range(n):
+        total += out[j]
+    return n, total
 
 
 @compiled
