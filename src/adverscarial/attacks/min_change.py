@@ -48,7 +48,8 @@ class MinChange(Attack[MinChangeResult], name="min-change"):
     seconds
         Stop after this time. What was proven and found until then is a valid interval.
     exact
-        Whether small cases are closed by a mixed-integer program: ``"auto"`` where that is quick, True, or False.
+        Whether small cases are closed by a mixed-integer program, or by trying all combinations of the few genes that
+        matter: ``"auto"`` where that is quick, True (larger programs too), or False.
     %(change_type)s
 
     %(example)s

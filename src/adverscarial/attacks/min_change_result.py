@@ -33,8 +33,8 @@ class MinChangeResult(Result):
     proof
         What proves the lower bound: ``"single-gene scan"`` (every gene was tried alone), ``"own sets"`` (each cell may
         use its own best genes), ``"share of the vote"`` (the winner of k labels has a k-th of the votes at least),
-        ``"one set for all"`` (one set must serve all cells), ``"milp"`` (mixed-integer program), ``"no gene moves"``,
-        or ``"none"``.
+        ``"one set for all"`` (one set must serve all cells), ``"milp"`` (mixed-integer program), ``"all combinations"``
+        (of the few genes that can be in such a set), ``"no gene moves"``, or ``"none"``.
     changed
         The set that was found, as an array of names; see :attr:`genes`.
     rival, rival_lower, rival_proof
@@ -147,7 +147,8 @@ class MinChangeResult(Result):
         Save it, and check it with ``adverscarial verify-certificate`` or
         :func:`adverscarial.evaluation.verify_certificate`. For linear and marker models it holds the proof. For trees
         and networks it says which classifier and which cells are meant, and the proof is made anew from them. Where
-        only a mixed-integer program proved the bound, it is about the largest bound that the other arguments prove.
+        only a mixed-integer program or all combinations of a few genes proved the bound, it is about the largest bound
+        that the other arguments prove.
 
         Parameters
         ----------

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
+from adverscarial.attacks.minimal import few_left
 from adverscarial.attacks.minimal.own_sets import OwnSets
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.attacks.minimal.shared_set import refuted
@@ -66,6 +69,42 @@ def test_no_size_is_refuted_at_which_a_set_exists() -> None:
                     refutations += 1
                     assert m < truth
     assert refutations > CASES
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_size_is_closed_only_if_no_smallest_set_has_it(monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
+    """Once by all combinations of all genes, once of those that a bound leaves: then some must be left out by it."""
+    if not at_once:
+        monkeypatch.setattr(few_left, "_AT_ONCE", 0)
+        monkeypatch.setattr(few_left, "_HOPE", 10)
+    tried, closed, given, fewer = 0, 0, 0, []
+
+    def counting(own: OwnSets, winner: int, left: np.ndarray, needed: np.ndarray, m: int) -> few_left.Tried:
+        fewer.append(len(left) < own.moves.n_genes)
+        return combined(own, winner, left, needed, m)
+
+    combined = few_left._combined
+    monkeypatch.setattr(few_left, "_combined", counting)
+    for seed in range(CASES // 2):
+        case = linear_case(seed)
+        race = Race.of(case.moves.codes, list(case.labels), [])
+        loser, own, votes = race.winner(race.codes), OwnSets(case.moves, race), case.votes()
+        for winner, m in itertools.product(range(race.n_labels), range(1, case.moves.n_genes + 1)):
+            goal = str(case.labels[winner])
+            found = few_left.tried(own, winner, loser, m, mixtures=[], go_on=lambda: True) if winner != loser else None
+            if found is None:
+                continue
+            tried += 1
+            if found.genes is None:
+                closed += 1
+                assert minimum(case, [goal]) != m
+            else:
+                assert len(found.genes) == m
+                place = [tuple(genes) for genes in subsets(case.moves.n_genes)].index(tuple(found.genes.tolist()))
+                given += votes[place] == goal
+    assert min(closed, given) > CASES / 2
+    assert at_once or sum(fewer) > CASES / 2
+    assert given > 0.9 * (tried - closed)  # all but where rounding could decide
 
 
 def test_mixtures_hold_in_each_cell() -> None:

@@ -62,8 +62,9 @@ class Certificate:
 def certify(result: MinChangeResult, adata: AnnData, classifier: object) -> Certificate:
     """Return a certificate of a result's lower bound, or of the largest bound below it that can be written down.
 
-    A bound that only a mixed-integer program proved cannot. Of trees and networks no proof is written down, but what
-    tells the classifier and the cells from all others: with them the checker makes the proof anew.
+    A bound that only a mixed-integer program or all combinations of a few genes proved cannot. Of trees and networks no
+    proof is written down, but what tells the classifier and the cells from all others: with them the checker makes the
+    proof anew.
 
     Raises
     ------

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from adverscarial.attacks.minimal.exact import close
+from adverscarial.attacks.minimal.few_left import tried
 from adverscarial.attacks.minimal.own_sets import OwnSets
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.attacks.minimal.sets import TEMPERATURES, Finder
@@ -16,6 +17,7 @@ from adverscarial.classifiers.scorers.moves import Moves
 from adverscarial.classifiers.scorers.prefixes import NEVER
 
 _MOST = 3_000_000  # genes x cells x labels, beyond which a quick search proves nothing: that would take longer
+_FEW_SIZES = 3  # between the bounds, for which all combinations of the genes left are tried
 _RIVALS = 4  # labels for which greedy sets are looked for
 
 
@@ -102,7 +104,15 @@ class _Search:
         self.bounds = {goal: self._lower(goal) for goal in self.race.goals}
         steps: tuple[Callable[[], None], ...]
         if self.moves.exact:
-            steps = (self._means, self._prove_own, self._greedy, self._prove_shared, self._more_means, self._close)
+            steps = (
+                self._means,
+                self._prove_own,
+                self._greedy,
+                self._prove_shared,
+                self._more_means,
+                self._close,
+                self._try_all,
+            )
         elif (
             len(self.race.goals) == 1 and not self.quick
         ):  # proofs cost most here, and only a given winner gains by more of them
@@ -186,6 +196,19 @@ class _Search:
                     self.bounds[goal] = (low, "one set for all")
                 else:
                     high = m
+
+    def _try_all(self) -> None:
+        """Close an interval of a few sizes by all combinations of the genes that a bound leaves."""
+        loser = self.race.winner(self.race.codes)
+        while (
+            self.exact and (goals := self._nearest()) and self.finder.upper - self.lower <= _FEW_SIZES and self.go_on()
+        ):
+            goal, size = goals[0], self.lower
+            found = tried(self.own, goal, loser, size, mixtures=self.mixtures[goal], go_on=self.go_on)
+            if found is None or (found.genes is not None and not self.finder.offer(found.genes)):
+                return
+            if found.genes is None:
+                self.bounds[goal] = (size + 1, "all combinations")
 
     def _close(self) -> None:
         """Close the interval by a mixed-integer program, the nearest goal first."""

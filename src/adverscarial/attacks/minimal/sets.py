@@ -13,6 +13,9 @@ from adverscarial.classifiers.scorers.linear_votes import best_added
 from adverscarial.classifiers.scorers.moves import Moves
 
 _CANDIDATES = 48  # genes whose effect is computed exactly in each greedy step
+_MANY = 64  # chosen genes, from which on fewer candidates are enough: one gene more or less decides little
+_POOL = 768  # genes among which they are chosen, which is made anew
+_LOOKED_ON = 16  # after as many steps as there are chosen genes, divided by this
 TEMPERATURES = (0.05, 0.15, 0.6)  # of the median margin
 
 
@@ -90,29 +93,40 @@ class Finder:
 
         A smooth vote is the softmax of a cell's scores over a temperature; the winner's count, the loser's against.
         """
-        moves = self.moves
-        tilt = np.zeros(self.race.n_labels)
-        tilt[winner], tilt[loser] = 1.0, -1.0
-        scores = moves.scores.copy()
-        chosen: list[int] = []
+        moves, tilt = self.moves, self._tilt(winner, loser)
+        scores, chosen = moves.scores.copy(), np.empty(0, dtype=np.int64)
         width = temperature * _median_margin(scores)
-        free = np.ones(moves.n_genes, dtype=bool)
         assert isinstance(moves, LinearMoves)
+        pool, known = moves, np.empty(0, dtype=np.int64)  # the genes that are looked at, and where they stand
+        anew = 0  # so many chosen genes, and the pool is made anew
         while len(chosen) < self.upper - 1 and go_on():
-            effect = moves.effects(_slope(scores, tilt, width))
-            effect[~free] = -np.inf
-            some = np.argpartition(-effect, min(_CANDIDATES, len(effect) - 1))[:_CANDIDATES]
-            some = some[free[some]]
+            slope = _slope(scores, tilt, width)
+            if len(chosen) >= anew:
+                anew = len(chosen) + 1 + len(chosen) // _LOOKED_ON
+                effect = moves.effects(slope)
+                effect[chosen] = -np.inf
+                known = np.argpartition(-effect, min(_POOL, len(effect) - 1))[:_POOL]
+                pool, effect = moves.among(known), effect[known]
+            else:
+                effect = pool.effects(slope)
+                effect[np.isin(known, chosen)] = -np.inf
+            most = _CANDIDATES if len(chosen) < _MANY else _CANDIDATES // 4
+            some = np.argpartition(-effect, min(most, len(effect) - 1))[:most]
+            some = some[np.isfinite(effect[some])]
             if not len(some) or effect[some].max() <= 0:
                 return False
-            steps = np.ascontiguousarray(moves.steps[:, some].T)
-            gene = int(some[best_added(scores, steps, moves.weights[some], tilt, width)])
-            scores += moves.steps[:, [gene]] * moves.weights[gene]
-            free[gene] = False
-            chosen.append(gene)
+            steps = np.ascontiguousarray(pool.steps[:, some].T)
+            gene = some[best_added(scores, steps, pool.weights[some], tilt, width)]
+            scores += pool.steps[:, [gene]] * pool.weights[gene]
+            chosen = np.append(chosen, known[gene])
             if self.race.reached(np.argmax(scores, axis=1)):
-                return self.offer(np.array(chosen)[::-1]) | self.offer(np.array(chosen))
+                return self.offer(chosen[::-1]) | self.offer(chosen)
         return False
+
+    def _tilt(self, winner: int, loser: int) -> np.ndarray:
+        tilt = np.zeros(self.race.n_labels)
+        tilt[winner], tilt[loser] = 1.0, -1.0
+        return tilt
 
     def climb(self, winner: int, loser: int, temperature: float, go_on: Callable[[], bool]) -> bool:
         """Like :meth:`greedily`, for any family: change the genes with the largest effect, some at a time; repeat.
@@ -121,8 +135,7 @@ class Finder:
         in a quick search a quarter.
         """
         moves, chosen, pace = self.moves, np.empty(0, dtype=np.int64), 4 if self._quick else 20
-        tilt = np.zeros(self.race.n_labels)
-        tilt[winner], tilt[loser] = 1.0, -1.0
+        tilt = self._tilt(winner, loser)
         width = temperature * _median_margin(moves.scores)
         while len(chosen) < self.upper - 1 and go_on():
             effect = moves.effects(_slope(moves.scores, tilt, width))

@@ -26,7 +26,7 @@ from adverscarial.classifiers.scorers.moves import pair
 
 _STEPS = 150
 _GENES = 1500  # genes that the weights are fitted on, beside those that m allows
-_ROUNDING = 1e-7  # of the number of votes: the right side must be this much below what is needed
+ROUNDING = 1e-7  # of the number of votes: the right side must be this much below what is needed
 
 
 #: kind of the rows of cells that leave the loser
@@ -53,7 +53,7 @@ class Weights(NamedTuple):
 
 
 @dataclass
-class _Rows:
+class Rows:
     """Rows of all votes: which vote each belongs to, and coefficients, float32, shape (rows, genes)."""
 
     vote: np.ndarray
@@ -89,19 +89,25 @@ def refutation(
     """
     race = own.race
     need = race.need(winner, loser)
-    joins = np.flatnonzero((own.joins[winner] <= m) & (race.codes != winner))
-    leaves = np.flatnonzero((own.leave <= m) & (race.codes == loser))
+    joins, leaves = voters(own, winner, loser, m)
     if len(joins) + len(leaves) < need:
         none = np.empty(0, dtype=np.int64)
         return Weights(none, none, np.empty(0))
-    rows = _rows(own, winner, joins, leaves, m, mixtures)
+    rows = rows_of(own, winner, joins, leaves, m, mixtures)
     y = _refute(rows, len(joins) + len(leaves), m, need, go_on)
     return None if y is None else Weights(rows.kind, rows.cell, y)
 
 
-def _rows(
+def voters(own: OwnSets, winner: int, loser: int, m: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cells that may join the winner with at most `m` genes, and those that may leave the loser."""
+    codes = own.race.codes
+    joins = np.flatnonzero((own.joins[winner] <= m) & (codes != winner))
+    return joins, np.flatnonzero((own.leave <= m) & (codes == loser))
+
+
+def rows_of(
     own: OwnSets, winner: int, joins: np.ndarray, leaves: np.ndarray, m: int, mixtures: list[np.ndarray]
-) -> _Rows:
+) -> Rows:
     """Return the rows of the cells that can join the winner, and of those that can leave the loser."""
     moves, codes, n = own.moves, own.moves.codes, own.race.n_labels
     votes, blocks, places, cells = [], [], [], []
@@ -128,7 +134,7 @@ def _rows(
         blocks.append(best[~free])
         places.append(np.full(len(blocks[-1]), LEAVE))
         cells.append(leaves[~free])
-    return _Rows(*map(np.concatenate, (votes, blocks, places, cells)))
+    return Rows(*map(np.concatenate, (votes, blocks, places, cells)))
 
 
 def _shares(own: OwnSets, c: np.ndarray, cells: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
@@ -142,9 +148,9 @@ def _shares(own: OwnSets, c: np.ndarray, cells: np.ndarray, m: int) -> tuple[np.
     return np.minimum(1.0, shares * (1 + 1e-6)).astype(np.float32) * np.float32(1 + 1e-6), behind
 
 
-def _refute(rows: _Rows, n_votes: int, m: int, need: int, go_on: Callable[[], bool]) -> np.ndarray | None:
+def _refute(rows: Rows, n_votes: int, m: int, need: int, go_on: Callable[[], bool]) -> np.ndarray | None:
     """Look for weights y whose bound is below `need`: fit them on the genes that matter most, then check on all."""
-    target = need - _ROUNDING * n_votes
+    target = need - ROUNDING * n_votes
     if not len(rows.vote):
         return None  # the votes alone are enough
     n_genes = rows.coefficients.shape[1]
@@ -156,8 +162,8 @@ def _refute(rows: _Rows, n_votes: int, m: int, need: int, go_on: Callable[[], bo
         y = _fit(rows.vote, np.ascontiguousarray(rows.coefficients[:, genes]), n_votes, m, target, go_on)
         if y is None:
             return None
-        worth = y @ rows.coefficients.astype(np.float64) if n_genes < 3000 else _product(y, rows.coefficients)
-        if _bound(y, rows.vote, worth, n_votes, m) < target:
+        worth = worth_of(y, rows.coefficients)
+        if bound_of(y, rows.vote, worth, n_votes, m) < target:
             return y
         top = np.argpartition(-worth, min(2 * m, n_genes - 1))[: 2 * m]
         more = np.setdiff1d(top, genes)
@@ -167,7 +173,7 @@ def _refute(rows: _Rows, n_votes: int, m: int, need: int, go_on: Callable[[], bo
     return None
 
 
-def _product(y: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+def worth_of(y: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """Return ``y @ coefficients`` in float64, a block of rows at a time."""
     out = np.zeros(coefficients.shape[1])
     for start in range(0, len(y), 256):
@@ -175,7 +181,8 @@ def _product(y: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     return out
 
 
-def _bound(y: np.ndarray, vote: np.ndarray, worth: np.ndarray, n_votes: int, m: int) -> float:
+def bound_of(y: np.ndarray, vote: np.ndarray, worth: np.ndarray, n_votes: int, m: int) -> float:
+    """Return how many votes any `m` genes can win at most; `worth` is what each gene adds: ``y @ coefficients``."""
     covered = np.bincount(vote, weights=y, minlength=n_votes)
     top = np.partition(worth, len(worth) - m)[len(worth) - m :] if m < len(worth) else worth
     return float(np.maximum(0.0, 1.0 - covered).sum() + top.sum())

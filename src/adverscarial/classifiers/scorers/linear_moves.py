@@ -88,6 +88,10 @@ class LinearMoves(Moves):
     def _of(self, genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.ascontiguousarray(self.steps[:, genes].T), self.weights[genes]
 
+    def among(self, genes: np.ndarray) -> LinearMoves:
+        """Return what these genes alone can do; they are numbered as they come."""
+        return LinearMoves(self.scores, np.take(self.steps, genes, axis=1), self.weights[genes], self.size, self.codes)
+
     def part(self, cells: np.ndarray) -> LinearMoves:  # noqa: D102
         return LinearMoves(self.scores[cells], self.steps[cells], self.weights, self.size[cells], self.codes[cells])
 

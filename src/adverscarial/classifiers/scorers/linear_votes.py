@@ -101,3 +101,60 @@ def best_added(scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, tilt:
         if value > best:
             best, place = value, j
     return place
+
+
+@compiled
+def combination_reaching(
+    scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, hidden: np.ndarray, rank: np.ndarray, goal: int, r: int
+) -> tuple[bool, np.ndarray]:
+    """Return whether some `r` of the genes, changed together, may let a goal win, and which; all are tried.
+
+    `hidden` is how much rounding may hide in each cell: labels that are so near to the best one are possible, too.
+    """
+    n, chosen = len(steps), np.arange(r)
+    now = np.empty((r + 1, *scores.shape))  # the scores with the first genes of the combination changed
+    now[0] = scores
+    place = 0
+    while r <= n:
+        for level in range(place, r):
+            now[level + 1] = now[level]
+            _add(now[level + 1], steps[chosen[level]], weights[chosen[level]], 1.0)
+        if _may_win(now[r], hidden, rank, goal):
+            return True, chosen
+        place = r - 1
+        while place >= 0 and chosen[place] == n - r + place:
+            place -= 1
+        if place < 0:
+            break
+        chosen[place] += 1
+        for level in range(place + 1, r):
+            chosen[level] = chosen[level - 1] + 1
+    return False, chosen
+
+
+@compiled
+def _may_win(scores: np.ndarray, hidden: np.ndarray, rank: np.ndarray, goal: int) -> bool:
+    """Return whether a goal has the most votes, if each vote that rounding leaves open is its own."""
+    sure, votes = np.zeros(scores.shape[1], dtype=np.int64), 0
+    for i in range(len(scores)):
+        best = 0
+        for k in range(1, scores.shape[1]):
+            if scores[i, k] > scores[i, best]:
+                best = k
+        if hidden[i] == 0:  # no rounding: the first largest score is the label
+            votes += best == goal
+            sure[best] += 1
+            continue
+        if scores[i, goal] >= scores[i, best] - hidden[i]:
+            votes += 1
+            continue
+        second = -np.inf
+        for k in range(scores.shape[1]):
+            if k != best:
+                second = max(second, scores[i, k])
+        if second < scores[i, best] - hidden[i]:
+            sure[best] += 1
+    for k in range(len(sure)):
+        if k != goal and (sure[k] > votes or (sure[k] == votes and rank[k] < rank[goal])):
+            return False
+    return True

@@ -1,0 +1,120 @@
+"""Sizes that are closed by trying all combinations of the few genes that a good bound leaves.
+
+The bound of :mod:`adverscarial.attacks.minimal.shared_set` says how many votes any m genes can win. Where it is only a
+little above what is needed, it still tells which genes matter: a gene whose worth is so small that no set with it can
+win is left out, and one without which no set can win belongs to every set. Often so few genes are in between that all
+combinations can be tried with the true scores. (In integer programming: fixing by reduced costs, then enumeration.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+
+from adverscarial.attacks.minimal.own_sets import OwnSets
+from adverscarial.attacks.minimal.shared_set import ROUNDING, Rows, bound_of, rows_of, voters, worth_of
+from adverscarial.classifiers.scorers.linear_moves import LinearMoves
+from adverscarial.classifiers.scorers.linear_votes import combination_reaching
+
+_WORK = 1e9  # combinations times cells times labels, beyond which they are not tried
+_AT_ONCE = 1e8  # the same, up to which they are tried without a bound
+_GENES = 3000  # genes that the bound is fitted on
+_STEPS, _FIRST = 2500, 200  # of the fit at most; and those after which a bound far above what is needed is given up
+_HOPE = 0.01  # share of the votes needed, by which a bound may be above
+
+
+class Tried(NamedTuple):
+    """What trying all combinations gave: a set of genes with which the goal may win; None if there is none."""
+
+    genes: np.ndarray | None
+
+
+def tried(
+    own: OwnSets, winner: int, loser: int, m: int, *, mixtures: list[np.ndarray], go_on: Callable[[], bool]
+) -> Tried | None:
+    """Try all sets of exactly `m` genes that may let `winner` overtake `loser`; None where they are too many.
+
+    Genes that do nothing are left out: a set with one of them is a smaller set, and those must be refuted before.
+
+    Parameters are those of :func:`adverscarial.attacks.minimal.shared_set.refutation`.
+    """
+    moves = own.moves
+    if not isinstance(moves, LinearMoves):
+        return None
+    work = len(moves.codes) * moves.scores.shape[1]
+    every = np.flatnonzero(moves.steps.any(axis=0) & moves.weights.any(axis=1))
+    if comb(len(every), m) * work <= _AT_ONCE:
+        return _combined(own, winner, every, np.empty(0, dtype=np.int64), m)
+    need = own.race.need(winner, loser)
+    joins, leaves = voters(own, winner, loser, m)
+    if len(joins) + len(leaves) < need:
+        return Tried(None)
+    rows, n_votes = rows_of(own, winner, joins, leaves, m, mixtures), len(joins) + len(leaves)
+    y = _tightest(rows, n_votes, m, need, go_on) if m < moves.n_genes and len(rows.vote) else None
+    if y is None:
+        return None
+    worth = worth_of(y, rows.coefficients)
+    excess = bound_of(y, rows.vote, worth, n_votes, m) - (need - ROUNDING * n_votes)
+    if excess < 0:
+        return Tried(None)
+    largest = np.partition(worth, (len(worth) - m - 1, len(worth) - m))
+    least, next_one = largest[len(worth) - m], largest[len(worth) - m - 1]
+    possible = worth >= least - excess  # the bound of a set with any other gene is too low
+    needed = worth > next_one + excess  # and so is that of a set without one of these
+    left = np.flatnonzero(possible & ~needed)
+    if comb(len(left), m - int(needed.sum())) * work > _WORK:
+        return None
+    return _combined(own, winner, left, np.flatnonzero(needed), m)
+
+
+def _combined(own: OwnSets, winner: int, left: np.ndarray, needed: np.ndarray, m: int) -> Tried:
+    """Try `needed` together with all combinations of genes that are `left`, `m` in all."""
+    moves = own.moves
+    assert isinstance(moves, LinearMoves)
+    hidden = moves.tolerance * moves.size + moves.margin  # what rounding may hide: the label is then left open
+    steps = np.ascontiguousarray(np.take(moves.steps, left, axis=1).T)
+    found, chosen = combination_reaching(
+        moves.scores_with(needed), steps, moves.weights[left], hidden, own.race.rank, winner, m - len(needed)
+    )
+    return Tried(np.sort(np.concatenate([needed, left[chosen]])) if found else None)
+
+
+def _tightest(rows: Rows, n_votes: int, m: int, need: int, go_on: Callable[[], bool]) -> np.ndarray | None:
+    """Return weights of the rows with about the lowest bound; None where it is far above what is needed.
+
+    Subgradient steps of Polyak's length towards what is needed, shorter ones where they bring nothing.
+    """
+    n_genes = rows.coefficients.shape[1]
+    some = np.arange(n_genes)
+    if n_genes > _GENES + 2 * m:
+        some = np.argpartition(-rows.coefficients.sum(axis=0), _GENES + 2 * m)[: _GENES + 2 * m]
+    coefficients = np.ascontiguousarray(rows.coefficients[:, some])
+    y = 0.5 / np.maximum(np.bincount(rows.vote, minlength=n_votes), 1)[rows.vote]
+    best, best_y, length, vain = np.inf, y, 1.0, 0
+    for step in range(_STEPS):
+        worth = y.astype(np.float32) @ coefficients
+        covered = np.bincount(rows.vote, weights=y, minlength=n_votes)
+        top = np.argpartition(-worth, m)[:m]
+        value = float(np.maximum(0.0, 1.0 - covered).sum() + worth[top].sum(dtype=np.float64))
+        vain += 1
+        if value < best - 1e-6:
+            best, best_y, vain = value, y, 0
+        if vain > 50:
+            y, length, vain = best_y, length / 2, 0
+            continue
+        if length < 1e-3 or best < need - 1e-3:
+            break
+        if step % 16 == 15 and (not go_on() or (step > _FIRST and best > need + max(1.0, _HOPE * need))):
+            return None
+        used = np.zeros(len(some), dtype=np.float32)
+        used[top] = 1.0
+        slope = (coefficients @ used).astype(np.float64) - (covered < 1.0)[rows.vote]
+        slope[(y == 0) & (slope > 0)] = 0.0
+        square = float(slope @ slope)
+        if square == 0:
+            break
+        y = np.maximum(0.0, y - length * (value - need + 2e-3) / square * slope)
+    return best_y
