@@ -10,7 +10,7 @@ from adverscarial._docs import documented
 from adverscarial._progress import track
 from adverscarial.attacks.minimal.cell_sets import smallest_for_cell
 from adverscarial.attacks.minimal.movable import movable
-from adverscarial.attacks.minimal.own_sets import OwnSets
+from adverscarial.attacks.minimal.own_sets import OwnSets, own_of_nearest
 from adverscarial.attacks.minimal.per_cell import UNKNOWN, PerCell, bounded, nearest_gene, numbers_of_genes, per_cell
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.attacks.start import scorer_for
@@ -19,6 +19,7 @@ from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.scorers.moves import Moves
+from adverscarial.classifiers.scorers.relu_moves import ReluMoves
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import ClassifierError, ParameterError
 from adverscarial.modifications import Modification
@@ -140,7 +141,10 @@ def _one_cluster(cluster: Cluster, model: Classifier, change: Modification, sets
         )
     rivals = range(len(known.labels))
     if isinstance(known, Moves):
-        own = OwnSets(known, Race(known.codes, np.arange(len(known.labels)), ())).own
+        if isinstance(known, ReluMoves):
+            own = own_of_nearest(known)
+        else:
+            own = OwnSets(known, Race(known.codes, np.arange(len(known.labels)), ())).own
         found = per_cell(known, rivals, own)
         found = _with_sets(known, found, own) if sets else found
         gene, share = nearest_gene(known, found.towards)
@@ -165,7 +169,8 @@ def _with_sets(moves: Moves, found: PerCell, own: np.ndarray) -> PerCell:
     """Return the same with the sizes of sets that were found, where none was looked for before."""
     upper = found.upper.copy()
     for cell in np.flatnonzero(upper == UNKNOWN):
-        rivals = [int(k) for k in np.argsort(own[cell], kind="stable") if k != moves.codes[cell]]
+        nearest_first = np.lexsort((-moves.scores[cell], own[cell]))
+        rivals = [int(k) for k in nearest_first if k != moves.codes[cell]]
         genes = smallest_for_cell(moves.part(np.array([cell])), rivals, int(found.lower[cell]))
         if genes is not None:
             upper[cell] = len(genes)

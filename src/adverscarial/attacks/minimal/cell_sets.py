@@ -32,7 +32,7 @@ def smallest_for_cell(moves: Moves, rivals: Sequence[int], at_least: int) -> np.
         found = cell.climb(moves.n_genes if best is None else len(best) - 1)
         if found is not None:
             found = cell.exchanged(cell.thinned(found), at_least)
-            if best is None or len(found) < len(best):
+            if (best is None or len(found) < len(best)) and cell.lead(found) > 0:
                 best = found
         if best is not None and len(best) <= at_least:
             break
@@ -51,6 +51,11 @@ class _Cell:
     def lead(self, genes: np.ndarray) -> float:
         """Return by how much the rival is ahead with all `genes` changed; above 0 the cell has another label."""
         return float(self.moves.scores_with(genes)[0] @ self.c) - self.hidden
+
+    def leads_without_each(self, genes: np.ndarray) -> np.ndarray:
+        """Return :meth:`lead` with all `genes` changed but one, for each."""
+        leads: np.ndarray = self.moves.scores_without_each(genes) @ self.c - self.hidden
+        return leads
 
     def effects(self, moves: Moves, chosen: np.ndarray) -> np.ndarray:
         """Return what each gene that is not chosen does to the lead, to first order."""
@@ -75,7 +80,7 @@ class _Cell:
     def thinned(self, genes: np.ndarray) -> np.ndarray:
         """Return the set without genes that can be spared, the least useful one first, again and again."""
         while len(genes) > 1:
-            leads = [self.lead(np.delete(genes, place)) for place in range(len(genes))]
+            leads = self.leads_without_each(genes)
             spared = int(np.argmax(leads))
             if leads[spared] <= 0:
                 break
@@ -85,7 +90,7 @@ class _Cell:
     def exchanged(self, genes: np.ndarray, at_least: int) -> np.ndarray:
         """Return a smaller set, if one gene less is enough once others are exchanged."""
         while at_least < len(genes) <= _LARGEST:
-            fewer = np.delete(genes, np.argmax([self.lead(np.delete(genes, place)) for place in range(len(genes))]))
+            fewer = np.delete(genes, np.argmax(self.leads_without_each(genes)))
             lead = self.lead(fewer)
             while lead <= 0:
                 better, reached = self._best_exchange(fewer)
@@ -99,14 +104,15 @@ class _Cell:
         """Return the set with one gene exchanged that leads most, and its lead."""
         best, most = genes, -np.inf
         near = _largest(self.effects(self.moves.changed(genes), genes), _NEAR)
+        near = near[~np.isin(near, genes)]
         for place in range(len(genes)):
             rest = np.delete(genes, place)
-            some = np.setdiff1d(np.append(near, genes[place]), rest)
-            effects = self.moves.changed(rest).effects_of(self.c[None], some)
-            for gene in some[_largest(effects, _IN)]:
-                trial = np.append(rest, gene)
-                if (lead := self.lead(trial)) > most:
-                    best, most = trial, lead
+            some = np.append(near, genes[place])
+            effects = self.moves.effects_with(rest, self.c[None], some)
+            tried = some[_largest(effects, _IN)]
+            leads = self.moves.scores_with_each(rest, tried) @ self.c - self.hidden
+            if (lead := float(leads.max())) > most:
+                best, most = np.append(rest, tried[leads.argmax()]), lead
         return best, most
 
 

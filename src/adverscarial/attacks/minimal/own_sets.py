@@ -14,6 +14,7 @@ import numpy as np
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.classifiers.scorers.moves import Moves, pair
 from adverscarial.classifiers.scorers.prefixes import NEVER
+from adverscarial.classifiers.scorers.relu_moves import ReluMoves
 
 
 @dataclass
@@ -104,6 +105,28 @@ class OwnSets:
     def lower(self, winner: int) -> tuple[int, str]:
         """Return the fewest genes after which this label can win the vote, and the argument that proves it."""
         return fewest_to_win(self.race, self.leave, self.joins[winner], winner)
+
+
+def own_of_nearest(moves: ReluMoves) -> np.ndarray:
+    """Return the same as :attr:`OwnSets.own` as far as the nearest label of each cell goes, at a part of the cost.
+
+    The label that is second is asked about first. Of each other one it is then only asked whether it needs more genes;
+    its bound is raised no further, since it is not the nearest one.
+    """
+    n = moves.scores.shape[1]
+    own = np.full((len(moves.codes), n), NEVER, dtype=np.int64)
+    for cell, label in enumerate(moves.codes):
+        some, fewest = np.array([cell]), NEVER
+        for rival in np.argsort(-moves.scores[cell], kind="stable"):
+            if rival == label:
+                continue
+            c = pair(int(rival), int(label), n)
+            if fewest < moves.n_genes and moves.need_more(c, some, int(fewest))[0]:
+                own[cell, rival] = fewest + 1
+            else:
+                own[cell, rival] = max(int(moves.fewest(c, some, strict=bool(rival > label))[0]), 1)
+                fewest = min(fewest, own[cell, rival])
+    return own
 
 
 def fewest_to_win(race: Race, leave: np.ndarray, join: np.ndarray, winner: int) -> tuple[int, str]:

@@ -78,6 +78,18 @@ class Moves(ABC):
     def scores_with(self, genes: np.ndarray) -> np.ndarray:
         """Return the scores with all `genes` changed, shape (cells, classes)."""
 
+    def scores_with_each(self, genes: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return the scores of a single cell with all `genes` changed and one of `others`, shape (others, classes)."""
+        return np.vstack([self.scores_with(np.append(genes, other)) for other in others])
+
+    def scores_without_each(self, genes: np.ndarray) -> np.ndarray:
+        """Return the scores of a single cell with all `genes` changed but one, shape (genes, classes)."""
+        return np.vstack([self.scores_with(np.delete(genes, place)) for place in range(len(genes))])
+
+    def effects_with(self, genes: np.ndarray, omega: np.ndarray, some: np.ndarray) -> np.ndarray:
+        """Return what some genes do to ``(omega * scores).sum()`` once all `genes` are changed; see :meth:`effects`."""
+        return self.changed(genes).effects_of(omega, some)
+
     @abstractmethod
     def effects(self, omega: np.ndarray) -> np.ndarray:
         """Return what each gene alone does to ``(omega * scores).sum()``, to first order, shape (genes,).

@@ -15,12 +15,21 @@ _SMALL = 16  # below this many numbers, sorting costs less than dividing on
 def fewest(gains: np.ndarray, n: int, need: float, strict: bool) -> int:
     """Return how many of ``gains[:n]`` at least must be added up to reach `need`, or to exceed it if `strict`.
 
+    The array is reordered.
+    """
+    count, _ = fewest_and_least(gains, n, need, strict)
+    return count
+
+
+@compiled
+def fewest_and_least(gains: np.ndarray, n: int, need: float, strict: bool) -> tuple[int, float]:
+    """Return :func:`fewest`, and a number that the gains which are added up do not fall below.
+
     The largest gains reach any sum with the fewest terms. They are found as a quicksort finds them, but only the side
-    on which the sum is reached is divided further, so the cost grows with `n` and not with ``n * log(n)``. The array
-    is reordered.
+    on which the sum is reached is divided further, so the cost grows with `n` and not with ``n * log(n)``.
     """
     if need < 0 or (need == 0 and not strict):
-        return 0
+        return 0, 0.0
     low, high, taken, count = 0, n, 0.0, 0
     while high - low > _SMALL:
         first, middle, last = gains[low], gains[(low + high) // 2], gains[high - 1]
@@ -47,7 +56,7 @@ def fewest(gains: np.ndarray, n: int, need: float, strict: bool) -> int:
             taken += pivot
             count += 1
             if taken > need or (taken == need and not strict):
-                return count
+                return count, pivot
         low = below
     rest = np.sort(gains[low:high])
     for i in range(len(rest) - 1, -1, -1):
@@ -56,8 +65,8 @@ def fewest(gains: np.ndarray, n: int, need: float, strict: bool) -> int:
         taken += rest[i]
         count += 1
         if taken > need or (taken == need and not strict):
-            return count
-    return NEVER
+            return count, rest[i]
+    return NEVER, 0.0
 
 
 @compiled
@@ -87,31 +96,24 @@ def fewest_of_products(
         if need[i] < 0 or (need[i] == 0 and not strict):
             out[i] = 0
             continue
-        n, total = _above(steps[cells[i]], weights, floor, buffer)
-        count = fewest(buffer, n, need[i], strict)
-        if count == NEVER and floor > 0:
-            floor = 0.0
-            n, total = _above(steps[cells[i]], weights, floor, buffer)
-            count = fewest(buffer, n, need[i], strict)
-        out[i] = count
-        if count == NEVER or 2 * count > n:
-            floor /= 2
-        elif n > _SMALL * count:
-            floor = total / n  # the mean leaves about half of them
+        n = _above(steps[cells[i]], weights, floor, buffer)
+        out[i], least = fewest_and_least(buffer, n, need[i], strict)
+        if out[i] == NEVER and floor > 0:
+            n = _above(steps[cells[i]], weights, 0.0, buffer)
+            out[i], least = fewest_and_least(buffer, n, need[i], strict)
+        floor = least / 2
     return out
 
 
 @compiled
-def _above(steps: np.ndarray, weights: np.ndarray, floor: float, out: np.ndarray) -> tuple[int, float]:
-    """Write the products above `floor` to the start of `out`; return how many there are, and their sum."""
-    n, total = 0, 0.0
+def _above(steps: np.ndarray, weights: np.ndarray, floor: float, out: np.ndarray) -> int:
+    """Write the products above `floor` to the start of `out`; return how many there are."""
+    n = 0
     for j in range(len(steps)):
         gain = steps[j] * weights[j]
         out[n] = gain
         n += gain > floor
-    for j in range(n):
-        total += out[j]
-    return n, total
+    return n
 
 
 @compiled

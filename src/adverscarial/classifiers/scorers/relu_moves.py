@@ -154,11 +154,26 @@ class ReluMoves(Moves):
         return int(fewest(gains, len(gains), float(self._need(t, cells, self.tolerance, sure=False)[0]), False))
 
     def scores_with(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
-        return self._above(self._A + self._steps[:, genes] @ self._first[genes])
+        return self._above(self._sums_with(genes))
+
+    def scores_with_each(self, genes: np.ndarray, others: np.ndarray) -> np.ndarray:  # noqa: D102
+        return self._above(self._sums_with(genes) + self._steps[0, others][:, None] * self._first[others])
+
+    def scores_without_each(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
+        return self._above(self._sums_with(genes) - self._steps[0, genes][:, None] * self._first[genes])
+
+    def _sums_with(self, genes: np.ndarray) -> np.ndarray:
+        sums: np.ndarray = self._A + self._steps[:, genes] @ self._first[genes]
+        return sums
+
+    def effects_with(self, genes: np.ndarray, omega: np.ndarray, some: np.ndarray) -> np.ndarray:  # noqa: D102
+        cells, back = self._gradient(omega, self._sums_with(genes))
+        effects: np.ndarray = (self._steps[np.ix_(cells, some)] * (back @ self._first[some].T)).sum(axis=0)
+        return effects
 
     def effects(self, omega: np.ndarray) -> np.ndarray:
         """See :meth:`Moves.effects`; by the gradient."""
-        cells, back = self._gradient(omega)
+        cells, back = self._gradient(omega, self._A)
         if len(cells) < back.shape[1]:  # the smaller one of two large products
             effects: np.ndarray = (self._steps[cells] * (back @ self._first.T)).sum(axis=0)
         else:
@@ -166,14 +181,14 @@ class ReluMoves(Moves):
         return effects
 
     def effects_of(self, omega: np.ndarray, genes: np.ndarray) -> np.ndarray:  # noqa: D102
-        cells, back = self._gradient(omega)
+        cells, back = self._gradient(omega, self._A)
         effects: np.ndarray = (self._steps[np.ix_(cells, genes)] * (back @ self._first[genes].T)).sum(axis=0)
         return effects
 
-    def _gradient(self, omega: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the cells that count, and the derivative with respect to their first layer's sums."""
+    def _gradient(self, omega: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cells that count, and the derivative with respect to their first layer's sums, which are given."""
         cells = np.flatnonzero(omega.any(axis=1))
-        sums = [self._A[cells]]
+        sums = [first[cells]]
         for W, b in self._layers[:-1]:
             sums.append(np.maximum(sums[-1], 0.0) @ W + b)
         back = omega[cells]
@@ -184,7 +199,7 @@ class ReluMoves(Moves):
     def changed(self, genes: np.ndarray) -> ReluMoves:  # noqa: D102
         steps = self._steps.copy()
         steps[:, genes] = 0.0
-        sums = self._A + self._steps[:, genes] @ self._first[genes]
+        sums = self._sums_with(genes)
         other = ReluMoves(sums, steps, self._first, self._layers, None, tolerance=self.tolerance, margin=self.margin)
         other.labels = self.labels
         return other
