@@ -60,7 +60,7 @@ def test_modalities() -> None:
     with pytest.raises(ParameterError, match="no modality 'protein'"):
         adv.datasets.select(data, mod="protein")
     with pytest.raises(DataError, match=r"adverscarial\.datasets\.select"):
-        adv.predict(data, lambda X: X, groupby="kind", target="a")
+        adv.classifiers.Markers({"a": ["g0"], "b": ["g1"]}).predict(data)
 
 
 @pytest.mark.parametrize(
