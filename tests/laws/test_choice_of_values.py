@@ -166,6 +166,23 @@ def test_a_result_holds_for_what_was_attacked(
     assert adv.pl.umap(given, result)
 
 
+def test_a_certificate_of_raw(data: AnnData, tmp_path: Path) -> None:
+    result = adv.attacks.MinChange("perc1")(data, MODEL, **WHERE, use_raw=True)
+    path = result.certificate(data, MODEL).save(tmp_path / "proof.json")
+    check = adv.evaluation.verify_certificate(path, data, use_raw=True)
+    assert check
+    assert not check.left_out
+    assert not adv.evaluation.verify_certificate(path, data)  # X holds other numbers
+
+
+def test_processes_are_sent_what_was_chosen(data: AnnData) -> None:
+    asked = {"attacks": ATTACK, "groupby": "cell_type", "use_raw": True, "progress": False}
+    here = adv.survey(data, MODEL, **asked)
+    there = adv.survey(data, MODEL, n_jobs=2, **asked)
+    assert there.results == here.results
+    assert {result.source["use_raw"] for result in there.results} == {True}
+
+
 def test_what_was_chosen_survives_a_file(data: AnnData, tmp_path: Path) -> None:
     changed = ATTACK(data, MODEL, **WHERE, use_raw=True).apply(data)
     changed.write_h5ad(tmp_path / "changed.h5ad")
