@@ -55,7 +55,8 @@ docs: $(VENV)/.dev ## build the documentation into docs/_build/html; a warning i
 
 linkcheck: $(VENV)/.dev ## open every link of the documentation to another place; needs a network
 	@echo "== links"
-	@$(BIN)/python -m sphinx -q -b linkcheck -D nb_execution_mode=off -D suppress_warnings=myst-nb.lexer docs docs/_build/linkcheck
+	@$(BIN)/python -m sphinx -q -b linkcheck -D nb_execution_mode=off \
+		-D suppress_warnings=myst-nb.lexer,sphinx_autodoc_typehints.forward_reference docs docs/_build/linkcheck
 
 bench: $(VENV)/.dev ## run the benchmarks; prints a table and saves it
 	@$(BIN)/python benchmarks/run.py
