@@ -81,3 +81,5 @@ def test_there_may_be_no_raw() -> None:
         adv.datasets.select(cells(raw=False), use_raw=True)
     with pytest.raises(DataError, match="Expected an AnnData or a MuData, got a dict"):
         adv.datasets.select({})
+    with pytest.raises(DataError, match="Expected an AnnData or a MuData, got a DataFrame"):
+        adv.datasets.select(pd.DataFrame({"g1": [1.0]}))

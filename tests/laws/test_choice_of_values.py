@@ -115,8 +115,6 @@ def test_raw(name: str, data: AnnData) -> None:
 
 @pytest.mark.parametrize("name", ASKED)
 def test_a_modality(name: str, several: object) -> None:
-    if name == "stress":
-        pytest.skip("these values come from no counts")
     for mod in ("rna", "prot"):
         expected = ASKED[name](by_hand(several, mod))
         same(ASKED[name](several, mod=mod), expected)
@@ -242,6 +240,20 @@ def test_a_survey_goes_on_only_with_the_same_choice(several: object, tmp_path: P
 def test_what_makes_no_sense(options: dict[str, object], words: str, data: AnnData) -> None:
     with pytest.raises(adv.errors.AdverscarialError, match=words):
         ATTACK(data, MODEL, **WHERE, **options)
+
+
+def test_no_values_are_copied_and_nothing_is_written(data: AnnData, several: object) -> None:
+    columns = list(data.obs), list(several.mod["rna"].obs)
+    for found, held in (
+        (meant(data, use_raw=True), data.raw.X),
+        (meant(several), several.mod["rna"].X),
+    ):
+        found.obs["new"] = 1
+        assert np.shares_memory(getattr(found.X, "data", found.X), getattr(held, "data", held))
+    assert (list(data.obs), list(several.mod["rna"].obs)) == columns
+    assert meant(data) is data
+    with pytest.raises(DataError, match="Expected an AnnData, got a DataFrame"):
+        ATTACK(data.to_df(), MODEL, **WHERE)
 
 
 def test_modalities_that_are_not_there(several: object, data: AnnData) -> None:

@@ -33,6 +33,11 @@ class Modalities(Protocol):
 Cells: TypeAlias = AnnData | Modalities
 
 
+def has_modalities(data: object) -> bool:
+    """Return whether it is a MuData; a method ``mod`` (of a data frame) makes none."""
+    return not isinstance(data, AnnData) and isinstance(getattr(data, "mod", None), Mapping)
+
+
 def meant(data: Cells, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None) -> AnnData:
     """Return the cells that are meant; an AnnData as it is, where nothing else is asked for.
 
@@ -49,7 +54,7 @@ def meant(data: Cells, *, mod: str | None = None, use_raw: bool = False, layer: 
     """
     if use_raw and layer is not None:
         raise ParameterError("use_raw=True and layer= name different values. Leave one of them out.")
-    if not isinstance(data, AnnData) and not hasattr(data, "mod"):
+    if not isinstance(data, AnnData) and not has_modalities(data):
         return data
     found = chosen_of(data) if isinstance(data, AnnData) else {}
     if isinstance(data, AnnData) and mod in (None, found.get("mod")):
@@ -81,7 +86,7 @@ def chosen_of(adata: AnnData) -> Chosen:
 
 def held_by(data: Cells, mod: str | None = None) -> AnnData:
     """Return the AnnData whose ``obs`` the cells have: itself, or the modality, to which columns can be added."""
-    if isinstance(data, AnnData) or not hasattr(data, "mod"):
+    if isinstance(data, AnnData) or not has_modalities(data):
         return data
     held: AnnData = data.mod[modality_name(data, mod)]
     return held

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anndata import AnnData
 
-from adverscarial.cells.choice import Cells, held_by, modality_name, with_shared
+from adverscarial.cells.choice import Cells, has_modalities, held_by, modality_name, with_shared
 from adverscarial.cells.matrix import layer_of
 from adverscarial.errors import DataError, ParameterError
 
@@ -61,7 +61,7 @@ def _modality(data: Cells, mod: str | None) -> AnnData:
         if mod is not None:
             modality_name(data, mod)  # which says that there are none
         return data
-    if not hasattr(data, "mod"):
+    if not has_modalities(data):
         raise DataError(f"Expected an AnnData or a MuData, got a {type(data).__name__}.")
     adata = held_by(data, mod).copy()
     adata.obs = with_shared(adata.obs, data.obs)
