@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
 
-.PHONY: help demo test test-all lint types docs bench clean
+.PHONY: help demo test test-all lint types docs linkcheck bench clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -52,6 +52,11 @@ docs: $(VENV)/.dev ## build the documentation into docs/_build/html; a warning i
 	@echo "== docs"
 	@rm -rf docs/api
 	@$(BIN)/python -m sphinx -q -W --keep-going -j $(JOBS) docs docs/_build/html
+
+linkcheck: $(VENV)/.dev ## open every link of the documentation to another place; needs a network
+	@echo "== links"
+	@$(BIN)/python -m sphinx -q -b linkcheck -D nb_execution_mode=off \
+		-D suppress_warnings=myst-nb.lexer,sphinx_autodoc_typehints.forward_reference docs docs/_build/linkcheck
 
 bench: $(VENV)/.dev ## run the benchmarks; prints a table and saves it
 	@$(BIN)/python benchmarks/run.py

@@ -71,6 +71,11 @@ if os.environ.get("ADVERSCARIAL_DOCS_ONLINE"):
         "scanpy": ("https://scanpy.readthedocs.io/en/stable", None),
     }
 
+# -- links to other places: `make linkcheck` opens each, with a network -----------------------------------------------
+linkcheck_timeout = 30
+linkcheck_retries = 2
+linkcheck_anchors = False  # of pages that are made by scripts, anchors are not to be found in what is sent
+
 # -- looks ---------------------------------------------------------------------------------------------------------
 templates_path = ["_templates"]
 html_theme = "sphinx_book_theme"
@@ -96,6 +101,12 @@ def prose_returns(app: Any, what: str, name: str, obj: Any, options: Any, lines:
         if not any(line.startswith(" ") for line in lines[start + 1 : end]):
             lines[start + 1 : end] = [":", *(f"    {line}".rstrip() for line in lines[start + 1 : end])]
             return
+
+
+def ask_the_registry(app: Any, uri: str) -> str | None:
+    """Ask doi.org whether there is such a DOI: many publishers turn away whoever is no browser."""
+    doi = uri.removeprefix("https://doi.org/")
+    return None if doi == uri else f"https://doi.org/api/handles/{doi}"
 
 
 def link_by_object(app: Any, env: Any, node: Any, contnode: Any) -> Any:
@@ -126,3 +137,4 @@ def setup(app: Any) -> None:
     app.connect("source-read", read_verdict_table)
     app.connect("autodoc-process-docstring", prose_returns, priority=400)  # before napoleon's 500
     app.connect("missing-reference", link_by_object)
+    app.connect("linkcheck-process-uri", ask_the_registry)

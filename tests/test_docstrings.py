@@ -101,7 +101,7 @@ def test_shared_texts_stand_where_a_docstring_names_them() -> None:
 
     text = inspect.getdoc(documented(Thing))
     assert described(text, "Parameters") == ["adata", "other"]
-    assert "\n    Cells x genes; not changed.\nother\n    100%(of it)s." in text
+    assert "\n    Cells x genes, or a MuData; not changed.\nother\n    100%(of it)s." in text
     assert described(inspect.getdoc(Thing.method), "Parameters") == ["adata"]
 
 

@@ -17,10 +17,10 @@ T = TypeVar("T")
 _BLOCKS = """
 [adata]
 adata
-    Cells x genes; not changed.
+    Cells x genes, or a MuData; not changed.
 [adata_attacked]
 adata
-    The cells that were attacked; not changed.
+    The data that was attacked, as it was given to the attack; not changed.
 [attacked_and_drawn]
 adata
     The data that was attacked; not changed. The layer is the result's: log-normalised values or z-scores are used
@@ -71,6 +71,7 @@ epsilon
 [expression_tests]
 types
     Which cluster is meant by which label, for a classifier with names of its own: ``{"CD8 T cell": "CD8 T"}``.
+%(values)s
 layer
     Layer that holds log-normalised values; ``X`` when left out.
 alpha
@@ -171,6 +172,10 @@ Examples
 [stress_result]
 result
     What :func:`adverscarial.stress` returned.
+[values]
+mod, use_raw
+    Of a MuData: the modality, ``rna`` when left out. And whether to take the values and the genes of ``raw``, as in
+    scanpy; not with `layer`.
 [sweep]
 table
     What :func:`adverscarial.sweep` returned; those of several classifiers below each other (:func:`pandas.concat`).

@@ -34,6 +34,8 @@ class Portal(ThreadingHTTPServer):
         self.announced: int | None = len(content)
         self.asked: list[tuple[str, str | None]] = []
         self.page: bytes | None = None  # instead of every answer
+        self.elsewhere: dict[str, str] = {}  # where an address leads instead
+        self.homes: dict[str, str] = {}  # other names of addresses
 
     @property
     def url(self) -> str:
@@ -69,17 +71,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, self.headers.get("Range")))
         if self.server.page is not None:
             self._send(200, self.server.page, "text/html")
+        elif self.path in self.server.elsewhere:
+            self._lead_to(self.server.elsewhere[self.path])
         elif self.path.startswith("/moved/"):
-            self.send_response(302)
-            self.send_header("Location", self.path.replace("/moved/", "/files/"))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self._lead_to(self.path.replace("/moved/", "/files/"))
         elif self.path.startswith("/files/"):
             self._file(self.server.files[self.path.rpartition("/")[2]])
         else:
-            found = self.server.answer(self.path)
+            found = self.server.answer(self.server.homes.get(self.path, self.path))
             body = json.dumps({"detail": "Not Found"} if found is None else found).encode()
             self._send(404 if found is None else 200, body, "application/json")
+
+    def _lead_to(self, where: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", where)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _send(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)

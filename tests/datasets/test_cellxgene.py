@@ -132,6 +132,28 @@ def test_a_cut_transfer_goes_on_by_itself(portal: Portal, content: bytes) -> Non
     assert files(portal.asked) == [None, "bytes=1000-", "bytes=3000-"]
 
 
+def test_redirects_are_followed_with_what_is_asked(portal: Portal) -> None:
+    portal.elsewhere[f"/datasets/{LIVER}/versions"] = f"{portal.url}/datasets/{LIVER}/versions?page=1"
+    portal.elsewhere[f"/datasets/{LIVER}/versions?page=1"] = "/new-home"
+    portal.homes["/new-home"] = f"/datasets/{LIVER}/versions"
+    portal.cuts = [1000]
+    assert adv.datasets.cellxgene(LIVER).n_obs == 60
+    paths = [path for path, _ in portal.asked]
+    assert paths[:3] == [f"/datasets/{LIVER}/versions", f"/datasets/{LIVER}/versions?page=1", "/new-home"]
+    assert portal.asked[3:] == [
+        ("/moved/new.h5ad", None), ("/files/new.h5ad", None),
+        ("/moved/new.h5ad", "bytes=1000-"), ("/files/new.h5ad", "bytes=1000-"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["/round", "file:///etc/hostname"], ids=["to itself", "away from the web"])
+def test_redirects_that_lead_nowhere(portal: Portal, where: str) -> None:
+    portal.elsewhere = {f"/datasets/{LIVER}/versions": where, "/round": "/round"}
+    with pytest.raises(DataError, match="answers 302"):
+        adv.datasets.cellxgene(LIVER)
+    assert not list(Path(sc.settings.datasetdir).rglob("*.h5ad"))
+
+
 def test_a_transfer_that_keeps_ending_goes_on_at_the_next_call(portal: Portal, content: bytes) -> None:
     portal.cuts = [1000, 0]
     with pytest.raises(DataError, match=r"ends after 1,000 of .* it goes on from there"):

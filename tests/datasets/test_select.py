@@ -60,7 +60,7 @@ def test_modalities() -> None:
     with pytest.raises(ParameterError, match="no modality 'protein'"):
         adv.datasets.select(data, mod="protein")
     with pytest.raises(DataError, match=r"adverscarial\.datasets\.select"):
-        adv.predict(data, lambda X: X, groupby="kind", target="a")
+        adv.classifiers.Markers({"a": ["g0"], "b": ["g1"]}).predict(data)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,5 @@ def test_there_may_be_no_raw() -> None:
         adv.datasets.select(cells(raw=False), use_raw=True)
     with pytest.raises(DataError, match="Expected an AnnData or a MuData, got a dict"):
         adv.datasets.select({})
+    with pytest.raises(DataError, match="Expected an AnnData or a MuData, got a DataFrame"):
+        adv.datasets.select(pd.DataFrame({"g1": [1.0]}))

@@ -156,7 +156,8 @@ def parameters(result: Result) -> dict[str, Plain | Mapping[str, str]]:
     """Return what was asked and found, in types that every format can hold."""
     told: dict[str, Plain | Mapping[str, str]] = {
         "attack": repr(result.attack), "modification": result.attack.changes_text, "classifier": result.classifier,
-        "groupby": result.groupby, "target": result.target, "layer": result.layer or "X", "seed": result.seed,
+        "groupby": result.groupby, "target": result.target, "layer": result.layer or "X", **result.source,
+        "seed": result.seed,
         "baseline": result.baseline, "baseline_share": result.baseline_share, "label": result.label,
         "share": result.share, "success": bool(result.success), "complete": bool(result.complete),
         "queries": result.queries, "genes": np.array(result.changed_genes, dtype=str),
@@ -171,10 +172,13 @@ def write(
     obs: Mapping[str, pd.Categorical | np.ndarray],
     var: Mapping[str, pd.Categorical | np.ndarray],
     uns: object,
+    *,
+    raw: bool = False,
 ) -> None:
-    """Write columns whose names start with `key`, and the parameters under it."""
+    """Write columns whose names start with `key`, and the parameters under it; those of genes of raw to its ``var``."""
+    genes = adata.raw.var if raw and adata.raw is not None else adata.var
     for name, column in obs.items():
         adata.obs[f"{key}_{name}"] = column
     for name, column in var.items():
-        adata.var[f"{key}_{name}"] = column
+        genes[f"{key}_{name}"] = column
     adata.uns[key] = uns

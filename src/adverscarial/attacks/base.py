@@ -23,6 +23,7 @@ from adverscarial.attacks.run import Meter, Run
 from adverscarial.attacks.settings import check_towards, labels_aimed_at, plain_towards
 from adverscarial.attacks.start import check_memory, check_run, scorer_for
 from adverscarial.attacks.storing import ATTACKS
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, masked_genes
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.classifiers.base import Classifier
@@ -175,11 +176,13 @@ class Attack(ABC, Generic[R]):
     @documented
     def __call__(  # noqa: PLR0913
         self,
-        adata: AnnData,
+        adata: Cells,
         classifier: object,
         *,
         groupby: str,
         target: str,
+        mod: str | None = None,
+        use_raw: bool = False,
         layer: str | None = None,
         mask_var: str | Sequence[bool] | np.ndarray | None = None,
         seed: int = 0,
@@ -194,6 +197,7 @@ class Attack(ABC, Generic[R]):
         %(adata)s
         %(classifier)s
         %(groupby)s
+        %(values)s
         %(layer_attacked)s
         %(mask_var)s
         seed
@@ -215,6 +219,7 @@ class Attack(ABC, Generic[R]):
             If the cluster does not fit into memory.
         """
         check_run(budget, seed)
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         if mask_var is not None:
             return self.within(masked_genes(adata, mask_var))(
                 adata, classifier, groupby=groupby, target=target, layer=layer, seed=seed, budget=budget,

@@ -24,6 +24,7 @@ from adverscarial.attacks.outcome import OUTCOME_TEXTS, Counted, Outcome
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.run import Run
 from adverscarial.attacks.settings import check_change_type
+from adverscarial.cells.choice import Cells
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import in_percent, of_the_cells
 from adverscarial.errors import ParameterError, some
@@ -289,7 +290,7 @@ class CombinationResult(Counted, Result):
                 values[:, places] = modification.new_values(cluster, positions[places])
         return values
 
-    def apply(self, adata: AnnData, gene: str | None = None) -> AnnData:
+    def apply(self, adata: Cells, gene: str | None = None) -> AnnData:
         """Return a copy of `adata` with the smallest flipping combination carried out.
 
         Raises

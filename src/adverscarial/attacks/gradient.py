@@ -21,6 +21,7 @@ from adverscarial.attacks.run import BudgetSpent, Run
 from adverscarial.attacks.settings import candidates
 from adverscarial.attacks.slopes import Slopes, slopes_for
 from adverscarial.attacks.verification import Verification
+from adverscarial.cells.choice import Cells
 from adverscarial.cells.cluster import Cluster, gene_positions
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
@@ -324,7 +325,7 @@ class GradientResult(Result):
         found: np.ndarray = self.values[np.ix_(rows, gene_positions(pd.Index(self.changed), cluster.genes[positions]))]
         return found
 
-    def apply(self, adata: AnnData, gene: str | None = None) -> AnnData:
+    def apply(self, adata: Cells, gene: str | None = None) -> AnnData:
         """Return a copy of `adata` with the moved cells; the original stays as it is.
 
         Raises
@@ -336,7 +337,7 @@ class GradientResult(Result):
         """
         return super().apply(adata, gene)
 
-    def verify(self, adata: AnnData, classifier: object) -> Verification:
+    def verify(self, adata: Cells, classifier: object) -> Verification:
         """Classify the moved cells from scratch; the cluster's label and every cell's label must be as claimed."""
         judge = Judge(adata, classifier, self)
         answer = judge.ask(judge.cluster.positions(self.changed_genes))

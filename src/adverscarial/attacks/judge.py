@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from anndata import AnnData
 
+from adverscarial.cells.choice import Cells, attacked
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import cells_of
 from adverscarial.classifiers.answers import Answer
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Judge:
     """Classifies a changed cluster from scratch: the cells are copied, changed, and given to the classifier whole."""
 
-    def __init__(self, adata: AnnData, classifier: object, result: Result) -> None:
+    def __init__(self, data: Cells, classifier: object, result: Result) -> None:
+        adata = attacked(data, result.source)
         self._classifier: Classifier = wrap(classifier)
         self._result = result
         self.cluster = Cluster(adata, result.groupby, result.target, layer=result.layer, seed=result.seed)

@@ -10,11 +10,11 @@ from typing import overload
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import bar, track
 from adverscarial.attacks.phenotype import Phenotype, cell_scores, correlations, gene_scores
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels, cluster_names, gene_positions
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.cells.ranktests import mean_and_variance, welch, wilcoxon
@@ -86,10 +86,12 @@ class GeneRanking(Sequence[str]):
 
 @documented
 def rank_genes(  # noqa: PLR0913
-    adata: AnnData,
+    adata: Cells,
     groupby: str,
     *,
     method: str = "wilcoxon",
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     seed: int = 0,
     classifier: object = None,
@@ -105,7 +107,8 @@ def rank_genes(  # noqa: PLR0913
     Parameters
     ----------
     adata
-        Cells x genes; not changed. Cells without a cluster are left out. The paper ranks the z-scores of the test set.
+        Cells x genes, or a MuData; not changed. Cells without a cluster are left out. The paper ranks the z-scores of
+        the test set.
     groupby
         Column of ``adata.obs`` with the clusters.
     method
@@ -117,6 +120,7 @@ def rank_genes(  # noqa: PLR0913
         ``"random"``: depends on the seed and the genes' names alone.
         ``"score"``: how far `classifier`'s answer for `target` moves when the gene is changed alone; this asks it
         once per modification and gene that it reads, so name `genes` where an answer takes long.
+    %(values)s
     %(layer_read)s
     seed
         For ``"random"``, and for modifications that draw.
@@ -170,6 +174,7 @@ def rank_genes(  # noqa: PLR0913
     """
     _check_settings(method, seed, classifier, target, reference)
     _check_phenotype(method, phenotype)
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     check_genes(adata)
     names = pd.Index(adata.var_names.astype(str))
     chosen = np.arange(len(names)) if genes is None else np.sort(gene_positions(names, genes))

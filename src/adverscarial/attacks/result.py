@@ -29,6 +29,7 @@ from adverscarial.attacks.reading import check_result
 from adverscarial.attacks.sameness import ByContent
 from adverscarial.attacks.storing import describe, rebuild
 from adverscarial.attacks.verification import Verification
+from adverscarial.cells.choice import Cells, Chosen, attacked, held_of
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import copy_of
 from adverscarial.classifiers.answers import Answer, of_the_cells
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 #: all types of results by the names of their classes; an attack of another package brings its own
 RESULTS: Registry[type[Result]] = Registry("adverscarial.attacks")
-
-#: the columns of :attr:`Verification.table`
 
 
 class Flips(NamedTuple):
@@ -92,8 +91,8 @@ class Result(ByContent, ABC):
         The attack, with its settings.
     classifier
         Name of the classifier.
-    groupby, target, layer, seed
-        What was attacked.
+    groupby, target, layer, source, seed
+        What was attacked; `source` is empty, or ``{"mod": "rna"}``, ``{"use_raw": True}``, or both.
     baseline, baseline_share
         The classifier's label for the unmodified cluster, and the share of its cells that carry it.
     label, share
@@ -147,6 +146,7 @@ class Result(ByContent, ABC):
     votes: dict[str, int] = field(default_factory=dict)
     right: int | None = None
     rounded: bool = False
+    source: Chosen = field(default_factory=dict)
 
     def __init_subclass__(cls, **other: object) -> None:
         super().__init_subclass__(**other)
@@ -291,7 +291,7 @@ class Result(ByContent, ABC):
         """
         return None
 
-    def apply(self, adata: AnnData, gene: str | None = None) -> AnnData:
+    def apply(self, adata: Cells, gene: str | None = None) -> AnnData:
         """Return a copy of `adata` with the attack carried out; the original stays as it is.
 
         What was done is written to ``uns["adverscarial"]``.
@@ -299,7 +299,7 @@ class Result(ByContent, ABC):
         Parameters
         ----------
         adata
-            Cells x genes.
+            The data that was attacked. Of a MuData or of ``raw``, the attacked modality or values are returned.
         gene
             Change this gene alone, of an attack that changes genes one at a time.
 
@@ -310,7 +310,7 @@ class Result(ByContent, ABC):
         """
         if gene is not None:
             raise self._changes_several()
-        genes = self.changed_genes
+        genes, adata = self.changed_genes, attacked(adata, self.source)
         cluster = Cluster(adata, self.groupby, self.target, layer=self.layer, seed=self.seed)
         positions = cluster.positions(genes)
         values = self.changed_values(cluster, positions)
@@ -336,14 +336,14 @@ class Result(ByContent, ABC):
 
     @documented
     def to_adata(
-        self, adata: AnnData, classifier: object = None, *, key_added: str = "adverscarial", copy: bool = False
+        self, adata: Cells, classifier: object = None, *, key_added: str = "adverscarial", copy: bool = False
     ) -> AnnData | None:
         """Write what was found where scanpy looks for it: ``obs``, ``var`` and ``uns``.
 
         Parameters
         ----------
         adata
-            The cells that were attacked. Columns are added; the values stay as they are.
+            The data that was attacked. Columns are added, of ``raw`` to ``raw.var``; the values stay as they are.
         classifier
             The attacked one, to ask it about each cell before and after; left out, there is only what the attack kept.
         %(key_added)s
@@ -378,15 +378,16 @@ class Result(ByContent, ABC):
         np.int64(1)
         """
         check_key(key_added)
-        cluster = Cluster(adata, self.groupby, self.target, layer=self.layer, seed=self.seed)
-        judge = None if classifier is None else Judge(adata, classifier, self)
-        found = cell_columns(self, cluster.cells, judge)
-        obs = {name: spread(values, cluster.rows, adata.n_obs) for name, values in found.items()}
-        out = copy_of(adata) if copy else adata
-        write(out, key_added, obs, gene_columns(self.of_genes(), cluster.genes), parameters(self))
+        cells, out = attacked(adata, self.source), held_of(adata, self.source)
+        cluster = Cluster(cells, self.groupby, self.target, layer=self.layer, seed=self.seed)
+        found = cell_columns(self, cluster.cells, None if classifier is None else Judge(cells, classifier, self))
+        obs = {name: spread(values, cluster.rows, cells.n_obs) for name, values in found.items()}
+        out = copy_of(out) if copy else out
+        genes = gene_columns(self.of_genes(), cluster.genes)
+        write(out, key_added, obs, genes, parameters(self), raw="use_raw" in self.source)
         return out if copy else None
 
-    def verify(self, adata: AnnData, classifier: object) -> Verification:
+    def verify(self, adata: Cells, classifier: object) -> Verification:
         """Check what is claimed by classifying the changed cells from scratch, without any scorer."""
         judge = Judge(adata, classifier, self)
         answer = judge.ask(judge.cluster.positions(self.changed_genes))

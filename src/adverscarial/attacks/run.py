@@ -11,6 +11,7 @@ import numpy as np
 
 from adverscarial._progress import Advance, stand_still
 from adverscarial.attacks.recognition import right_cells
+from adverscarial.cells.choice import chosen_of
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.columns import places_of
 from adverscarial.classifiers.answers import Answer, Answers, is_named, vote
@@ -139,7 +140,8 @@ class Run:
             "rounded": self._whole, "votes": votes,
             "right": right_cells(votes, cluster.target, cluster.names, self.model.labels),
             "attack": self.attack, "classifier": self.model.name, "groupby": cluster.groupby, "target": cluster.target,
-            "layer": cluster.layer, "seed": cluster.seed, "baseline": self.baseline.label,
+            "layer": cluster.layer, "source": chosen_of(cluster.adata), "seed": cluster.seed,
+            "baseline": self.baseline.label,
             "baseline_share": self.baseline.share, "n_cells": cluster.n_cells, "queries": meter.queries,
             "proven": meter.proven, "cells_rescored": meter.cells, "seconds": meter.seconds,
             "label": label, "share": share, "complete": complete,

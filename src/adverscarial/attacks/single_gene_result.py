@@ -20,6 +20,7 @@ from adverscarial.attacks.judge import Judge
 from adverscarial.attacks.outcome import OUTCOME_TEXTS, Counted, Outcome
 from adverscarial.attacks.result import Flips, GeneSet, Result
 from adverscarial.attacks.verification import Verification
+from adverscarial.cells.choice import Cells, attacked
 from adverscarial.classifiers.answers import Answer, in_percent
 from adverscarial.errors import ParameterError, did_you_mean, some
 from adverscarial.modifications import modify
@@ -334,7 +335,7 @@ class SingleGeneResult(Counted, Result):
             told.append(f"{self.n_opposite:,} {text}")
         return ", ".join(told)
 
-    def apply(self, adata: AnnData, gene: str | None = None) -> AnnData:
+    def apply(self, adata: Cells, gene: str | None = None) -> AnnData:
         """Return a copy of `adata` with one gene changed: `gene`, or the strongest flip.
 
         Raises
@@ -349,7 +350,7 @@ class SingleGeneResult(Counted, Result):
                 )
             return super().apply(adata)
         return modify(
-            adata,
+            attacked(adata, self.source),
             [gene],
             parse(self.attack.modification),
             groupby=self.groupby,
@@ -362,7 +363,7 @@ class SingleGeneResult(Counted, Result):
     @documented
     def verify(
         self,
-        adata: AnnData,
+        adata: Cells,
         classifier: object,
         *,
         genes: Sequence[str] | None = None,

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial import _store
+from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import check_genes
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.adapters.containers import cells_apart
@@ -57,9 +58,11 @@ class CheckReport:
         return "\n".join(lines)
 
 
+@documented
 def check(
-    classifier: object, adata: AnnData, *, groupby: str | None = None, layer: str | None = None, seed: int = 0
-) -> CheckReport:
+    classifier: object, adata: Cells, *, groupby: str | None = None, mod: str | None = None, use_raw: bool = False,
+    layer: str | None = None, seed: int = 0,
+) -> CheckReport:  # fmt: skip
     """Try out every promise that a classifier makes to attacks, on some cells of `adata`.
 
     A classifier that passes can be attacked, and the attack's answers are what classifying the changed cells from
@@ -73,6 +76,7 @@ def check(
         Cells x genes as the classifier wants them; not changed.
     groupby
         Column of ``adata.obs`` with clusters; the largest one plays the attacked cluster. Random halves when left out.
+    %(values)s
     layer
         Layer that the classifier reads; ``X`` when left out.
     seed
@@ -101,6 +105,7 @@ def check(
     True
     """
     model = wrap(classifier)
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     check_genes(adata)
     layer_of(adata, layer)
     genes = pd.Index(adata.var_names.astype(str))

@@ -8,6 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Answer, vote
 from adverscarial.classifiers.base import Classifier
@@ -26,18 +27,19 @@ class ClusterPrediction:
 
 @documented
 def predict(
-    adata: AnnData, classifier: object, *, groupby: str, target: str, layer: str | None = None
-) -> ClusterPrediction:
+    adata: Cells, classifier: object, *, groupby: str, target: str, mod: str | None = None, use_raw: bool = False,
+    layer: str | None = None,
+) -> ClusterPrediction:  # fmt: skip
     """Return what `classifier` calls one cluster (R: ``predictWithNewValue``, without the new value).
 
     The label is the most frequent one among the cluster's cells; a tie goes to the alphabetically first.
 
     Parameters
     ----------
-    adata
-        Cells x genes.
+    %(adata)s
     %(classifier)s
     %(groupby)s
+    %(values)s
     %(layer_read)s
 
     Raises
@@ -51,6 +53,7 @@ def predict(
     >>> predict(adv.datasets.embedded(), model, groupby="cell_type", target="CD19+ B").label
     'B'
     """
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     cluster = Cluster(adata, groupby, target, layer=layer)
     answer = wrap(classifier).predict_cluster(adata, cluster.rows, cluster.target, cluster.labels, layer)
     votes = {} if answer.labels is None else vote(np.asarray(answer.labels))[2]

@@ -20,6 +20,7 @@ from adverscarial.cli.options import (
     FailOver,
     Groupby,
     GuardOption,
+    MaskVar,
     Panel,
     Reading,
     Seed,
@@ -46,6 +47,7 @@ def attack(
     train: TrainFile = None,
     guard: GuardOption = None,
     reading: Reading,
+    mask_var: MaskVar = None,
     seed: Seed = 0,
     budget: Budget = None,
     out: Annotated[
@@ -71,7 +73,9 @@ def attack(
         [classifier], data, train, reading, groupby=groupby, seed=seed, guard=guard, targets=[target]
     )
     model = next(iter(models.values()))
-    result = attacks[0](adata, model, groupby=groupby, target=target, layer=reading.asked, seed=seed, budget=budget)
+    result = attacks[0](
+        adata, model, groupby=groupby, target=target, layer=reading.asked, mask_var=mask_var, seed=seed, budget=budget
+    )
     if json:
         print_json({"classifier": result.classifier, "cluster": result.target, **result.row(), "genes": result.genes})
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from adverscarial.cli.data import read
+from adverscarial.cli.data import read_as
 from adverscarial.cli.exits import LimitExceeded
 from adverscarial.cli.models import names_of, ready_made, with_genes
 from adverscarial.cli.options import AsJson, Panel, Reading
@@ -47,7 +47,7 @@ def verify(
 
     Example:  adverscarial verify-certificate proof.json --data pbmc3k.h5ad --classifier forest.npz
     """
-    cells = None if data is None else read(data, reading.preprocess, raw=reading.raw, layer=reading.layer)
+    cells = None if data is None else read_as(data, reading)
     model = None
     if classifier is not None:
         model = ready_made(classifier, reading, names_of(reading, for_=[classifier]))

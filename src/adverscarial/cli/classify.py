@@ -12,7 +12,7 @@ from rich.table import Table
 from adverscarial import _store
 from adverscarial.cells.cluster import cluster_labels, cluster_names
 from adverscarial.classifiers.answers import vote
-from adverscarial.cli.data import read
+from adverscarial.cli.data import read_as
 from adverscarial.cli.hints import note_values
 from adverscarial.cli.looks import note_species
 from adverscarial.cli.models import names_of, ready_made, short_name, training_of, with_genes
@@ -51,7 +51,7 @@ def classify(
     if out is not None and out.suffix != ".csv":
         raise ParameterError(f"--out ends in '{out.suffix}'; labels are written as .csv.")
     model = ready_made(classifier, reading, names_of(reading, for_=[classifier]))
-    adata = with_genes(read(data, reading.preprocess, raw=reading.raw, layer=reading.layer), [model], reading)
+    adata = with_genes(read_as(data, reading), [model], reading)
     layer = reading.asked
     note_values(adata, {classifier: model}, layer=layer, prepare=reading.preprocess)
     note_species(adata, {short_name(classifier): model})

@@ -13,7 +13,7 @@ from anndata import AnnData
 
 from adverscarial import datasets
 from adverscarial.cli.data import check_free, load, unstorable, write_data
-from adverscarial.cli.options import AsJson, DataFile, Layer, Overwrite, Panel, Raw
+from adverscarial.cli.options import AsJson, DataFile, Layer, Mod, Overwrite, Panel, Raw
 from adverscarial.cli.output import notes, print_json, working
 from adverscarial.errors import ParameterError, StorageError
 
@@ -55,10 +55,7 @@ def convert(
     genome: Annotated[
         str | None, Panel.DATA.option(help="10x: the genome to keep, where there are several.", metavar="NAME")
     ] = None,
-    mod: Annotated[
-        str | None,
-        Panel.DATA.option(help="The modality of a MuData file, or the assay of a Seurat object.", metavar="NAME"),
-    ] = None,
+    mod: Mod = None,
     obs_names: Annotated[
         str | None, Panel.DATA.option(help="Loom: the attribute with the cell names.", metavar="NAME")
     ] = None,

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from adverscarial import _store, datasets
 from adverscarial.cells.matrix import layer_of
-from adverscarial.cli.options import Preprocess
+from adverscarial.cli.options import Preprocess, Reading
 from adverscarial.cli.output import note, working
 from adverscarial.datasets.files import format_of
 from adverscarial.datasets.remote.portal import PAPER_IDS
@@ -79,14 +79,16 @@ def fetched(name: str, *, raw: bool = False, layer: str | None = None) -> AnnDat
     return adata
 
 
-def read(path: Path, prepare: Preprocess, *, raw: bool = False, layer: str | None = None) -> AnnData:
+def read(
+    path: Path, prepare: Preprocess, *, raw: bool = False, layer: str | None = None, mod: str | None = None
+) -> AnnData:
     """Read a data file and prepare it; a layer that is named takes the place of ``X``, to be prepared in turn.
 
     Where nothing is prepared, the layer stays where it is, and is asked about there: see :attr:`Reading.asked`.
     """
     if raw and layer is not None:
         raise ParameterError(f"adata.raw has no layers: leave out --raw, or --layer {layer}.")
-    adata = load(path, raw=raw, layer=None if prepare is Preprocess.none else layer)
+    adata = load(path, raw=raw, layer=None if prepare is Preprocess.none else layer, mod=mod)
     if prepare is Preprocess.none:
         layer_of(adata, layer)  # said now if it is not there
         return adata
@@ -94,6 +96,14 @@ def read(path: Path, prepare: Preprocess, *, raw: bool = False, layer: str | Non
         return datasets.preprocess(
             adata, target_sum=None if prepare is Preprocess.scale else 1e4, scale=prepare is not Preprocess.lognorm
         )
+
+
+def read_as(path: Path, reading: Reading, *, train: bool = False) -> AnnData:
+    """Read a data file as the options of a command say; training cells may lie in a file without modalities."""
+    mod = reading.mod
+    if train and mod is not None and "mod" not in format_of(path).options:
+        mod = None
+    return read(path, reading.preprocess, raw=reading.raw, layer=reading.layer, mod=mod)
 
 
 def write_data(path: Path, adata: AnnData) -> None:

@@ -52,11 +52,12 @@ def provenance(
         From the start of the command.
     """
     halves = train is None and any(training_of(spec) for spec in specs)
+    part = "" if reading.mod is None else f" of '{reading.mod}'"
     where = "adata.raw" if reading.raw else "X" if reading.layer is None else f"layer '{reading.layer}'"
     found = {
         "File": _file(data),
         "Command": shlex.join(["adverscarial", *sys.argv[1:]]),
-        "Values": where,
+        "Values": where + part,
         "Preparation": _PREPARED[reading.preprocess],
         "Cells attacked": f"{cells:,}, {_half(seed)}" if halves else f"all {cells:,} of the file",
     }

@@ -16,7 +16,7 @@ from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers import Boosted, Choice, Classifier, CommandLine, Guard, load, match_genes
 from adverscarial.classifiers.files.formats import files_beside
 from adverscarial.classifiers.registry import offered
-from adverscarial.cli.data import read
+from adverscarial.cli.data import read_as
 from adverscarial.cli.hints import note_values
 from adverscarial.cli.looks import note_labels, note_species
 from adverscarial.cli.options import GuardAction, MissingGenes, Preprocess, Reading
@@ -219,7 +219,7 @@ def setting(
         If there are no training cells for a guard to learn from.
     """
     prepare, layer, kinds = reading.preprocess, reading.asked, trainable()
-    adata = read(data, prepare, raw=reading.raw, layer=reading.layer)
+    adata = read_as(data, reading)
     check_column(adata, groupby)
     # first what can be refused at once: training may take minutes
     of_spec = {spec: training_of(spec) for spec in specs}
@@ -242,7 +242,7 @@ def setting(
     labelled = adata
     if guard is not None or training:
         if train is not None:
-            labelled = read(train, prepare, raw=reading.raw, layer=reading.layer)
+            labelled = read_as(train, reading, train=True)
             check_column(labelled, groupby)
         else:
             labelled, adata = datasets.split(adata, groupby, seed=seed)

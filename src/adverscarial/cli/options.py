@@ -71,7 +71,19 @@ class MissingGenes(StrEnum):
 DataFile = Annotated[Path, typer.Argument(help="AnnData file (.h5ad), or another format that datasets.load reads.")]
 Groupby = Annotated[str, Panel.DATA.option(help="Column of obs that names each cell's cluster.")]
 Layer = Annotated[str | None, Panel.DATA.option(help="Layer to use, or to prepare with --preprocess; X when left out.")]
-Raw = Annotated[bool, Panel.DATA.option("--raw", help="Use the values and genes of adata.raw in place of X.")]
+Raw = Annotated[
+    bool, Panel.DATA.option("--raw", "--use-raw", help="Use the values and genes of adata.raw in place of X.")
+]
+Mod = Annotated[
+    str | None,
+    Panel.DATA.option(
+        help="The modality of a MuData file (rna when left out), or the assay of a Seurat object.", metavar="NAME"
+    ),
+]
+MaskVar = Annotated[
+    str | None,
+    Panel.DATA.option(help="Attack only the genes for which this column of var is True.", metavar="COLUMN"),
+]
 Prepare = Annotated[
     Preprocess,
     Panel.DATA.option(
@@ -257,7 +269,7 @@ class Reading:
         What a classifier's file does not say itself, and whether it may run code.
     r_rds, r_form, r_timeout
         The same of classifiers in R.
-    preprocess, layer, raw, missing_genes
+    mod, preprocess, layer, raw, missing_genes
         Which values of the data are used.
     """
 
@@ -271,6 +283,7 @@ class Reading:
     r_form: RForm = None
     r_timeout: RTimeout = None
     trust: Trust = False
+    mod: Mod = None
     preprocess: Prepare = Preprocess.none
     layer: Layer = None
     raw: Raw = False

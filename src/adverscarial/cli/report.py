@@ -15,7 +15,7 @@ from adverscarial.classifiers import Classifier, load
 from adverscarial.classifiers.matching import widened
 from adverscarial.cli import made
 from adverscarial.cli.data import read
-from adverscarial.cli.options import AsJson, Deciding, Layer, Panel, Prepare, Preprocess, Raw, Trust, rules_of
+from adverscarial.cli.options import AsJson, Deciding, Layer, Mod, Panel, Prepare, Preprocess, Raw, Trust, rules_of
 from adverscarial.cli.output import notes, print_json, working
 from adverscarial.errors import DataError, ParameterError, StorageError, some
 from adverscarial.surveys import Survey
@@ -31,6 +31,7 @@ def report(
         Panel.DATA.option(help="The cells that were attacked: adds the most telling flips, before and after."),
     ] = None,
     preprocess: Prepare = Preprocess.none,
+    mod: Mod = None,
     layer: Layer = None,
     raw: Raw = False,
     deciding: Deciding,
@@ -65,7 +66,7 @@ def report(
         survey = Survey.load(run)
     rules = made.read_numbers(run, made.RULES) | rules_of(deciding)
     models = _matched(survey, classifier or [], trust)
-    cells = None if data is None else attacked(survey, read(data, preprocess, raw=raw, layer=layer), run)
+    cells = None if data is None else attacked(survey, read(data, preprocess, raw=raw, layer=layer, mod=mod), run)
     with working("Writing the report ..."):
         survey.report(path, adata=cells, classifiers=models, made=made.read(run), rules=rules, stress=stress)
     if json:

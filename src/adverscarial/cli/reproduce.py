@@ -16,7 +16,7 @@ from rich.text import Text
 
 from adverscarial import reproduce as paper
 from adverscarial.cli.data import fetched, load
-from adverscarial.cli.options import AsJson, Layer, Raw, Seed, Tissue
+from adverscarial.cli.options import AsJson, Layer, Mod, Raw, Seed, Tissue
 from adverscarial.cli.output import console, notes, print_json
 from adverscarial.errors import DataError, ParameterError, some
 from adverscarial.reproduce.protocol import Executed
@@ -98,6 +98,7 @@ def reproduce(
         Path | None,
         typer.Option(help="Folder for tables, pictures and README.md; surveys, run again, go on there."),
     ] = None,
+    mod: Mod = None,
     layer: Layer = None,
     raw: Raw = False,
     seed: Seed = 0,
@@ -114,7 +115,7 @@ def reproduce(
     _check(figure, data, [markers, clusters, published, numbers], target, bool(clusters or published), restarts)
     folder = Path(f"reproduce-{figure}") if out is None else out
     start = time.perf_counter()
-    sets = {path.name.split(".")[0]: _read(path, raw=raw, layer=layer) for path in data}
+    sets = {path.name.split(".")[0]: _read(path, raw=raw, layer=layer, mod=mod) for path in data}
     first, adata = next(iter(sets.items()))
     gene_sets: GeneSets = {
         "markers": markers, "tissue": tissue, "clusters": None if clusters is None else read_clusters(clusters),
@@ -240,10 +241,10 @@ def read_clusters(path: Path) -> pd.Series:
     return table.iloc[:, -1]
 
 
-def _read(path: Path, *, raw: bool, layer: str | None) -> AnnData:
+def _read(path: Path, *, raw: bool, layer: str | None, mod: str | None) -> AnnData:
     """Read a file, or fetch one of the paper's data sets by its name."""
     known = None if path.exists() else fetched(str(path), raw=raw, layer=layer)
-    return load(path, raw=raw, layer=layer) if known is None else known
+    return load(path, raw=raw, layer=layer, mod=mod) if known is None else known
 
 
 def tell(outcome: paper.Outcome, folder: Path, *, seconds: float, json: bool) -> None:

@@ -23,6 +23,7 @@ from adverscarial.cli.options import (
     Groupby,
     GuardOption,
     Jobs,
+    MaskVar,
     Panel,
     Reading,
     Seed,
@@ -60,6 +61,7 @@ def survey(
     train: TrainFile = None,
     guard: GuardOption = None,
     reading: Reading,
+    mask_var: MaskVar = None,
     deciding: Deciding,
     seed: Seed = 0,
     jobs: Jobs = 1,
@@ -89,8 +91,8 @@ def survey(
     start = time.perf_counter()
     cells, models = setting(classifier, data, train, reading, groupby=groupby, seed=seed, guard=guard, targets=target)
     result = run_survey(
-        cells, models, attacks=attacks, groupby=groupby, targets=target, layer=reading.asked, seed=seed, n_jobs=jobs,
-        budget=budget, time_limit=time_limit, out=out,
+        cells, models, attacks=attacks, groupby=groupby, targets=target, layer=reading.asked, mask_var=mask_var,
+        seed=seed, n_jobs=jobs, budget=budget, time_limit=time_limit, out=out,
     )  # fmt: skip
     saved = made.save_models(models, classifier, out)
     told = made.provenance(

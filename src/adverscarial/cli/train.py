@@ -13,7 +13,7 @@ from adverscarial.cli.data import read
 from adverscarial.cli.hints import note_values
 from adverscarial.cli.looks import note_labels
 from adverscarial.cli.models import check_column, trainable, trained, training_of
-from adverscarial.cli.options import AsJson, DataFile, Groupby, Layer, Panel, Prepare, Preprocess, Raw, Seed
+from adverscarial.cli.options import AsJson, DataFile, Groupby, Layer, Mod, Panel, Prepare, Preprocess, Raw, Seed
 from adverscarial.cli.output import console, notes, print_json, working
 from adverscarial.errors import ParameterError, did_you_mean
 
@@ -32,6 +32,7 @@ def train(
         ),
     ] = False,
     preprocess: Prepare = Preprocess.none,
+    mod: Mod = None,
     layer: Layer = None,
     raw: Raw = False,
     seed: Seed = 0,
@@ -49,7 +50,7 @@ def train(
         )
     if out.suffix != ".npz":
         raise ParameterError(f"--out ends in '{out.suffix}'; classifiers are saved as .npz.")
-    adata = read(data, preprocess, raw=raw, layer=layer)
+    adata = read(data, preprocess, raw=raw, layer=layer, mod=mod)
     layer = layer if preprocess is Preprocess.none else None
     note_values(adata, {}, [trainable()[kind]], layer=layer, prepare=preprocess)
     check_column(adata, groupby)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from adverscarial import _store
 from adverscarial.classifiers import Classifier
-from adverscarial.cli.data import read
+from adverscarial.cli.data import read_as
 from adverscarial.cli.models import names_of, ready_made, short_name, trainable, with_genes
 from adverscarial.cli.options import AsJson, Panel, Reading
 from adverscarial.cli.output import console, notes, print_json, working
@@ -64,7 +64,7 @@ def transfer(
     with working(f"Reading {run} ..."):
         survey = Survey.load(run)
     models = _named(survey, classifier, reading)
-    cells = attacked(survey, read(data, reading.preprocess, raw=reading.raw, layer=reading.layer), run)
+    cells = attacked(survey, read_as(data, reading), run)
     cells = with_genes(cells, models.values(), reading)
     table = carried_over(cells, survey, models, values=values.value, counts=counts)
     if out is not None:

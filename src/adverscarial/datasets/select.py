@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
 from anndata import AnnData
 
+from adverscarial.cells.choice import Cells, has_modalities, held_by, modality_name, with_shared
 from adverscarial.cells.matrix import layer_of
-from adverscarial.datasets.readers.mudata import chosen_modality
 from adverscarial.errors import DataError, ParameterError
 
 
-class Modalities(Protocol):
-    """What a MuData is known by."""
-
-    mod: Any
-    obs: Any
-
-
-def select(
-    data: AnnData | Modalities, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
-) -> AnnData:
+def select(data: Cells, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None) -> AnnData:
     """Return the values that are meant as the ``X`` of a new AnnData, which every function here takes.
+
+    Most take ``mod``, ``use_raw`` and ``layer`` themselves, and need no copy; training and splitting do not.
 
     Parameters
     ----------
@@ -65,11 +56,13 @@ def select(
     return AnnData(X.copy(), obs=adata.obs.copy(), var=adata.var.copy(), obsm=dict(adata.obsm), uns=dict(adata.uns))
 
 
-def _modality(data: AnnData | Modalities, mod: str | None) -> AnnData:
+def _modality(data: Cells, mod: str | None) -> AnnData:
     if isinstance(data, AnnData):
         if mod is not None:
-            raise ParameterError(f"mod={mod!r} chooses a modality of a MuData; this is an AnnData. Leave mod out.")
+            modality_name(data, mod)  # which says that there are none
         return data
-    if not hasattr(data, "mod"):
+    if not has_modalities(data):
         raise DataError(f"Expected an AnnData or a MuData, got a {type(data).__name__}.")
-    return chosen_modality(data, mod)
+    adata = held_by(data, mod).copy()
+    adata.obs = with_shared(adata.obs, data.obs)
+    return adata

@@ -10,8 +10,8 @@ from os import PathLike
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.classifiers.files.loading import load
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import ParameterError
@@ -59,8 +59,9 @@ class CertificateCheck:
 
 
 def verify_certificate(
-    path: str | PathLike[str], adata: AnnData | None = None, classifier: object | None = None
-) -> CertificateCheck:
+    path: str | PathLike[str], adata: Cells | None = None, classifier: object | None = None, *, mod: str | None = None,
+    use_raw: bool = False,
+) -> CertificateCheck:  # fmt: skip
     """Check the proof in a certificate that :meth:`adverscarial.attacks.MinChangeResult.certificate` made.
 
     For linear and marker models the certificate holds a proof. Without the cells, its numbers (scores, weights, steps)
@@ -77,6 +78,8 @@ def verify_certificate(
         The cells that were attacked.
     classifier
         The classifier that was attacked, or its file, if it cannot run code; see :func:`adverscarial.classifiers.load`.
+    mod, use_raw
+        Which of their values were attacked, as the attack was told.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def verify_certificate(
     ...     bool(verify_certificate(file, cells))
     True
     """
-    content = read(path)
+    content, adata = read(path), None if adata is None else meant(adata, mod=mod, use_raw=use_raw)
     if isinstance(content, ModelContent):
         if adata is None or classifier is None:
             raise ParameterError(

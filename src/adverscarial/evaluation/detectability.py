@@ -15,6 +15,7 @@ from adverscarial._docs import documented
 from adverscarial._progress import Advance, bar
 from adverscarial._types import Floats, Ints, Matrix, Untyped
 from adverscarial.attacks.start import check_run
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes, gene_positions
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.cells.statistics import GeneStatistics
@@ -119,12 +120,14 @@ def _times(shift: float) -> str:
 
 
 @documented
-def detectability(
-    adata: AnnData,
-    attacked: AnnData,
+def detectability(  # noqa: PLR0913
+    adata: Cells,
+    attacked: Cells,
     *,
     groupby: str | None = None,
     target: str | None = None,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     seed: int = 0,
     genes_observed: Sequence[str] | None = None,
@@ -135,12 +138,13 @@ def detectability(
     Parameters
     ----------
     adata
-        The original; read, never written.
+        The original, or a MuData with it; read, never written.
     attacked
         Its attacked copy: the same cells and genes in the same order, for example ``result.apply(adata)``.
     groupby, target
         Column of ``adata.obs``, and the attacked cluster in it: all its cells are measured. Left out, those that differ
         are; where an attack switches a gene off, these are the cells that had it, which makes them easier to tell.
+    %(values)s
     layer
         Layer that was attacked; ``X`` when left out.
     seed
@@ -183,6 +187,8 @@ def detectability(
     (1, 1.0, 1.0)
     """
     check_run(None, seed)
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+    attacked = meant(attacked, mod=mod, use_raw=use_raw, layer=layer)
     _check_pair(adata, attacked)
     if (groupby is None) != (target is None):
         raise ParameterError("Give both groupby= and target=, or neither: then the cells that differ are measured.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial.attacks.result import Result
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.errors import ParameterError
 from adverscarial.evaluation.expression import ExpressionTests, possible_results
 from adverscarial.surveys.table import Survey
@@ -22,9 +22,11 @@ _COLUMNS = (
 @documented
 def differential(
     found: Survey | Result,
-    adata: AnnData,
+    adata: Cells,
     *,
     types: Mapping[str, str] | None = None,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     alpha: float = 0.05,
 ) -> pd.DataFrame:
@@ -70,6 +72,7 @@ def differential(
     """
     if not 0 < alpha < 1:
         raise ParameterError(f"alpha must lie between 0 and 1, got {alpha!r}.")
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     tests, rows = ExpressionTests(adata, layer, types), []
     for name, result in possible_results(found, "differential needs a Survey or a result of SingleGene"):
         flips = result.flips()

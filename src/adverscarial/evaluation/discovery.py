@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial.attacks.result import GeneSet, Result
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.errors import DataError, ParameterError, some
 from adverscarial.evaluation.expression import ExpressionTests, possible_results
 from adverscarial.evaluation.overlap import overlaps_of
@@ -67,9 +67,11 @@ class Discovery:
 @documented
 def discover(
     found: Survey | Result | Mapping[str, Survey],
-    adata: AnnData | Mapping[str, AnnData],
+    adata: Cells | Mapping[str, Cells],
     *,
     types: Mapping[str, str] | None = None,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     alpha: float = 0.05,
 ) -> Discovery:
@@ -121,7 +123,8 @@ def discover(
     if not 0 < alpha < 1:
         raise ParameterError(f"alpha must lie between 0 and 1, got {alpha!r}.")
     surveys = dict(found) if isinstance(found, Mapping) else {"": found}
-    cells = dict(adata) if isinstance(adata, Mapping) else dict.fromkeys(surveys, adata)
+    given = dict(adata) if isinstance(adata, Mapping) else dict.fromkeys(surveys, adata)
+    cells = {name: meant(data, mod=mod, use_raw=use_raw, layer=layer) for name, data in given.items()}
     if lacking := [name for name in surveys if name not in cells]:
         raise DataError(f"There are no cells of {some(lacking)}; adata= has those of {some(cells)}.")
     parts = [

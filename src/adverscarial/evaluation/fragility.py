@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -14,7 +16,8 @@ from adverscarial.attacks.minimal.own_sets import OwnSets, own_of_nearest
 from adverscarial.attacks.minimal.per_cell import UNKNOWN, PerCell, bounded, nearest_gene, numbers_of_genes, per_cell
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.attacks.start import scorer_for
-from adverscarial.cells.cluster import Cluster, cluster_labels, cluster_names
+from adverscarial.cells.choice import Cells, held_by, meant
+from adverscarial.cells.cluster import Cluster, cluster_labels, cluster_names, masked_genes
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.classifiers.base import Classifier
@@ -31,13 +34,16 @@ _BLOCK = "adverscarial_block"
 
 @documented
 def fragility(  # noqa: PLR0913
-    adata: AnnData,
+    adata: Cells,
     classifier: object,
     *,
     modification: Modification | str = "perc1",
     groupby: str | None = None,
     key_added: str = "fragility",
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
+    mask_var: str | Sequence[bool] | np.ndarray | None = None,
     seed: int = 0,
     sets: bool = False,
     copy: bool = False,
@@ -52,7 +58,7 @@ def fragility(  # noqa: PLR0913
     Parameters
     ----------
     adata
-        Cells x genes. Columns are added to ``obs``; nothing else is changed.
+        Cells x genes, or a MuData. Columns are added to ``obs``, of the modality; nothing else is changed.
     classifier
         A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands. It must be one for which
         proofs exist: a linear or marker model, trees, a dense network with ReLU, CHETAH, or scAnnotatR (with one
@@ -64,8 +70,11 @@ def fragility(  # noqa: PLR0913
         (scAnnotatR): the cells of a cluster are changed together. Left out: the cells are taken as they come.
     key_added
         Start of the names of the new columns: ``_label``, ``_lower``, ``_upper``, ``_towards``, ``_gene``, ``_share``.
+    %(values)s
     layer, seed
         As for an attack.
+    mask_var
+        Change only these genes: a column of ``adata.var`` that is True or False, or one bool per gene.
     sets
         For trees and networks: also look for a small set of genes for each cell, whose size is the upper number. This
         takes up to seconds for a cell.
@@ -107,15 +116,20 @@ def fragility(  # noqa: PLR0913
             f"{model.name} looks at all cells at once, so what a change does to one cell depends on which cells change "
             "with it. Name groupby=: the cells of each cluster are then changed together."
         )
+    held = held_by(adata, mod)
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+    genes = None if mask_var is None else masked_genes(adata, mask_var)
     cells, column = (adata, groupby) if groupby is not None else (_in_blocks(adata), _BLOCK)
     statistics = GeneStatistics(CellMatrix(layer_of(cells, layer)))
     names = cluster_names(cluster_labels(cells, column))
     parts = [
-        _one_cluster(Cluster(cells, column, name, layer=layer, seed=seed, statistics=statistics), model, change, sets)
+        _one_cluster(
+            Cluster(cells, column, name, layer=layer, seed=seed, statistics=statistics), model, change, genes, sets
+        )
         for name in track(names, "Fragility", len(names), progress)
     ]
     found = pd.concat(parts).reindex(adata.obs_names)
-    out = adata.copy() if copy else adata
+    out = held.copy() if copy else held
     for name in found:
         out.obs[f"{key_added}_{name}"] = found[name]
     return out if copy else None
@@ -128,9 +142,12 @@ def _in_blocks(adata: AnnData) -> AnnData:
     return AnnData(adata.X, obs=blocks, var=pd.DataFrame(index=adata.var_names), layers=dict(adata.layers))
 
 
-def _one_cluster(cluster: Cluster, model: Classifier, change: Modification, sets: bool) -> pd.DataFrame:
+def _one_cluster(
+    cluster: Cluster, model: Classifier, change: Modification, changed: list[str] | None, sets: bool
+) -> pd.DataFrame:
     scorer = scorer_for(model, cluster)
-    genes, values = movable(scorer, cluster, change, np.arange(len(cluster.genes)))
+    tried = np.arange(len(cluster.genes)) if changed is None else cluster.positions(changed)
+    genes, values = movable(scorer, cluster, change, tried)
     moves = scorer.moves(genes, values)
     known = scorer.needs(genes, values) if moves is None else moves
     if known is None:

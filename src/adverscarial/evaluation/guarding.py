@@ -17,6 +17,7 @@ from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.single_gene import SingleGene
 from adverscarial.attacks.start import scorer_for
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, cluster_labels, cluster_names
 from adverscarial.cells.columns import places_of
 from adverscarial.cells.matrix import CellMatrix, layer_of
@@ -62,14 +63,16 @@ class AtLimit(Modification):  # without a name: no short string holds a guard
 
 @documented
 def guarding(  # noqa: PLR0913
-    adata: AnnData,
+    adata: Cells,
     guard: Guard,
     *,
     groupby: str,
     attacks: Sequence[Attack[Result]] | Mapping[str, Attack[Result]],
     informed: bool = True,
     changes: Mapping[str, float] | None = None,
-    train: AnnData | None = None,
+    train: Cells | None = None,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     seed: int = 0,
     progress: bool | None = None,
@@ -94,8 +97,8 @@ def guarding(  # noqa: PLR0913
         ``{"ambient": 0.4}``. Needs counts, or values from which they can be recovered.
     train
         The cells that the guard learnt from: a local outlier factor is trained on them, for ``far``.
-    layer
-        Layer to attack; ``X`` when left out.
+    %(values)s
+    %(layer_attacked)s
     seed
         Of every random draw of the attacks.
     %(progress)s
@@ -141,11 +144,13 @@ def guarding(  # noqa: PLR0913
     """
     if not isinstance(guard, Guard):
         raise ParameterError(f"guard= must be a Guard that has learnt, got a {type(guard).__name__}.")
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+    learnt_from = None if train is None else meant(train, mod=mod, use_raw=use_raw, layer=layer)
     named = _named(attacks)
     if informed:
         named |= {f"knows the guard: {AtLimit(guard, sign)}": SingleGene(AtLimit(guard, sign)) for sign in (1, -1)}
     clean = guard.possible(adata, layer=layer).to_numpy()
-    detect = _Detection.of(guard, adata, train, layer)
+    detect = _Detection.of(guard, adata, learnt_from, layer)
     shared = {**_accuracies(guard, adata, groupby, layer, clean), "impossible": float((~clean).mean())}
     cells = adata[clean].copy() if guard.action == "refuse" and not clean.all() else adata
     statistics = GeneStatistics(layer_of(cells, layer))

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._names import numbered
 from adverscarial._progress import track
 from adverscarial.attacks.result import Result
+from adverscarial.cells.choice import Cells, attacked
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Answer
 from adverscarial.classifiers.base import Classifier
@@ -23,7 +23,7 @@ from adverscarial.evaluation.detectability import Detectability, detectability
 
 @documented
 def harm(
-    adata: AnnData,
+    adata: Cells,
     classifier: object,
     results: Result | Sequence[Result] | Mapping[str, Result],
     *,
@@ -67,8 +67,9 @@ def harm(
     return pd.DataFrame([{"attack": name, **_measured(adata, model, result, seed)} for name, result in steps])
 
 
-def _measured(adata: AnnData, model: Classifier, result: Result, seed: int) -> dict[str, object]:
+def _measured(data: Cells, model: Classifier, result: Result, seed: int) -> dict[str, object]:
     """Return what one attack does, and how visible it is."""
+    adata = attacked(data, result.source)
     cluster = Cluster(adata, result.groupby, result.target, layer=result.layer)
     before = after = model.predict_cluster(adata, cluster.rows, cluster.target, cluster.labels, result.layer)
     visible = Detectability()

@@ -15,6 +15,7 @@ from adverscarial._types import Bools
 from adverscarial.attacks.ranking import rank_genes
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.start import check_run
+from adverscarial.cells.choice import Cells, attacked
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import DataError, ParameterError, some
@@ -34,7 +35,7 @@ _Row = tuple[str, str, str, str, int, int, float, float, float, int, float, floa
 @documented
 def null_flips(
     survey: Survey,
-    adata: AnnData,
+    adata: Cells,
     classifiers: Mapping[str, object] | None = None,
     *,
     genes: Sequence[str] | None = None,
@@ -104,7 +105,7 @@ def null_flips(
         if not isinstance(value, int | np.integer) or value < 1:
             raise ParameterError(f"{name} must be a whole number and at least 1, got {value!r}.")
     found = _single_genes(survey)
-    data = survey.plan["data"]
+    data, adata = survey.plan["data"], attacked(adata, survey.source)
     if adata.shape != (data["cells"], data["genes"]):
         raise DataError(
             f"adata has {adata.n_obs:,} cells x {adata.n_vars:,} genes, the survey attacked {data['cells']:,} x "

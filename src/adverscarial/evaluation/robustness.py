@@ -14,6 +14,7 @@ from adverscarial._progress import bar
 from adverscarial._types import Bools, Floats
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.start import scorer_for
+from adverscarial.cells.choice import Cells, attacked, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.classifiers.answers import Answer
@@ -40,9 +41,10 @@ class Step(NamedTuple):
 
 @documented
 def robustness_curve(  # noqa: PLR0913
-    adata: AnnData, classifier: object, *, groupby: str, target: str, genes: Sequence[str],
+    adata: Cells, classifier: object, *, groupby: str, target: str, genes: Sequence[str],
     modification: Modification | str | Mapping[float, Modification | str], n_genes: Sequence[int] | None = None,
-    layer: str | None = None, seed: int = 0, intervals: Intervals = "formula", n_boot: int = 200,
+    mod: str | None = None, use_raw: bool = False, layer: str | None = None, seed: int = 0,
+    intervals: Intervals = "formula", n_boot: int = 200,
     statistics: GeneStatistics | None = None, progress: bool | None = None,
 ) -> Curve:  # fmt: skip
     """Measure a classifier while more and more genes of a cluster are changed, or the same genes more strongly.
@@ -60,6 +62,7 @@ def robustness_curve(  # noqa: PLR0913
     n_genes
         How many of `genes` to change; 0, 1, 2, 5, 10, 20, 50, ... when left out. Numbers beyond their length are left
         out, and the length itself is added then.
+    %(values)s
     %(layer_attacked)s
     seed
         Of the modification and of the bootstrap.
@@ -106,6 +109,7 @@ def robustness_curve(  # noqa: PLR0913
     [0, 1, 2]
     """
     how_sure = method(intervals, n_boot, seed)
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     cluster = Cluster(adata, groupby, target, layer=layer, seed=seed, statistics=statistics)
     order = cluster.positions(genes)
     if not len(order):
@@ -127,7 +131,7 @@ def robustness_curve(  # noqa: PLR0913
 
 @documented
 def curve_along(
-    adata: AnnData, classifier: object, result: Result | Mapping[float, Result], *,
+    adata: Cells, classifier: object, result: Result | Mapping[float, Result], *,
     n_genes: Sequence[int] | None = None, intervals: Intervals = "formula", n_boot: int = 200,
     statistics: GeneStatistics | None = None, progress: bool | None = None,
 ) -> Curve:  # fmt: skip
@@ -172,7 +176,7 @@ def curve_along(
     [0, 1, 2, 3]
     """
     first = _attacked(result)
-    how_sure = method(intervals, n_boot, first.seed)
+    how_sure, adata = method(intervals, n_boot, first.seed), attacked(adata, first.source)
     cluster = Cluster(adata, first.groupby, first.target, layer=first.layer, seed=first.seed, statistics=statistics)
 
     def values(of: Result) -> Values:
@@ -203,12 +207,16 @@ def _attacked(result: Result | Mapping[float, Result]) -> Result:
         raise ParameterError(f"The mapping must lead to results of attacks, and holds a {strange[0]}.")
     first: Result = results[0]
     for of in results:
-        if (of.groupby, of.target, of.layer, of.seed) != (first.groupby, first.target, first.layer, first.seed):
+        if _where(of) != _where(first):
             raise ParameterError(
                 f"One curve is of one cluster, and these results are not: {first!r} (seed {first.seed}, layer "
                 f"{first.layer or 'X'}), {of!r} (seed {of.seed}, layer {of.layer or 'X'}). Make one curve for each."
             )
     return first
+
+
+def _where(result: Result) -> tuple[object, ...]:
+    return result.groupby, result.target, result.layer, result.source, result.seed
 
 
 def _check_some(mapping: Mapping[float, object], name: str, what: str) -> None:

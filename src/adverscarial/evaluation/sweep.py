@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import track
 from adverscarial.attacks.cgd import ClusterGradientDescent
 from adverscarial.attacks.run import Meter, Run
 from adverscarial.attacks.start import check_run, scorer_for
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.classifiers.base import Classifier
@@ -31,7 +31,7 @@ _GENES = 500  # of the ranking, as in the paper
 
 @documented
 def sweep(  # noqa: PLR0913
-    adata: AnnData,
+    adata: Cells,
     classifier: object,
     *,
     groupby: str,
@@ -40,6 +40,8 @@ def sweep(  # noqa: PLR0913
     strengths: Sequence[float] = STRENGTHS,
     kinds: Sequence[Literal["alpha", "epsilon", "both"]] = ("alpha", "epsilon", "both"),
     attack: ClusterGradientDescent | None = None,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     seed: int = 0,
     progress: bool | None = None,
@@ -62,6 +64,7 @@ def sweep(  # noqa: PLR0913
         Which of the three to try.
     attack
         A :class:`~adverscarial.attacks.ClusterGradientDescent` whose other settings are taken.
+    %(values)s
     %(layer_attacked)s
     seed
         Of the ranking, where it is random.
@@ -92,6 +95,7 @@ def sweep(  # noqa: PLR0913
     check_run(None, seed)
     pairs = _pairs(strengths, kinds)
     model = wrap(classifier)
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     cluster = Cluster(adata, groupby, target, layer=layer, seed=seed, statistics=statistics)
     scorer = scorer_for(model, cluster)
     attack = _with_genes(attack or ClusterGradientDescent(max_genes=_GENES), genes, cluster, scorer, model)

@@ -14,6 +14,7 @@ from adverscarial._names import numbered
 from adverscarial._progress import track
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.start import scorer_for
+from adverscarial.cells.choice import Cells, attacked
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import layer_of
 from adverscarial.cells.statistics import GeneStatistics
@@ -36,7 +37,7 @@ class _Tried(NamedTuple):
 
 @documented
 def transfer(
-    adata: AnnData,
+    adata: Cells,
     results: Survey | Result | Iterable[Result],
     classifiers: object,
     *,
@@ -97,14 +98,14 @@ def transfer(
         )
     models = _models(classifiers)
     sums = {(source, name): np.zeros(3, np.int64) for source, _ in sources for name in models}
-    statistics: dict[str | None, GeneStatistics] = {}
+    statistics: dict[tuple[object, ...], tuple[AnnData, GeneStatistics]] = {}
     for source, result in track(sources, "Transfer", len(sources), progress):
-        if result.layer not in statistics:
-            statistics[result.layer] = GeneStatistics(layer_of(adata, result.layer))
-        cluster = Cluster(
-            adata, result.groupby, result.target, layer=result.layer, seed=result.seed,
-            statistics=statistics[result.layer],
-        )  # fmt: skip
+        read = (result.layer, *result.source.items())
+        if read not in statistics:
+            cells = attacked(adata, result.source)
+            statistics[read] = cells, GeneStatistics(layer_of(cells, result.layer))
+        cells, known = statistics[read]
+        cluster = Cluster(cells, result.groupby, result.target, layer=result.layer, seed=result.seed, statistics=known)
         for name, model in models.items():
             sums[source, name] += np.array(_tried(result, cluster, model))
     return _table(sums, list(models), counts)

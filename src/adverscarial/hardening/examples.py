@@ -19,6 +19,7 @@ from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.settings import check_counts
 from adverscarial.attacks.start import check_run, scorer_for
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels, cluster_names
 from adverscarial.cells.matrix import layer_of, layers_of, replace
 from adverscarial.cells.statistics import GeneStatistics
@@ -31,13 +32,15 @@ from adverscarial.hardening.measure import attacked
 
 
 @documented
-def adversarial_cells(
-    adata: AnnData,
+def adversarial_cells(  # noqa: PLR0913
+    adata: Cells,
     classifier: object,
     attack: Attack[Result],
     *,
     groupby: str,
     targets: Iterable[str] | None = None,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     seed: int = 0,
     n_per_type: int | None = None,
@@ -57,7 +60,7 @@ def adversarial_cells(
     Parameters
     ----------
     adata
-        Cells x genes; not changed. A backed file is read into memory.
+        Cells x genes, or a MuData; not changed. A backed file is read into memory.
     %(classifier)s
     attack
         For example ``adv.attacks.SingleGene("perc99")``.
@@ -65,6 +68,7 @@ def adversarial_cells(
         Column of ``adata.obs`` with the true types.
     targets
         Clusters to attack; all, when left out.
+    %(values)s
     layer
         Layer to attack; ``X`` when left out. Other layers are copied as they are.
     seed
@@ -101,11 +105,11 @@ def adversarial_cells(
     check_attack(attack)
     if n_per_type is not None:
         check_counts(n_per_type=n_per_type)
-    model, adata = wrap(classifier), in_memory(adata)
-    chosen = cluster_names(cluster_labels(adata, groupby)) if targets is None else [str(name) for name in targets]
+    model, adata = wrap(classifier), in_memory(meant(adata, mod=mod, use_raw=use_raw, layer=layer))
+    names = cluster_names(cluster_labels(adata, groupby)) if targets is None else [str(name) for name in targets]
     statistics = GeneStatistics(layer_of(adata, layer))
     parts = []
-    for target in track(chosen, "Adversarial cells", len(chosen), progress):
+    for target in track(names, "Adversarial cells", len(names), progress):
         cluster = Cluster(adata, groupby, target, layer=layer, seed=seed, statistics=statistics)
         scorer = scorer_for(model, cluster)
         result = attack.run(cluster, model, scorer)

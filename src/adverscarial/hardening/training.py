@@ -19,6 +19,7 @@ from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.settings import check_counts
 from adverscarial.attacks.start import check_run
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import cluster_labels, cluster_names
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.mlp import MLP
@@ -34,15 +35,17 @@ logger = logging.getLogger(__name__)
 
 
 def harden(  # noqa: PLR0913
-    adata: AnnData,
+    adata: Cells,
     classifier: object,
     attack: Attack[Result],
     *,
     groupby: str,
     rounds: int = 3,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     seed: int = 0,
-    test: AnnData | None = None,
+    test: Cells | None = None,
     n_per_type: int | None = None,
     folds: int = 5,
     fit_options: Mapping[str, object] | None = None,
@@ -65,7 +68,7 @@ def harden(  # noqa: PLR0913
     Parameters
     ----------
     adata
-        Labelled cells x genes; not changed.
+        Labelled cells x genes, or a MuData; not changed.
     classifier
         A classifier with ``fit``, trained or not. Only its settings are used, and it is not changed.
     attack
@@ -74,6 +77,9 @@ def harden(  # noqa: PLR0913
         Column of ``adata.obs`` with the true types.
     rounds
         Rounds after the first.
+    mod, use_raw
+        Of a MuData: the modality, ``rna`` when left out. And whether to take the values and the genes of ``raw``; of
+        `test`, too.
     layer
         Layer to train on and to attack; ``X`` when left out.
     seed
@@ -135,7 +141,9 @@ def harden(  # noqa: PLR0913
     task = _Task(wrap(classifier), attack, groupby, layer, seed, n_per_type, dict(fit_options or {}))
     _check_task(task, method)
     box = _Box(epsilon, steps, share)
-    train, held_out = split(adata, groupby, seed=seed) if test is None else (in_memory(adata), in_memory(test))
+    cells = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+    held = None if test is None else in_memory(meant(test, mod=mod, use_raw=use_raw, layer=layer))
+    train, held_out = split(cells, groupby, seed=seed) if held is None else (in_memory(cells), held)
     with bar(f"Hardening {task.model.name}", rounds + 1, progress) as advance:
         last = before = _Trained(task.fit(train), 0)
         rows = [_row(0, before, task, held_out)]

@@ -24,6 +24,7 @@ from anndata import AnnData
 from adverscarial._docs import documented
 from adverscarial._registry import Registry
 from adverscarial._types import Matrix
+from adverscarial.cells.choice import Cells, held_by, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import copy_of, layer_of, replace
 from adverscarial.errors import ParameterError, did_you_mean
@@ -286,24 +287,28 @@ def parse(modification: Modification | str) -> Modification:
 
 @overload
 def modify(
-    adata: AnnData, genes: Sequence[str], modification: Modification | str, *, groupby: str, target: str,
-    layer: str | None = None, seed: int = 0, whole: bool = False, inplace: Literal[False] = False,
+    adata: Cells, genes: Sequence[str], modification: Modification | str, *, groupby: str, target: str,
+    mod: str | None = None, use_raw: bool = False, layer: str | None = None, seed: int = 0, whole: bool = False,
+    inplace: Literal[False] = False,
 ) -> AnnData: ...  # fmt: skip
 @overload
 def modify(
-    adata: AnnData, genes: Sequence[str], modification: Modification | str, *, groupby: str, target: str,
-    layer: str | None = None, seed: int = 0, whole: bool = False, inplace: Literal[True],
+    adata: Cells, genes: Sequence[str], modification: Modification | str, *, groupby: str, target: str,
+    mod: str | None = None, use_raw: bool = False, layer: str | None = None, seed: int = 0, whole: bool = False,
+    inplace: Literal[True],
 ) -> None: ...  # fmt: skip
 
 
 @documented
-def modify(
-    adata: AnnData,
+def modify(  # noqa: PLR0913
+    adata: Cells,
     genes: Sequence[str],
     modification: Modification | str,
     *,
     groupby: str,
     target: str,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     seed: int = 0,
     whole: bool = False,
@@ -319,6 +324,7 @@ def modify(
     modification
         A short string such as ``"perc99"``, or a :class:`Modification`.
     %(groupby)s
+    %(values)s
     layer
         Layer to change; ``X`` when left out.
     seed
@@ -327,11 +333,12 @@ def modify(
         Of counts, write whole numbers, none below 0, as all attacks do: :meth:`Modification.new_values`. Left out, a
         percentile that lies between two counts is written as it is, as the R package does.
     inplace
-        Change `adata` itself, and return None; not for data in a file.
+        Change `adata` itself, or its modality, and return None; not for data in a file, nor for ``raw``.
 
     Returns
     -------
-    A new AnnData, in memory; sparse stays sparse, and integers stay integers while every new value is whole.
+    A new AnnData, in memory, of the modality or of raw where that was chosen; sparse stays sparse, and integers stay
+    integers while every new value is whole.
 
     Raises
     ------
@@ -343,19 +350,22 @@ def modify(
     >>> adata = adv.datasets.embedded()
     >>> changed = modify(adata, ["CD3D"], "perc1", groupby="cell_type", target="CD4+/CD25 T Reg")
     """
-    modification = parse(modification)
+    modification, held = parse(modification), held_by(adata, mod)
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     cluster = Cluster(adata, groupby, target, layer=layer, seed=seed)
     positions = cluster.positions(genes)
     values = (modification.new_values if whole else modification.values)(cluster, positions)
     if not inplace:
         return with_values(adata, cluster.rows, positions, values, layer=layer)
-    if adata.isbacked:
+    if use_raw:
+        raise ParameterError("inplace=True cannot change raw, which is kept as it is. Leave it out to get a copy.")
+    if held.isbacked:
         raise ParameterError("inplace=True would write into the file of backed data. Leave it out to get a copy.")
-    if adata.is_view:
+    if held.is_view:
         raise ParameterError(
             "inplace=True would write into the data that this view is of. Change a copy: adata.copy()."
         )
-    _put(adata, _replaced(adata, cluster.rows, positions, values, layer), layer)
+    _put(held, _replaced(held, cluster.rows, positions, values, layer), layer)
     return None
 
 

@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from adverscarial._types import Floats, Matrix
 from adverscarial.attacks import Result
+from adverscarial.cells.choice import Cells, attacked
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.answers import of_the_cells
@@ -38,8 +39,8 @@ class Pair:
         Positions of the attacked cells.
     shift
         Mean absolute change of each gene over the attacked cells, shape (genes,).
-    matrix
-        All original values of the layer.
+    adata, matrix
+        The cells, and all their original values of the layer.
     changed
         Positions of the genes with any change, the largest shift first.
     counts
@@ -53,7 +54,7 @@ class Pair:
         If the data are not those that were attacked.
     """
 
-    def __init__(self, adata: AnnData, result: Result, gene: str | None = None) -> None:
+    def __init__(self, adata: Cells, result: Result, gene: str | None = None) -> None:
         if isinstance(adata, Result) and isinstance(result, AnnData):
             raise ParameterError("The arguments are swapped: the data come first, as in pl.umap(adata, result).")
         if not isinstance(result, Result):
@@ -63,6 +64,7 @@ class Pair:
             )
         after = _called(result.label, result.share) if gene is None else _called_with(result, gene)
         self.titles = (_called(result.baseline, result.baseline_share), after)
+        self.adata = adata = attacked(adata, result.source)
         cluster = Cluster(adata, result.groupby, result.target, layer=result.layer)
         self.labels, self.rows, self.genes = cluster.labels, cluster.rows, cluster.gene_names
         self.matrix, self._old = cluster.statistics.matrix, cluster.X

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from adverscarial._docs import documented
 from adverscarial._types import Floats, Untyped
 from adverscarial.attacks.ranking import rank_genes
+from adverscarial.cells.choice import Cells
 from adverscarial.cells.cluster import cluster_names, gene_positions
 from adverscarial.cells.kinds import kind_of
 from adverscarial.cells.matrix import is_sparse
@@ -47,7 +47,7 @@ _BAR = (1.06, -0.11, 0.36, 0.02)  # colour scale, in units of the right panel
 @figure("What did the attack change, beside the genes that tell the clusters apart?")
 @documented
 def heatmap(
-    adata: AnnData,
+    adata: Cells,
     result: Result,
     *,
     gene: str | None = None,
@@ -120,7 +120,7 @@ def heatmap(
 
     pair = Pair(adata, result, gene)
     if genes is None:
-        genes = rank_genes(adata, result.groupby, layer=result.layer)[:n_genes]
+        genes = rank_genes(pair.adata, result.groupby, layer=result.layer)[:n_genes]
     shown = _arrange(pair, genes, max_changed, max_cells, seed)
     longest = max(map(len, shown.ends))
     rotation, letter = (45, 1.0 * MM) if longest < _LONG else (90, 1.4 * MM)
@@ -133,7 +133,7 @@ def heatmap(
     before, after = _panels(ma, shown, board, (above, below), colour_map(_COLOURS))
     if figure is None:  # as large as its parts, unless asked for otherwise
         board.set_size_inches(*size(*board.get_size_inches()))
-    bar = colours_of_types(adata, result.groupby, list(shown.ends))
+    bar = colours_of_types(pair.adata, result.groupby, list(shown.ends))
     for ax, title in zip((before, after), titles, strict=True):
         ax.set_title(title, fontsize=FONT, loc="left")
         _mark_clusters(ax, shown, result.target, rotation, bar)

@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import DataError, InputRejected, ParameterError, did_you_mean, some
@@ -33,7 +34,7 @@ _FEWEST = 10  # cells, below which neighbours mean nothing
 @figure("Where do the attacked cells stand among the others, before and after?")
 @documented
 def umap(  # noqa: PLR0913
-    adata: AnnData, result: Result, *, classifier: object = None, gene: str | None = None, basis: str | None = None,
+    adata: Cells, result: Result, *, classifier: object = None, gene: str | None = None, basis: str | None = None,
     n_genes: int = 2_000, n_components: int = 10, n_neighbors: int = 30, seed: int = 0,
     axes: tuple[Axes, Axes] | None = None, **options: Unpack[Options],
 ) -> tuple[Axes, Axes]:  # fmt: skip
@@ -100,6 +101,7 @@ def umap(  # noqa: PLR0913
         if not isinstance(value, int | np.integer) or value < 1:
             raise ParameterError(f"{name} must be a whole number and at least 1, got {value!r}.")
     pair = Pair(adata, result, gene)
+    adata = pair.adata
     if len(pair.labels) < _FEWEST:
         raise DataError(f"{len(pair.labels)} cells are too few for an embedding; at least {_FEWEST} are needed.")
     called = None if classifier is None else _called(adata, result, wrap(classifier), gene, pair)

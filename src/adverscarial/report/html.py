@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from anndata import AnnData
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from adverscarial import _store
+from adverscarial.cells.choice import Cells, attacked
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import ParameterError, StorageError, did_you_mean, some
 from adverscarial.evaluation.verdicts import Rules, verdicts
@@ -42,7 +42,7 @@ def write_report(  # noqa: PLR0913
     path: str | os.PathLike[str],
     *,
     title: str | None = None,
-    adata: AnnData | None = None,
+    adata: Cells | None = None,
     classifiers: Mapping[str, object] | None = None,
     made: Mapping[str, str] | None = None,
     rules: Mapping[str, Any] | None = None,
@@ -113,6 +113,7 @@ def write_report(  # noqa: PLR0913
         raise ParameterError("classifiers= are asked about cells: give adata=, too.")
     thresholds = _thresholds(rules or {})
     tried = stress if stress is None or isinstance(stress, StressResult) else StressResult.load(stress)
+    adata = None if adata is None else attacked(adata, survey.source)
     cells = [] if adata is None else draw_flips(survey, adata, classifiers, progress)
     decided = verdicts(survey, **thresholds._asdict(), stress=tried)
     fit = _fit(survey, apart(decided))

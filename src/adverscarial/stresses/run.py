@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal, cast
 
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import bar
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.errors import ParameterError
 from adverscarial.stresses.base import Change
 from adverscarial.stresses.folder import StressFolder
@@ -28,7 +28,7 @@ from adverscarial.surveys.interruptions import terminable
 @documented
 @terminable()
 def stress(  # noqa: PLR0913
-    adata: AnnData,
+    adata: Cells,
     classifiers: object,
     *,
     groupby: str,
@@ -36,6 +36,8 @@ def stress(  # noqa: PLR0913
     strengths: Strengths | None = None,
     batch: str | None = None,
     targets: Sequence[str] | None = None,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | Mapping[str, str | None] | None = None,
     counts: str | None = None,
     draws: int = 5,
@@ -66,6 +68,7 @@ def stress(  # noqa: PLR0913
     batch
         Column of ``adata.obs`` with the batch of each cell: ambient RNA and swapped barcodes then come from the cell's
         own batch, and batch shifts are measured between two of them.
+    %(values)s
     layer
         Layer that the classifiers read; ``X`` when left out. A dict names it by classifier, where they differ. Its
         values are counts, log-normalised counts, or z-scores of log-normalised counts.
@@ -116,6 +119,7 @@ def stress(  # noqa: PLR0913
     if not isinstance(n_jobs, Integral) or (n_jobs < 1 and n_jobs != -1):
         raise ParameterError(f"n_jobs must be at least 1, or -1 for all cores, got {n_jobs!r}.")
     asked = Asked(changes, strengths, batch, targets, layer, counts, draws, seed)
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer if isinstance(layer, str) else None)
     plan = make_plan(adata, classifiers, groupby, asked)
     folder = None if out is None else StressFolder(out)
     opened = nullcontext({}) if folder is None else folder.opened(plan, trust=resume == "trust")

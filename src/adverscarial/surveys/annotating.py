@@ -28,15 +28,17 @@ _VERDICTS = {"verdict": "verdict", "flipping_genes": "flipping", "genes_needed":
 _HELD = ("fragility_lower", "fragility_upper")
 
 
-def annotate(survey: Survey, adata: AnnData, verdicts: pd.DataFrame, models: Mapping[str, object], key: str) -> None:
+def annotate(
+    survey: Survey, adata: AnnData, out: AnnData, verdicts: pd.DataFrame, models: Mapping[str, object], key: str
+) -> None:
     """Write a survey to ``obs``, ``var`` and ``uns``.
 
     Parameters
     ----------
     survey, verdicts
         The survey, and its verdicts, one row per classifier and cluster.
-    adata
-        The cells that were attacked; columns are added.
+    adata, out
+        The cells that were attacked, and what holds them, to which columns are added: itself, or what has it as raw.
     models
         Classifiers to ask about each cell, by their names in the survey.
     key
@@ -65,7 +67,7 @@ def annotate(survey: Survey, adata: AnnData, verdicts: pd.DataFrame, models: Map
         found = _of_genes([result for task, result in _results(survey) if task == classifier])
         if found is not None:
             var |= {f"{start}_{name}": column for name, column in gene_columns(found, genes).items()}
-    write(adata, key, obs, var, _told(survey))
+    write(out, key, obs, var, _told(survey), raw="use_raw" in survey.source)
 
 
 def _results(survey: Survey) -> list[tuple[str, Result]]:
@@ -136,7 +138,8 @@ def _told(survey: Survey) -> dict[str, object]:
             table[name] = ["" if pd.isna(value) else str(value) for value in column]
     table.index = table.index.astype(str)
     return {
-        "groupby": plan["data"]["groupby"], "layer": plan["data"]["layer"] or "X", "seed": plan["seed"],
+        "groupby": plan["data"]["groupby"], "layer": plan["data"]["layer"] or "X", **survey.source,
+        "seed": plan["seed"],
         "fingerprint": plan["data"]["fingerprint"], "classifiers": np.array(list(plan["classifiers"]), dtype=str),
         "clusters": np.array(plan["clusters"], dtype=str),
         "attacks": np.array([json.dumps(attack, sort_keys=True) for attack in plan["attacks"]], dtype=str),

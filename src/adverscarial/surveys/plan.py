@@ -20,6 +20,7 @@ from adverscarial._names import numbered
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result, versions
 from adverscarial.attacks.storing import describe
+from adverscarial.cells.choice import chosen_of
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels, cluster_names, named_clusters
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.base import Classifier
@@ -102,6 +103,8 @@ class Plan:
             "budget": self.budget,
             "versions": versions(),
         }
+        if source := chosen_of(self.adata):
+            value["data"]["source"] = source
         plain: StoredPlan = json.loads(json.dumps(value, default=_as_json))
         return plain
 

@@ -11,13 +11,13 @@ from os import PathLike
 from typing import Literal, NamedTuple
 
 import numpy as np
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import bar
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.start import check_memory, check_run
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import masked_genes
 from adverscarial.errors import ParameterError
 from adverscarial.surveys.dask_workers import current_client, run_on_dask
@@ -35,12 +35,14 @@ from adverscarial.surveys.transfer import sendable
 @documented
 @terminable()
 def survey(  # noqa: PLR0913
-    adata: AnnData,
+    adata: Cells,
     classifiers: object,
     *,
     attacks: Sequence[Attack[Result]] | Attack[Result],
     groupby: str,
     targets: Sequence[str] | None = None,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
     mask_var: str | Sequence[bool] | np.ndarray | None = None,
     seed: int = 0,
@@ -62,6 +64,7 @@ def survey(  # noqa: PLR0913
         One attack or several.
     groupby, targets
         Column of ``adata.obs``, and the clusters in it to attack (all, when left out).
+    %(values)s
     %(layer_attacked)s
     %(mask_var)s
     seed
@@ -118,6 +121,7 @@ def survey(  # noqa: PLR0913
     if resume not in ("check", "trust"):
         raise ParameterError(f"resume must be 'check' or 'trust', got {resume!r}.")
     how = _workers(n_jobs, backend, time_limit)
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     if mask_var is not None:
         genes = masked_genes(adata, mask_var)
         attacks = [attack.within(genes) for attack in ([attacks] if isinstance(attacks, Attack) else attacks)]

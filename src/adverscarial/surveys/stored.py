@@ -6,10 +6,17 @@ from collections.abc import Mapping
 from typing import TypedDict, cast, get_type_hints
 
 from adverscarial._stored_types import fits, shown
+from adverscarial.cells.choice import Chosen
 from adverscarial.errors import AlreadyThere
 
 
-class StoredData(TypedDict):
+class _Chosen(TypedDict, total=False):
+    """Of which values of the data it is: a modality, or raw; left out where neither was chosen."""
+
+    source: Chosen
+
+
+class StoredData(_Chosen):
     """The part of a plan that is about the data."""
 
     cells: int
@@ -64,6 +71,8 @@ def check_plan(value: Mapping[str, object]) -> StoredPlan:
 def _check_fields(value: Mapping[str, object], kind: type) -> None:
     for name, hint in get_type_hints(kind).items():
         if name not in value:
+            if name in getattr(kind, "__optional_keys__", ()):
+                continue
             raise ValueError(f"'{name}' is missing")
         if not fits(value[name], hint):
             raise ValueError(f"'{name}' is {shown(value[name])}, expected {getattr(hint, '__name__', hint)}")

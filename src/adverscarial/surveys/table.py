@@ -18,6 +18,7 @@ from adverscarial._types import Row
 from adverscarial.attacks.annotating import check_key
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result
+from adverscarial.cells.choice import Cells, Chosen, attacked, held_of
 from adverscarial.cells.matrix import copy_of
 from adverscarial.errors import ParameterError, some
 from adverscarial.surveys.annotating import annotate
@@ -94,6 +95,11 @@ class Survey:
         return tuple(task for task in self.tasks if already_there(self.errors.get(task.number, "")))
 
     @property
+    def source(self) -> Chosen:
+        """What was chosen of the data: ``{"mod": "rna"}``, ``{"use_raw": True}``, both; empty for an AnnData's own."""
+        return self.plan["data"].get("source", {})
+
+    @property
     def seconds(self) -> float:
         """Time that the attacks took, added up over processes."""
         return sum(result.seconds for result in self.results if result is not None)
@@ -148,7 +154,7 @@ class Survey:
     @documented
     def to_adata(
         self,
-        adata: AnnData,
+        adata: Cells,
         classifiers: Mapping[str, object] | None = None,
         *,
         key_added: str = "adverscarial",
@@ -159,7 +165,7 @@ class Survey:
         Parameters
         ----------
         adata
-            The cells that were attacked. Columns are added; the values stay as they are.
+            The data that was attacked. Columns are added, of ``raw`` to ``raw.var``; the values stay as they are.
         classifiers
             The attacked ones, by their names in the survey, to ask them about each cell before and after; left out,
             there is only what the survey kept.
@@ -199,8 +205,9 @@ class Survey:
             raise ParameterError(
                 f"The survey had no classifier {some(unknown)}. It had: {some(list(self.plan['classifiers']))}."
             )
-        out = copy_of(adata) if copy else adata
-        annotate(self, out, self.verdicts(), models, key_added)
+        held = held_of(adata, self.source)
+        out = copy_of(held) if copy else held
+        annotate(self, attacked(adata, self.source), out, self.verdicts(), models, key_added)
         return out if copy else None
 
     def __repr__(self) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from anndata import AnnData
 
 from adverscarial import _store
 from adverscarial._docs import documented
@@ -23,6 +22,7 @@ from adverscarial.attacks.minimal.race import Race
 from adverscarial.attacks.minimal.shared_set import Weights, refutation
 from adverscarial.attacks.settings import candidates
 from adverscarial.attacks.start import scorer_for
+from adverscarial.cells.choice import Cells, attacked
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import is_named
 from adverscarial.classifiers.scorers.base import Scorer
@@ -59,7 +59,7 @@ class Certificate:
 
 
 @documented
-def certify(result: MinChangeResult, adata: AnnData, classifier: object) -> Certificate:
+def certify(result: MinChangeResult, adata: Cells, classifier: object) -> Certificate:
     """Return a certificate of a result's lower bound, or of the largest bound below it that can be written down.
 
     A bound that only a mixed-integer program or all combinations of a few genes proved cannot. Of trees and networks no
@@ -71,6 +71,7 @@ def certify(result: MinChangeResult, adata: AnnData, classifier: object) -> Cert
     %(no_certificate)s
     """
     attack, model = cast("MinChange", result.attack), wrap(classifier)
+    adata = attacked(adata, result.source)
     cluster = Cluster(adata, result.groupby, result.target, layer=result.layer, seed=result.seed)
     scorer = scorer_for(model, cluster)
     if scorer.baseline.label != result.baseline:

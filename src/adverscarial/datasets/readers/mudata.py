@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import anndata
 import h5py
-import pandas as pd
 from anndata import AnnData
 
+from adverscarial.cells.choice import named_modality, with_shared
 from adverscarial.datasets.readers.anndata_files import read_as_float32
 from adverscarial.datasets.readers.registry import register
-from adverscarial.errors import DataError, ParameterError, did_you_mean, some
+from adverscarial.errors import some
 
 logger = logging.getLogger(__name__)
-
-_RNA = ("rna", "RNA", "gex", "GEX")  # how people call gene expression
 
 
 @register(
@@ -30,10 +27,10 @@ _RNA = ("rna", "RNA", "gex", "GEX")  # how people call gene expression
 def read(path: Path, *, mod: str | None = None) -> AnnData:
     """Read one modality: `mod`, else ``rna``, else the only one. Columns of obs that all share are added."""
     with h5py.File(path, "r") as file:
-        name = _chosen(list(file["mod"]), mod, f"MuData file '{path}'")
+        name = _chosen(list(file["mod"]), mod, path)
         adata = read_as_float32(file["mod"][name])
         shared = anndata.io.read_elem(file["obs"]) if "obs" in file else None
-    _add_shared(adata, shared)
+    adata.obs = with_shared(adata.obs, shared)
     return adata
 
 
@@ -48,40 +45,14 @@ def read_zarr(path: Path, *, mod: str | None = None) -> AnnData:
 
     root = zarr.open_group(path, mode="r")
     names = sorted(entry.name for entry in (path / "mod").iterdir() if entry.is_dir())
-    name = _chosen(names, mod, f"MuData file '{path}'")
+    name = _chosen(names, mod, path)
     adata = anndata.io.read_zarr(path / "mod" / name)
-    _add_shared(adata, anndata.io.read_elem(root["obs"]))
+    adata.obs = with_shared(adata.obs, anndata.io.read_elem(root["obs"]))
     return adata
 
 
-def chosen_modality(data: Any, mod: str | None) -> AnnData:
-    """Return a copy of one modality of a MuData in memory: `mod`, else ``rna``, else the only one."""
-    adata: AnnData = data.mod[_chosen(list(data.mod), mod, "MuData")].copy()
-    _add_shared(adata, data.obs)
-    return adata
-
-
-def _chosen(names: list[str], mod: str | None, what: str) -> str:
-    if mod is not None:
-        if mod not in names:
-            raise ParameterError(
-                f"The {what} has no modality '{mod}'.{did_you_mean(mod, names)} It holds {some(names)}."
-            )
-        return mod
-    usual = [name for name in _RNA if name in names] or (names if len(names) == 1 else [])
-    if not usual:
-        have = some(names) or "no modality"
-        advice = f" Choose one: load(path, mod={names[0]!r}) (command line: --mod {names[0]})." if names else ""
-        raise DataError(f"The {what} holds {have}, and none is called 'rna'.{advice}")
-    if len(names) > 1:
-        logger.warning("The %s holds %s: '%s' is read (mod= chooses).", what, some(names), usual[0])
-    return usual[0]
-
-
-def _add_shared(adata: AnnData, shared: object) -> None:
-    """Add columns of the obs that all modalities share; those of one modality begin with its name and a colon."""
-    if not isinstance(shared, pd.DataFrame) or not shared.index.is_unique:
-        return
-    for column in shared:
-        if ":" not in str(column) and column not in adata.obs:
-            adata.obs[column] = shared[column].reindex(adata.obs_names)
+def _chosen(names: list[str], mod: str | None, path: Path) -> str:
+    name = named_modality(names, mod, f"MuData file '{path}'", "load(path, mod={!r}) (command line: --mod {})")
+    if mod is None and len(names) > 1:
+        logger.warning("The MuData file '%s' holds %s: '%s' is read (mod= chooses).", path, some(names), name)
+    return name
