@@ -34,6 +34,7 @@ SORTED = (
 )
 
 
+@pytest.mark.slow
 def test_loops_of_several_processes_are_not_mixed_up(tmp_path: Path) -> None:
     """Without names of its own for each process, numba 0.68 takes the sort inside one file for that in another."""
 

@@ -28,6 +28,15 @@ def truth(adata: AnnData, model, modification: str, where: dict, goal) -> int | 
     return None
 
 
+@pytest.mark.fast(
+    "perc99-scMLP",
+    "perc99-logistic",
+    "perc99-markers",
+    "perc99-function",
+    "decile+5-logistic",
+    "decile+5-markers",
+    "decile+5-function",
+)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("modification", ["perc99", "decile+5"])
 def test_the_interval_holds_the_truth_for_every_family(family: str, modification: str) -> None:

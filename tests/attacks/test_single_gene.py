@@ -33,7 +33,7 @@ def options_of(case):
     return options
 
 
-@pytest.mark.fast(2)
+@pytest.mark.fast("linear_sim")
 @pytest.mark.parametrize("name", ["linear_sim", "tree_sim", "ratio_sim", "MClassifier"])
 def test_exact_search_finds_what_a_full_loop_finds(shared, settings, name):
     adata, classifier = settings[name]
@@ -50,7 +50,7 @@ def test_exact_search_finds_what_a_full_loop_finds(shared, settings, name):
     assert seen > 20
 
 
-@pytest.mark.fast(2)
+@pytest.mark.fast("linear_sim")
 @pytest.mark.parametrize("name", ["linear_sim", "tree_sim", "ratio_sim", "MClassifier"])
 def test_reference_bisection_asks_and_answers_as_the_r_code(shared, settings, name):
     adata, classifier = settings[name]
@@ -82,6 +82,7 @@ def test_reference_bisection_asks_and_answers_as_the_r_code(shared, settings, na
     assert seen > 20
 
 
+@pytest.mark.slow
 def test_bisection_misses_what_the_reference_misses_and_says_so(shared, settings):
     missed = 0
     for case in reference_cases(shared):

@@ -109,6 +109,7 @@ def test_loom_is_read_as_its_main_matrix(counts, tmp_path, dtype):
     np.testing.assert_array_equal(dense(found.layers["spliced"]), counts + 1)
 
 
+@pytest.mark.slow
 def test_loom_written_by_anndata(adata, counts, tmp_path):
     pytest.importorskip("loompy")
     try:

@@ -50,6 +50,7 @@ def told(kind: str) -> tuple[Made, int]:
     return made, cases(usual)
 
 
+@pytest.mark.fast("network", "trees")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_accepted_is_true(kind: str) -> None:
     made, n = told(kind)
@@ -74,6 +75,7 @@ def test_what_is_accepted_is_true(kind: str) -> None:
     assert tight > n / 3
 
 
+@pytest.mark.fast("network", "lightgbm")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_the_search_proves_is_accepted(kind: str) -> None:
     made, n = told(kind)
@@ -93,6 +95,7 @@ def test_what_the_search_proves_is_accepted(kind: str) -> None:
     assert more_than_single > n / 5
 
 
+@pytest.mark.fast("network", "trees")
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_gene_is_overlooked_that_flips_alone(kind: str) -> None:
     made, n = told(kind)
@@ -108,6 +111,7 @@ def test_no_gene_is_overlooked_that_flips_alone(kind: str) -> None:
     assert ruled_out > n
 
 
+@pytest.mark.fast("network", "trees")
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_are_those_of_a_full_prediction(kind: str) -> None:
     made, n = told(kind)

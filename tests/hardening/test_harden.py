@@ -42,7 +42,7 @@ def names_of(cells: AnnData) -> list[str]:
     return sorted(set(cells.obs["cell_type"].astype(str)))
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [0, -1])
 def test_table_is_what_full_attacks_on_held_out_cells_say(halves, hardened, row):
     test, model = halves[1], hardened.classifier if row else hardened.before
@@ -116,6 +116,7 @@ def attacked(monkeypatch) -> list[tuple[AnnData, Noting, AnnData]]:
     return calls
 
 
+@pytest.mark.slow
 def test_held_out_cells_are_never_trained_on(pbmc_small, attacked):
     train, test = adv.datasets.split(pbmc_small, "cell_type", seed=3)
     inside = harden(pbmc_small, Noting(n_markers=5), ATTACK, groupby="cell_type", rounds=1, seed=3)

@@ -51,6 +51,7 @@ def test_zeros_are_on_the_axis(survey):
     assert all(inside[0] < count < inside[1] for counts in boxes(ax).values() for count in counts)
 
 
+@pytest.mark.slow
 def test_failures_and_bounds_are_said(survey):
     failed = survey.to_frame().query("attack == 'SingleGene'")["error"].notna().sum()
     note = impact(survey).get_xlabel()

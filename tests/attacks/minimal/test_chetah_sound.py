@@ -89,6 +89,7 @@ def smallest_of(sizes: np.ndarray, which: np.ndarray) -> int:
     return int(sizes[which].min()) if which.any() else NEVER
 
 
+@pytest.mark.slow
 def test_no_cell_and_no_cluster_gets_a_label_with_fewer_genes() -> None:
     known = [chetah_case(seed) for seed in range(CASES)]
     tallies = [check_needs(case, seed) for seed, case in enumerate(known)]

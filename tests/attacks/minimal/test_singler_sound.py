@@ -52,6 +52,7 @@ def singler_case(seed: int) -> Known:
     return Known(found, labels, np.array([len(chosen) for chosen in sets]))
 
 
+@pytest.mark.slow
 def test_no_cell_and_no_cluster_gets_a_label_with_fewer_genes() -> None:
     known = [singler_case(seed) for seed in range(CASES)]
     tallies = [check_needs(case, seed) for seed, case in enumerate(known)]

@@ -125,7 +125,7 @@ def test_equal_to_the_package_and_read_exactly(
     assert type(classifier.scorer(Cluster(cells, "cell_type", TARGET))) is TreeScorer
 
 
-@pytest.mark.fast("xgb-many-plain", "xgb-two-zeros missing", "lgb-many-plain", "lgb-two-plain")
+@pytest.mark.fast("xgb-many-plain", "xgb-two-zeros missing", "lgb-two-plain")
 @pytest.mark.parametrize(("train", "which", "settings"), CASES)
 def test_the_scorer_answers_as_full_prediction(
     cells: AnnData, train: Any, which: str, settings: dict[str, Any]

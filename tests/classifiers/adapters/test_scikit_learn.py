@@ -146,7 +146,7 @@ def types(adata: AnnData, binary: bool) -> np.ndarray:
     return np.where(np.char.startswith(labels, "CD4+"), "helper", "other") if binary else labels
 
 
-@pytest.mark.fast("logistic-many-float64", "linear svc-two-float64", "standard-many-float64", "ridge-many-float32")
+@pytest.mark.fast("logistic-many-float64", "ridge-many-float32")
 @pytest.mark.parametrize(("build", "promised", "binary", "dtype"), PROMISED)
 def test_each_model_gets_its_scorer_and_obeys_the_law(
     small: AnnData,

@@ -96,6 +96,18 @@ EXACT = [
 GENERAL = ["neighbours", "function of cells", "function of labels", "function of clusters"]
 
 
+@pytest.mark.fast(
+    "scType",
+    "markers",
+    "scRF",
+    "CHETAH",
+    "scAnnotatR",
+    "scMLP",
+    "logistic",
+    "function of cells",
+    "function of labels",
+    "function of clusters",
+)
 @pytest.mark.parametrize("name", EXACT + GENERAL)
 @given(
     seed=st.integers(0, 10**6), target=st.sampled_from(["c0", "c1", "lone"]), 
