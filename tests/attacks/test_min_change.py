@@ -29,13 +29,8 @@ def truth(adata: AnnData, model, modification: str, where: dict, goal) -> int | 
 
 
 @pytest.mark.fast(
+    *(f"{change}-{family}" for change in ("perc99", "decile+5") for family in ("logistic", "markers", "function")),
     "perc99-scMLP",
-    "perc99-logistic",
-    "perc99-markers",
-    "perc99-function",
-    "decile+5-logistic",
-    "decile+5-markers",
-    "decile+5-function",
 )
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("modification", ["perc99", "decile+5"])

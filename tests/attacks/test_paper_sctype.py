@@ -57,7 +57,7 @@ class Surveyed(dict[tuple[str, str, str], Any]):
         self.cells, self.model = cells, model
 
     def __missing__(self, key: tuple[str, str, str]) -> Any:
-        kind, name, target = key
+        kind, name, _ = key
         text = MODIFICATIONS[name]
         attack = SingleGene(text) if kind == "SingleGene" else MaxChange(text, restarts=10)
         found = adv.survey(self.cells, self.model, attacks=attack, groupby="sctype_label")
