@@ -26,6 +26,15 @@ class Known:
     sizes: np.ndarray  # of the sets
 
 
+def random_values(
+    rng: np.random.Generator, n_cells: int, n_genes: tuple[int, int], decimals: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return values of random cells, cells x genes, rounded so that some tie, and the number of each cell's type."""
+    genes, n_types = int(rng.integers(*n_genes)), int(rng.integers(2, 5))
+    X = np.round(np.maximum(rng.normal(0.5, 1, (n_cells, genes)), 0), int(rng.integers(0, decimals)))
+    return X, np.arange(n_cells) % n_types
+
+
 def typed_cells(X: np.ndarray, kinds: np.ndarray) -> AnnData:
     """Return cells whose types are called A, B, ..."""
     obs = pd.DataFrame({"type": np.array(list("ABCD"))[kinds]}, index=[f"x{i}" for i in range(len(X))])

@@ -12,7 +12,7 @@ from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.rank_bounds import _effects, _most, rho_interval, ties_interval
 from adverscarial.classifiers.scorers.ranks import _rho, centred_ranks
 from attacks.minimal.brute import cases
-from attacks.minimal.known_needs import Known, check_needs, tried, typed_cells
+from attacks.minimal.known_needs import Known, check_needs, random_values, tried, typed_cells
 
 CASES = cases(100)
 
@@ -20,12 +20,10 @@ CASES = cases(100)
 def chetah_case(seed: int) -> Known:
     """A small tree trained on random cells, and a cluster of one to four."""
     rng = np.random.default_rng(seed)
-    n_genes, n_types = int(rng.integers(5, 8)), int(rng.integers(2, 5))
-    kinds = np.arange(40) % n_types
-    X = np.round(np.maximum(rng.normal(0.5, 1, (40, n_genes)), 0), int(rng.integers(0, 2)))
+    X, kinds = random_values(rng, 40, (5, 8), decimals=2)
     X[np.arange(40), kinds] += 2
     train = typed_cells(X, kinds)
-    model = Chetah(n_genes=n_genes - int(rng.integers(0, 2)), threshold=float(rng.choice([0.01, 0.1, 0.5])))
+    model = Chetah(n_genes=X.shape[1] - int(rng.integers(0, 2)), threshold=float(rng.choice([0.01, 0.1, 0.5])))
     return tried(model.fit(train, "type"), train, rng)
 
 

@@ -8,7 +8,7 @@ import pytest
 from adverscarial.classifiers import SingleR
 from adverscarial.classifiers.scorers.prefixes import NEVER
 from attacks.minimal.brute import cases
-from attacks.minimal.known_needs import Known, check_needs, tried, typed_cells
+from attacks.minimal.known_needs import Known, check_needs, random_values, tried, typed_cells
 
 pytest.importorskip("singler")
 
@@ -18,9 +18,8 @@ CASES = cases(60)
 def singler_case(seed: int) -> Known:
     """A small reference of random cells, and a cluster of one to four; up to seven of its genes can change."""
     rng = np.random.default_rng(seed)
-    n_genes, n_types = int(rng.integers(8, 60)), int(rng.integers(2, 5))
-    kinds = np.arange(30) % n_types
-    X = np.round(np.maximum(rng.normal(0.5, 1, (30, n_genes)), 0), int(rng.integers(0, 3)))
+    X, kinds = random_values(rng, 30, (8, 60), decimals=3)
+    n_genes, n_types = X.shape[1], kinds.max() + 1
     for kind in range(n_types):
         X[np.ix_(kinds == kind, np.arange(n_genes) % n_types == kind)] += rng.uniform(0, 3)
     X[:, 0] = kinds  # so that some gene tells the types apart
