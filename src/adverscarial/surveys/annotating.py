@@ -65,7 +65,7 @@ def annotate(survey: Survey, adata: AnnData, verdicts: pd.DataFrame, models: Map
         found = _of_genes([result for task, result in _results(survey) if task == classifier])
         if found is not None:
             var |= {f"{start}_{name}": column for name, column in gene_columns(found, genes).items()}
-    write(adata, key, obs, var, _told(survey))
+    write(adata, key, obs, var, _plan_and_table(survey))
 
 
 def _results(survey: Survey) -> list[tuple[str, Result]]:
@@ -125,7 +125,7 @@ def _of_genes(results: Sequence[Result]) -> pd.DataFrame | None:
     return pd.DataFrame({"outcome": outcome, "clusters_flipped": hit, "distance": by_gene["distance"].min()})
 
 
-def _told(survey: Survey) -> dict[str, object]:
+def _plan_and_table(survey: Survey) -> dict[str, object]:
     """Return what was asked, and the table, in types that every format can hold."""
     plan, table = survey.plan, survey.to_frame()
     for name in table:

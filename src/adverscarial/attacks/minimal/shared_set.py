@@ -156,10 +156,10 @@ def _refute(rows: _Rows, n_votes: int, m: int, need: int, go_on: Callable[[], bo
         y = _fit(rows.vote, np.ascontiguousarray(rows.coefficients[:, genes]), n_votes, m, target, go_on)
         if y is None:
             return None
-        worth = y @ rows.coefficients.astype(np.float64) if n_genes < 3000 else _product(y, rows.coefficients)
-        if _bound(y, rows.vote, worth, n_votes, m) < target:
+        gained = y @ rows.coefficients.astype(np.float64) if n_genes < 3000 else _product(y, rows.coefficients)
+        if _bound(y, rows.vote, gained, n_votes, m) < target:
             return y
-        top = np.argpartition(-worth, min(2 * m, n_genes - 1))[: 2 * m]
+        top = np.argpartition(-gained, min(2 * m, n_genes - 1))[: 2 * m]
         more = np.setdiff1d(top, genes)
         if not len(more):
             return None
@@ -175,9 +175,9 @@ def _product(y: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     return out
 
 
-def _bound(y: np.ndarray, vote: np.ndarray, worth: np.ndarray, n_votes: int, m: int) -> float:
+def _bound(y: np.ndarray, vote: np.ndarray, gained: np.ndarray, n_votes: int, m: int) -> float:
     covered = np.bincount(vote, weights=y, minlength=n_votes)
-    top = np.partition(worth, len(worth) - m)[len(worth) - m :] if m < len(worth) else worth
+    top = np.partition(gained, len(gained) - m)[len(gained) - m :] if m < len(gained) else gained
     return float(np.maximum(0.0, 1.0 - covered).sum() + top.sum())
 
 
@@ -192,10 +192,10 @@ def _fit(
     y: np.ndarray = (1.0 / np.maximum(rows_of, 1))[vote].astype(np.float64) * 0.5
     n = coefficients.shape[1]
     for step in range(_STEPS):
-        worth = y.astype(np.float32) @ coefficients
+        gained = y.astype(np.float32) @ coefficients
         covered = np.bincount(vote, weights=y, minlength=n_votes)
-        top = np.argpartition(worth, n - m)[n - m :] if m < n else np.arange(n)
-        value = float(np.maximum(0.0, 1.0 - covered).sum() + worth[top].sum(dtype=np.float64))
+        top = np.argpartition(gained, n - m)[n - m :] if m < n else np.arange(n)
+        value = float(np.maximum(0.0, 1.0 - covered).sum() + gained[top].sum(dtype=np.float64))
         if value < target - 1e-3:
             return y
         used = np.zeros(n, dtype=np.float32)
