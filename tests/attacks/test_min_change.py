@@ -171,6 +171,7 @@ def test_ranks_prove_more_than_a_scan_of_single_genes(pbmc_small: AnnData) -> No
     assert (result.cells["lower"] >= 1).all()
 
 
+@pytest.mark.slow
 def test_a_forest_finds_the_same_sets_in_float64(pbmc_small) -> None:
     """There it may refuse values of every gene, so that genes that no tree tests are counted, too."""
     genes, found = list(pbmc_small.var_names), []

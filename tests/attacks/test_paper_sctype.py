@@ -110,7 +110,7 @@ def test_single_gene_finds_the_published_number_in_all_clusters(modification: st
     assert found == counted.xs("single-gene n genes", level="attack")[modification].to_dict()
 
 
-@pytest.mark.fast("positive_aberrant")
+@pytest.mark.slow
 @pytest.mark.parametrize("modification", ABERRANT)
 def test_single_gene_finds_every_published_aberrant_attack(modification: str, survey: Any, published: Any) -> None:
     for target, by_modification in published.items():
@@ -144,7 +144,7 @@ def test_single_gene_agrees_with_an_exhaustive_test(
     assert extra == {"positive_aberrant": 7, "negative_aberrant": 5}.get(modification, 0)
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("modification", ABERRANT)
 def test_unpublished_aberrant_attacks_verify(
     modification: str, survey: Any, published: Any, cells: AnnData, model: ScType

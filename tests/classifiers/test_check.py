@@ -148,6 +148,7 @@ def test_classifiers_of_the_package_pass(pbmc_small: AnnData) -> None:
         assert check(model, some if isinstance(model, ScType) else test, groupby="cell_type"), model
 
 
+@pytest.mark.slow
 def test_everything_that_wrap_knows_passes() -> None:
     adata = data()
     X = pd.DataFrame(adata.X, columns=GENES)

@@ -118,6 +118,7 @@ def test_mouse_genes_and_human_markers(run, file, counts, tmp_path, capitals):
     assert "as mouse genes are" not in said(err)
 
 
+@pytest.mark.slow
 def test_cells_without_a_cluster_and_clusters_of_one_cell(run, file, counts):
     counts.obs["kind"] = counts.obs["kind"].where(np.arange(60) > 4)
     counts.obs["kind"] = np.where(np.arange(60) == 59, "rare", counts.obs["kind"])

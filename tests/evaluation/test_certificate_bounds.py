@@ -52,7 +52,7 @@ def made(kind: str) -> list[tuple[Case, Bounds, list[str]]]:
     return [(case, bounds, [str(label) for label in case.labels]) for case, bounds in found]
 
 
-@pytest.mark.fast("network", "trees")
+@pytest.mark.fast("network")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_accepted_is_true(kind: str) -> None:
     known = made(kind)
@@ -75,7 +75,7 @@ def test_what_is_accepted_is_true(kind: str) -> None:
     assert tight > len(known) / 3
 
 
-@pytest.mark.fast("network", "lightgbm")
+@pytest.mark.fast("network")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_the_search_proves_is_accepted(kind: str) -> None:
     known = made(kind)

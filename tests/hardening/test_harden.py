@@ -282,6 +282,7 @@ def test_the_old_order_still_works_and_warns(halves):
     pd.testing.assert_frame_equal(old.table, new.table)
 
 
+@pytest.mark.slow
 def test_library_logs_each_round_and_prints_nothing(halves, caplog, capsys):
     with caplog.at_level(logging.INFO, logger="adverscarial.hardening"):
         harden(halves[0], Markers(n_markers=5), ATTACK, groupby="cell_type", test=halves[1], rounds=1)

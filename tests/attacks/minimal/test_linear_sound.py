@@ -39,7 +39,7 @@ def linear_case(seed: int, *, signature: bool = False) -> Case:
     return Case(moves, names(moves.scores.shape[1], rng), codes, np.array([len(genes) for genes in sets]))
 
 
-@pytest.mark.fast("False")
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [False, True])
 def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     tallies = [check_flips(linear_case(seed), seed, named=named) for seed in range(CASES)]

@@ -94,7 +94,8 @@ EXACT = [
     "boosting",
 ]
 GENERAL = ["neighbours", "function of cells", "function of labels", "function of clusters"]
-COSTLY = {"scType, unscaled", "forest", "boosting", "neighbours"}  # others of their kind are in both lanes
+# others of their kind are in both lanes
+COSTLY = {"scType, unscaled", "markers", "forest", "boosting", "neighbours", "function of labels"}
 CHEAP = ["scMLP", *(name for name in EXACT + GENERAL if isinstance(name, str) and name not in COSTLY)]
 
 

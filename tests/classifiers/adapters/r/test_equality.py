@@ -159,7 +159,7 @@ CLUSTERS = {
 }
 
 
-@pytest.mark.fast(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", CLUSTERS)
 def test_what_a_function_of_clusters_may_answer(answer: str, write: Callable[[str], Path], cells: AnnData) -> None:
     expected = CLUSTERS[answer]
