@@ -168,8 +168,20 @@ def test_a_survey_of_two_processes_goes_on_after_interruptions(run: Callable[...
 
     A process that is ended while it writes leaves a file half-written, under a name that nobody reads.
     """
-    whole, out = tmp_path / "whole", tmp_path / "run"
-    run(whole)
+    whole, out, most = tmp_path / "whole", tmp_path / "run", tmp_path / "most"
+
+    def held(X: np.ndarray) -> np.ndarray:
+        while most.exists():  # so the survey cannot end before it is ended, however late that is
+            try:
+                if sum(1 for _ in out.glob("results/*.npz")) < int(most.read_text()):
+                    break
+            except FileNotFoundError:
+                break
+            time.sleep(0.01)
+        return np.where(X[:, 0] + X[:, 1] > 1.1, "B", "T")
+
+    models = {"scores": wrap(bad.good, classes=bad.CLASSES), "held": wrap(held)}
+    run(whole, models=models)
     table = (whole / "table.csv").read_bytes()
     rng = np.random.default_rng(1)
     codes: Counter[tuple[str, int]] = Counter()
@@ -177,11 +189,13 @@ def test_a_survey_of_two_processes_goes_on_after_interruptions(run: Callable[...
     for number in range(ROUNDS_OF_TWO):
         kind, limit = KINDS[number % 3], (None, NEVER)[number % 2]  # without a time limit the processes are loky's
         awaited = check_whole(out) + int(rng.integers(5))
-        pid = child(lambda limit=limit: run(out, n_jobs=2, time_limit=limit))
+        most.write_text(str(awaited + 3))
+        pid = child(lambda limit=limit: run(out, models=models, n_jobs=2, time_limit=limit))
         while not ended(pid) and (results_in(out) < awaited or not descendants(pid)):
             time.sleep(0.002)
         workers.update(descendants(pid))
         os.kill(pid, kind)
+        most.unlink()
         code = exit_code(pid)
         codes[kind.name, code] += 1
         stages.add(check_whole(out))
@@ -192,7 +206,7 @@ def test_a_survey_of_two_processes_goes_on_after_interruptions(run: Callable[...
                 shutil.rmtree(out)
     wait_for_the_end_of(workers)
     check_whole(out)
-    run(out)
+    run(out, models=models)
     assert (out / "table.csv").read_bytes() == table
     assert adv.Survey.load(out).to_frame().equals(adv.Survey.load(whole).to_frame())
     assert {name for name, _ in codes} == {kind.name for kind in KINDS}
@@ -266,13 +280,26 @@ def alive(pid: int) -> bool:
     return bool(state) and state[0] != "Z"
 
 
+HELD = """
+import time
+from pathlib import Path
+
+def held(values):
+    Path("begun").touch()
+    while Path("hold").exists():
+        time.sleep(0.01)
+    return values
+"""
+
+
 @pytest.fixture
 def command(cells: AnnData, tmp_path: Path) -> list[str]:
+    """A survey whose change of genes waits for as long as there is a file ``hold``."""
     cells.write_h5ad(tmp_path / "cells.h5ad")
-    options = ["--groupby", "cell_type", "--classifier", "random-forest", "--attack", "max-change", "--out", "run"]
-    for n in range(40):  # enough work that the signal comes in the middle of it, on a busy machine too
-        options += ["--modification", f"fixed:{n}"]
-    return [sys.executable, "-m", "adverscarial", "survey", "cells.h5ad", *options]
+    (tmp_path / "waiting.py").write_text(HELD)
+    (tmp_path / "hold").touch()
+    options = ["--groupby", "cell_type", "--classifier", "random-forest", "--modification", "custom:waiting:held"]
+    return [sys.executable, "-m", "adverscarial", "survey", "cells.h5ad", *options, "--out", "run"]
 
 
 @pytest.mark.slow
@@ -282,7 +309,7 @@ def test_the_command_line_says_how_to_go_on(command: list[str], tmp_path: Path, 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     signal.signal(signal.SIGINT, before)
-    while not (tmp_path / "run" / "run.json").exists() and process.poll() is None:
+    while not (tmp_path / "begun").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(kind)
     _, said = process.communicate()
@@ -290,6 +317,7 @@ def test_the_command_line_says_how_to_go_on(command: list[str], tmp_path: Path, 
     lines = [line for line in said.splitlines() if line.strip()]
     assert ["goes on where it was" in line for line in lines] == [False] * (len(lines) - 1) + [True], said
     assert "Traceback" not in said
+    assert (tmp_path / "run" / "run.json").exists()
     assert not (tmp_path / "run" / "table.csv").exists()
 
 
