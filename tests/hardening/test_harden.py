@@ -80,6 +80,7 @@ def test_without_folds_rounds_are_repeatable_step_by_step(halves):
     pd.testing.assert_series_equal(ScAnnotatR().fit(train, "cell_type").predict(test), hardened.before.predict(test))
 
 
+@pytest.mark.slow
 def test_given_classifier_is_not_changed_and_what_it_learned_is_not_used(halves):
     """A model that has seen the held-out cells must not make round 0 look better than it is."""
     train, test = halves

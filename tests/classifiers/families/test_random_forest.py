@@ -88,6 +88,7 @@ def test_made_up_forest_votes_as_in_r() -> None:
     np.testing.assert_allclose(found, np.array(described["check_prob"], dtype=float), rtol=1e-14)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("target", ["T1", "T3"])
 def test_law_of_a_made_up_forest(target: str) -> None:
     forest, _, adata = made_up_forest()
