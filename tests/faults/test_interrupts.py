@@ -168,20 +168,8 @@ def test_a_survey_of_two_processes_goes_on_after_interruptions(run: Callable[...
 
     A process that is ended while it writes leaves a file half-written, under a name that nobody reads.
     """
-    whole, out, most = tmp_path / "whole", tmp_path / "run", tmp_path / "most"
-
-    def held(X: np.ndarray) -> np.ndarray:
-        while most.exists():  # so the survey cannot end before it is ended, however late that is
-            try:
-                if sum(1 for _ in out.glob("results/*.npz")) < int(most.read_text()):
-                    break
-            except FileNotFoundError:
-                break
-            time.sleep(0.01)
-        return np.where(X[:, 0] + X[:, 1] > 1.1, "B", "T")
-
-    models = {"scores": wrap(bad.good, classes=bad.CLASSES), "held": wrap(held)}
-    run(whole, models=models)
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    run(whole)
     table = (whole / "table.csv").read_bytes()
     rng = np.random.default_rng(1)
     codes: Counter[tuple[str, int]] = Counter()
@@ -189,13 +177,11 @@ def test_a_survey_of_two_processes_goes_on_after_interruptions(run: Callable[...
     for number in range(ROUNDS_OF_TWO):
         kind, limit = KINDS[number % 3], (None, NEVER)[number % 2]  # without a time limit the processes are loky's
         awaited = check_whole(out) + int(rng.integers(5))
-        most.write_text(str(awaited + 3))
-        pid = child(lambda limit=limit: run(out, models=models, n_jobs=2, time_limit=limit))
+        pid = child(lambda limit=limit: run(out, n_jobs=2, time_limit=limit))
         while not ended(pid) and (results_in(out) < awaited or not descendants(pid)):
             time.sleep(0.002)
         workers.update(descendants(pid))
         os.kill(pid, kind)
-        most.unlink()
         code = exit_code(pid)
         codes[kind.name, code] += 1
         stages.add(check_whole(out))
@@ -206,7 +192,7 @@ def test_a_survey_of_two_processes_goes_on_after_interruptions(run: Callable[...
                 shutil.rmtree(out)
     wait_for_the_end_of(workers)
     check_whole(out)
-    run(out, models=models)
+    run(out)
     assert (out / "table.csv").read_bytes() == table
     assert adv.Survey.load(out).to_frame().equals(adv.Survey.load(whole).to_frame())
     assert {name for name, _ in codes} == {kind.name for kind in KINDS}
