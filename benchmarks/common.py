@@ -56,6 +56,19 @@ def halves() -> tuple[anndata.AnnData, anndata.AnnData]:
     return adv.datasets.split(pbmc3k(), "cell_type", seed=0)
 
 
+def four_models(train: anndata.AnnData) -> dict[str, adv.classifiers.Classifier]:
+    """Return one classifier of each kind that has a scorer of its own."""
+    from sklearn.linear_model import LogisticRegression
+
+    estimator = LogisticRegression(C=0.01, max_iter=100).fit(train.X, train.obs["cell_type"].astype(str))
+    return {
+        "scType, 34 types": adv.classifiers.ScType(data_folder() / "sctype_db.tsv", tissue="Immune system"),
+        "logistic regression": adv.classifiers.wrap(estimator, genes=list(train.var_names)),
+        "scRF, 500 trees": adv.classifiers.RandomForest(seed=0).fit(train, "cell_type"),
+        "scMLP, 128-64": adv.classifiers.MLP(seed=0).fit(train, "cell_type"),
+    }
+
+
 def median_seconds(function: Callable[[], object], repeats: int = REPEATS, clock: Callable[[], float] = clock) -> float:
     """Return the median time of several calls, after one that is not counted."""
     function()

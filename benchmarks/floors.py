@@ -13,7 +13,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.classifiers.scorers.trees import TreeScorer
 from adverscarial.classifiers.scorers.trees import _walk_all as walk_all
-from common import data_folder, halves, median_seconds, save, show
+from common import four_models, halves, median_seconds, save, show
 from single_gene import MODIFICATION, TARGET
 
 
@@ -128,19 +128,10 @@ def row(family: str, model: adv.classifiers.Classifier, test: anndata.AnnData, r
 
 
 def main() -> None:
-    from sklearn.linear_model import LogisticRegression
-
     train, test = halves()
     rate = bandwidth(test)
     print(f"numpy.sum of float32: {rate / 1e9:.1f} GB/s")
-    estimator = LogisticRegression(C=0.01, max_iter=100).fit(train.X, train.obs["cell_type"].astype(str))
-    models = {
-        "scType, 34 types": adv.classifiers.ScType(data_folder() / "sctype_db.tsv", tissue="Immune system"),
-        "logistic regression": adv.classifiers.wrap(estimator, genes=list(train.var_names)),
-        "scRF, 500 trees": adv.classifiers.RandomForest(seed=0).fit(train, "cell_type"),
-        "scMLP, 128-64": adv.classifiers.MLP(seed=0).fit(train, "cell_type"),
-    }
-    rows = [row(name, model, test, rate) for name, model in models.items()]
+    rows = [row(name, model, test, rate) for name, model in four_models(train).items()]
     print(show(rows))
     save("floors", rows)
 

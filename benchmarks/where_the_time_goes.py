@@ -6,24 +6,15 @@ import numpy as np
 
 import adverscarial as adv
 from adverscarial.cells.cluster import Cluster
-from common import data_folder, halves, median_seconds, save, show
+from common import four_models, halves, median_seconds, save, show
 from single_gene import MODIFICATION, TARGET
 
 
 def main() -> None:
-    from sklearn.linear_model import LogisticRegression
-
     train, test = halves()
-    estimator = LogisticRegression(C=0.01, max_iter=100).fit(train.X, train.obs["cell_type"].astype(str))
-    models = {
-        "scType, 34 types": adv.classifiers.ScType(data_folder() / "sctype_db.tsv", tissue="Immune system"),
-        "logistic regression": adv.classifiers.wrap(estimator, genes=list(train.var_names)),
-        "scRF, 500 trees": adv.classifiers.RandomForest(seed=0).fit(train, "cell_type"),
-        "scMLP, 128-64": adv.classifiers.MLP(seed=0).fit(train, "cell_type"),
-    }
     attack = adv.attacks.SingleGene(MODIFICATION)
     rows = []
-    for name, model in models.items():
+    for name, model in four_models(train).items():
         cluster = Cluster(test, "cell_type", TARGET)
         scorer = model.scorer(cluster)
         genes = np.arange(test.n_vars)

@@ -6,7 +6,6 @@ from typing import Any
 
 import anndata
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
@@ -21,20 +20,7 @@ from adverscarial.errors import (
     InputRejected,
     ParameterError,
 )
-
-
-def example() -> AnnData:
-    """20 cells x 5 genes in two clusters; the largest value is below 1."""
-    rng = np.random.default_rng(0)
-    obs = pd.DataFrame({"cell_type": pd.Categorical(["B", "T"] * 10)}, index=[f"cell{i}" for i in range(20)])
-    genes = ["CD79A", "MS4A1", "HLA-DRA", "CD3D", "CD3E"]
-    return AnnData(rng.random((20, 5)), obs=obs, var=pd.DataFrame(index=genes))
-
-
-def label(X: np.ndarray) -> np.ndarray:
-    """A classifier: cells with much of the first gene are B."""
-    return np.where(X[:, 0] > 0.5, "B", "T")
-
+from made_up import example, label
 
 # every public function that takes data, a column and a cluster
 Call = Callable[..., Any]

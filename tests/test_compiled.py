@@ -34,6 +34,7 @@ SORTED = (
 )
 
 
+@pytest.mark.slow
 def test_loops_of_several_processes_are_not_mixed_up(tmp_path: Path) -> None:
     """Without names of its own for each process, numba 0.68 takes the sort inside one file for that in another."""
 
@@ -51,6 +52,7 @@ def test_loops_of_several_processes_are_not_mixed_up(tmp_path: Path) -> None:
     assert printed(both) == "[1 2 0] [1. 2. 3.]\n"
 
 
+@pytest.mark.slow
 def test_every_process_counts_its_functions_from_elsewhere() -> None:
     code = "import adverscarial._compiled, numba.core.bytecode as b; print(next(b.FunctionIdentity._unique_ids))"
     numbers = [int(subprocess.check_output([sys.executable, "-c", code])) for _ in range(2)]

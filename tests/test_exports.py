@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import types
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -96,14 +97,19 @@ def test_every_public_object_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_modules_are_short_and_say_what_they_are(file: Path) -> None:
-    text = file.read_text()
-    assert len(text.splitlines()) <= 500
-    assert ast.get_docstring(ast.parse(text))
+    assert len(file.read_text().splitlines()) <= 500
+    assert ast.get_docstring(parsed(file))
+
+
+@cache
+def parsed(file: Path) -> ast.Module:
+    """Return a file's syntax tree, which several tests read."""
+    return ast.parse(file.read_text())
 
 
 def imported(file: Path) -> set[tuple[str, bool]]:
     """Return the modules of this package that a file imports, and whether inside a function."""
-    tree = ast.parse(file.read_text())
+    tree = parsed(file)
     inside = {
         id(node)
         for function in ast.walk(tree)
@@ -144,7 +150,7 @@ def test_no_module_imports_a_layer_above_it(file: Path) -> None:
 
 def runtime_imports(file: Path) -> set[str]:
     """Return the modules of this package that a file needs when it runs: imports for types only are left out."""
-    tree = ast.parse(file.read_text())
+    tree = parsed(file)
     typed = {
         id(node)
         for branch in ast.walk(tree)

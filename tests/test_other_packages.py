@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from made_up import install
+
 PAGE = Path(__file__).parents[1] / "docs" / "tasks" / "own-attack.md"
 SCRIPT = """
 import sys
@@ -46,13 +48,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The attack of the documentation's page, as an installed package."""
     folder = tmp_path_factory.mktemp("site")
     code = re.findall(r"```\{code-cell\}\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)[0]
-    (folder / "peeling.py").write_text(code)
-    info = folder / "peeling_attack-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: peeling-attack\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[adverscarial.attacks]\npeel = peeling:Peel\n")
-    (info / "top_level.txt").write_text("peeling\n")
-    (info / "RECORD").write_text("peeling.py,,\n")
+    install(folder, "peeling-attack", "peeling", code, "[adverscarial.attacks]\npeel = peeling:Peel\n")
     return folder
 
 

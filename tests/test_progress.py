@@ -138,7 +138,7 @@ BARS = {
 }
 
 
-@pytest.mark.fast(7)
+@pytest.mark.fast("Survey", "SingleGene", "Sweep")
 @pytest.mark.parametrize("name", BARS)
 def test_a_bar_is_one_line_where_asked_for_and_nothing_else_is_said(name, pbmc_small, model, flips, capsys):
     if "MLP" in name:

@@ -181,6 +181,7 @@ def test_every_cut_is_noticed(stored: Path) -> None:
             _store.load(stored, "thing")
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
 def test_a_changed_byte_is_noticed_or_harmless(stored: Path, flip: int) -> None:
     """Some bytes of a zip (times, attributes) mean nothing; all others must not give other numbers."""

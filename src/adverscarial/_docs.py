@@ -29,6 +29,9 @@ result
     What an attack returned; a :class:`~adverscarial.attacks.SingleGene` draws its strongest flip.
 gene
     Of a :class:`~adverscarial.attacks.SingleGene`: draw this gene's change instead, whether it flips or not.
+[annotated]
+adata
+    The cells that were attacked. Columns are added, of ``raw`` to ``raw.var``; the values stay as they are.
 [ax]
 ax
     Where to draw; a new figure of one journal column (89 mm), when left out.
@@ -93,6 +96,12 @@ genes
     Names of the genes to combine; their order does not matter.
 modifications
     What can be done to a gene: short strings such as ``"perc99"``, or objects.
+[cells_with_fragility]
+adata
+    Cells to which :func:`adverscarial.fragility` has written its columns.
+[copy]
+copy
+    Return a copy with the columns, and leave `adata` as it is.
 [gradient]
 X
     Cells x :attr:`genes`.

@@ -21,7 +21,7 @@ Advance = Callable[..., None]
 Item = TypeVar("Item")
 
 _AFTER = 0.5  # seconds until a bar is seen on a terminal: short work would only flicker
-_told: ContextVar[bool | None] = ContextVar("told", default=None)
+_asked_for: ContextVar[bool | None] = ContextVar("told", default=None)
 
 
 def stand_still(steps: float = 1) -> None:
@@ -44,7 +44,7 @@ def shown(wanted: bool | None) -> bool:
 
     That is on a terminal, and in a notebook.
     """
-    told = _told.get() if wanted is None else wanted
+    told = _asked_for.get() if wanted is None else wanted
     if told is not None:
         return told
     if in_notebook():
@@ -77,10 +77,10 @@ def bar(what: str, total: float, wanted: bool | None = None) -> Iterator[Advance
     On a terminal the bar goes away at the end, and in a notebook, which shows the outermost one only. Elsewhere, where
     it was asked for, one line is left, and the bars of the work inside are not shown.
     """
-    show, around = shown(wanted), _told.get()
+    show, around = shown(wanted), _asked_for.get()
     told = around if wanted is None else wanted
     notebook = show and in_notebook()
-    _told.set(told if not show or (console().is_terminal and not notebook) else False)
+    _asked_for.set(told if not show or (console().is_terminal and not notebook) else False)
     try:
         if not show:
             yield stand_still
@@ -93,7 +93,7 @@ def bar(what: str, total: float, wanted: bool | None = None) -> Iterator[Advance
             task = progress.add_task(what, total=total)
             yield lambda steps=1: progress.advance(task, steps)
     finally:
-        _told.set(around)
+        _asked_for.set(around)
 
 
 def track(items: Iterable[Item], what: str, total: float, wanted: bool | None = None) -> Iterator[Item]:

@@ -108,9 +108,7 @@ def trained(name: str, cells: AnnData) -> Classifier:
 FAMILIES = ["ScType", "ScAnnotatR", "RandomForest", "MLP", "LogisticRegression", "CellFunction"]
 
 
-@pytest.mark.fast(
-    "ScType-second", "ScAnnotatR-second", "RandomForest-second", "MLP-second", "LogisticRegression-second"
-)
+@pytest.mark.fast("LogisticRegression-second", "ScType-second")
 @pytest.mark.parametrize("runner_up", ["second", "any", "own"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_steps_are_those_of_full_reprediction(scaled, order, name, runner_up):

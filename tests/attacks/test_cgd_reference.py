@@ -44,6 +44,7 @@ def golden_steps(case: dict[str, Any]) -> tuple[list[str], np.ndarray]:
     return [row[1] for row in rows], np.array(numbers)
 
 
+@pytest.mark.fast("linear_sim-dataframe-True")
 @pytest.mark.parametrize(
     ("name", "branch", "reference"),
     [
@@ -77,6 +78,7 @@ def test_reference_is_the_r_code(shared, name, branch, reference):
         assert result.verify(adata, model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["linear_sim", "rf_sim"])
 def test_default_agrees_with_the_r_code_on_values_of_zero_and_more(shared, name):
     """Step by step the same; the R code wants strictly more votes to stop, and gives up with one cell left."""

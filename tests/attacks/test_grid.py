@@ -38,6 +38,7 @@ def key(row, genes):
     return tuple("" if row[gene] == "NA" else MODIFICATIONS.get(row[gene], row[gene]) for gene in genes)
 
 
+@pytest.mark.slow
 def test_every_combination_is_answered_as_the_r_classifiers_answer_it(shared):
     rows = 0
     for case, _, _, _, result in reference_cases(shared):
@@ -54,6 +55,7 @@ def test_every_combination_is_answered_as_the_r_classifiers_answer_it(shared):
     assert rows == 8 * 81 + 12 * 64 + 4 * 27
 
 
+@pytest.mark.slow
 def test_the_r_tables_follow_from_ours_by_r_own_rules(shared):
     """All genes changed first, the last gene turning fastest, until the label is not the cluster's *name*."""
     for case, _, _, modifications, result in reference_cases(shared):
@@ -72,6 +74,7 @@ def test_the_r_tables_follow_from_ours_by_r_own_rules(shared):
             assert (row["typeModified"] == "TRUE") == (row["prediction"] != case["target"])
 
 
+@pytest.mark.slow
 def test_the_reported_answer_is_the_smallest_of_the_reference_grid(shared):
     """R stops at its first hit: for T1 and fixed values it reports three genes where one is enough."""
     for case, adata, model, _, result in reference_cases(shared):

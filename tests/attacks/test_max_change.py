@@ -51,7 +51,7 @@ def test_more_restarts_never_lengthen_the_signature(pbmc_small):
     assert lengths == sorted(lengths, reverse=True)
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["forest", "network", "chetah"])
 def test_later_tries_share_what_the_first_ones_found(pbmc_small, family):
     """They never lengthen a signature, ask less than the first try did, and what comes out is maximal."""

@@ -28,6 +28,10 @@ def truth(adata: AnnData, model, modification: str, where: dict, goal) -> int | 
     return None
 
 
+@pytest.mark.fast(
+    *(f"{change}-{family}" for change in ("perc99", "decile+5") for family in ("logistic", "markers", "function")),
+    "perc99-scMLP",
+)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("modification", ["perc99", "decile+5"])
 def test_the_interval_holds_the_truth_for_every_family(family: str, modification: str) -> None:
@@ -167,6 +171,7 @@ def test_ranks_prove_more_than_a_scan_of_single_genes(pbmc_small: AnnData) -> No
     assert (result.cells["lower"] >= 1).all()
 
 
+@pytest.mark.slow
 def test_a_forest_finds_the_same_sets_in_float64(pbmc_small) -> None:
     """There it may refuse values of every gene, so that genes that no tree tests are counted, too."""
     genes, found = list(pbmc_small.var_names), []

@@ -36,6 +36,7 @@ def tables(shared, kind):
         yield title, adata, model, modifications, given, table["rows"], list(table["columns"].values())
 
 
+@pytest.mark.slow
 def test_single_gene_overview_counts_what_r_counts(shared):
     seen = []
     for title, adata, model, modifications, sizes, rows, columns in tables(shared, "single"):

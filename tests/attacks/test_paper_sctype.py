@@ -49,18 +49,27 @@ def cells(shared: Path) -> AnnData:
     return adata
 
 
+class Surveyed(dict[tuple[str, str, str], Any]):
+    """(Kind, published modification, cluster) -> result; the first to ask for an attack makes it on every cluster."""
+
+    def __init__(self, cells: AnnData, model: ScType) -> None:
+        super().__init__()
+        self.cells, self.model = cells, model
+
+    def __missing__(self, key: tuple[str, str, str]) -> Any:
+        kind, name, _ = key
+        text = MODIFICATIONS[name]
+        attack = SingleGene(text) if kind == "SingleGene" else MaxChange(text, restarts=10)
+        found = adv.survey(self.cells, self.model, attacks=attack, groupby="sctype_label")
+        assert not found.errors
+        for task, result in zip(found.tasks, found.results, strict=True):
+            self[kind, name, task.target] = result
+        return self[key]
+
+
 @pytest.fixture(scope="module")
-def survey(cells: AnnData, model: ScType) -> dict[tuple[str, str, str], Any]:
-    """Every attack on every cluster: (kind, published modification, cluster) -> result."""
-    attacks = {("SingleGene", name): SingleGene(text) for name, text in MODIFICATIONS.items()}
-    attacks |= {("MaxChange", name): MaxChange(text, restarts=10) for name, text in MODIFICATIONS.items()}
-    found = adv.survey(cells, model, attacks=list(attacks.values()), groupby="sctype_label")
-    assert not found.errors
-    name_of = {str(attack.modification): name for (_, name), attack in attacks.items()}
-    return {
-        (type(task.attack).__name__, name_of[str(task.attack.modification)], task.target): result
-        for task, result in zip(found.tasks, found.results, strict=True)
-    }
+def survey(cells: AnnData, model: ScType) -> Surveyed:
+    return Surveyed(cells, model)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +110,7 @@ def test_single_gene_finds_the_published_number_in_all_clusters(modification: st
     assert found == counted.xs("single-gene n genes", level="attack")[modification].to_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modification", ABERRANT)
 def test_single_gene_finds_every_published_aberrant_attack(modification: str, survey: Any, published: Any) -> None:
     for target, by_modification in published.items():
@@ -134,7 +144,7 @@ def test_single_gene_agrees_with_an_exhaustive_test(
     assert extra == {"positive_aberrant": 7, "negative_aberrant": 5}.get(modification, 0)
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("modification", ABERRANT)
 def test_unpublished_aberrant_attacks_verify(
     modification: str, survey: Any, published: Any, cells: AnnData, model: ScType
@@ -145,6 +155,7 @@ def test_unpublished_aberrant_attacks_verify(
         assert result.verify(cells, model, genes=new), target
 
 
+@pytest.mark.fast("perc1")
 @pytest.mark.parametrize("modification", MODIFICATIONS)
 def test_signatures_are_never_longer_than_published(
     modification: str, survey: Any, counted: Any, published: Any
@@ -160,6 +171,7 @@ def test_signatures_are_never_longer_than_published(
         )
 
 
+@pytest.mark.fast("perc1")
 @pytest.mark.parametrize("modification", MOST)
 def test_signatures_are_short_in_all(modification: str, survey: Any, counted: Any) -> None:
     clusters = counted.index.get_level_values("cluster").unique()

@@ -98,7 +98,7 @@ class Coins:
         return 0.0 if next(self._flips) == "1" else 1.0
 
 
-@pytest.mark.fast(2)
+@pytest.mark.fast("linear_sim")
 @pytest.mark.parametrize("name", ["linear_sim", "tree_sim", "ratio_sim", "MClassifier"])
 def test_max_change_asks_as_often_as_the_r_code(shared, monkeypatch, name) -> None:
     """The public attack, with the R code's own coin flips: its signature at its number of queries."""

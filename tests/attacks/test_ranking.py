@@ -87,6 +87,7 @@ def test_pairs_of_the_r_code(shared: Path) -> None:
         assert ["___".join(pair) for pair in pairs] == case["pairs"][str(n)]
 
 
+@pytest.mark.slow
 def test_the_papers_first_genes(shared: Path) -> None:
     """A regression check, not a reproduction: half and order of clusters were searched for agreement with the record.
 
@@ -404,6 +405,7 @@ def test_wrong_settings_are_refused_in_words(pbmc_small: AnnData, wrong: dict, e
         rank_genes(adata, **{"groupby": "cell_type", **wrong})
 
 
+@pytest.mark.slow
 def test_score_needs_a_modification_and_the_classifiers_genes(pbmc_small: AnnData) -> None:
     model = adv.classifiers.wrap(lambda X: softmax(X, axis=1), classes=["a", "b"], genes=["CD3D", "absent"])
     ask = {"method": "score", "classifier": model, "target": "CD19+ B"}

@@ -106,7 +106,7 @@ ATTACKS = [
 ]
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_files_keep_what_every_attack_writes(
     attack: adv.attacks.Attack, cells: AnnData, model: adv.classifiers.Markers, tmp_path: Path

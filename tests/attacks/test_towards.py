@@ -40,6 +40,7 @@ def free(pbmc_small, model):
     return result
 
 
+@pytest.mark.slow
 def test_single_genes_that_flip_to_one_label_or_to_some(pbmc_small, model, free):
     table = free.to_frame().set_index("gene")
     labels = sorted(set(free.flips().labels))

@@ -348,7 +348,7 @@ def test_a_full_disk_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest
     assert kept(tmp_path) == []
 
 
-@pytest.mark.fast("csr.h5ad")
+@pytest.mark.slow
 def test_an_attack_on_a_file_is_the_attack_in_memory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every modification, and both searches that a forest answers; rows and genes are read a few at a time."""
     cells = adv.datasets.embedded()

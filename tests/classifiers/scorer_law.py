@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from anndata import AnnData
 
@@ -227,3 +229,20 @@ class _Game:
             assert set(answers.label) == {before.label}
             assert set(answers.share) == {before.share}
             assert not answers.rejected.any()
+
+
+def moved(
+    kind: str, scorer: Scorer, genes: np.ndarray, values: np.ndarray, *, now: AnnData, changed: AnnData,
+    agree: Callable[[Answer, AnnData], None],
+) -> AnnData:  # fmt: skip
+    """Ask about a change, make it in a copy of the scorer, or make it for good; return the data as they are then."""
+    if kind == "together":
+        agree(scorer.together(genes, values), changed)
+    elif kind == "fork":
+        other = scorer.fork()
+        other.accept(genes, values)
+        agree(other.baseline, changed)
+    else:
+        scorer.accept(genes, values)
+        return changed
+    return now

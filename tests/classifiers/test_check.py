@@ -127,6 +127,12 @@ def test_a_layer_of_any_kind_will_do(dtype: type, sparse: bool) -> None:
     assert (adata.layers["given"] != before.layers["given"]).sum() == 0
 
 
+def test_marker_rules_pass(pbmc_small: AnnData) -> None:
+    some = pbmc_small[pbmc_small.obs["cell_type"].isin(["CD19+ B", "CD34+"]), :40].copy()
+    assert check(Markers().fit(some, "cell_type"), some, groupby="cell_type")
+
+
+@pytest.mark.slow
 def test_classifiers_of_the_package_pass(pbmc_small: AnnData) -> None:
     kinds = ["CD14+ Monocyte", "CD19+ B", "CD34+", "Dendritic"]
     some = pbmc_small[pbmc_small.obs["cell_type"].isin(kinds), :150].copy()
@@ -142,6 +148,7 @@ def test_classifiers_of_the_package_pass(pbmc_small: AnnData) -> None:
         assert check(model, some if isinstance(model, ScType) else test, groupby="cell_type"), model
 
 
+@pytest.mark.slow
 def test_everything_that_wrap_knows_passes() -> None:
     adata = data()
     X = pd.DataFrame(adata.X, columns=GENES)

@@ -30,7 +30,7 @@ def trained(family: str, names: list[str]):
         return RandomForest(5, seed=0).fit(data, "cell_type")
     if family == "mlp":
         pytest.importorskip("torch")
-        return MLP(seed=0).fit(data, "cell_type")
+        return MLP((8,), epochs=1, balance=None, progress=False, seed=0).fit(data, "cell_type")
     if family == "chetah":
         return Chetah(cap_genes=True).fit(data, "cell_type")
     if family == "celltypist":

@@ -19,6 +19,7 @@ import adverscarial as adv
 from adverscarial import _store
 from adverscarial.classifiers.registry import ADAPTERS, FAMILIES, offered
 from adverscarial.errors import StorageError
+from made_up import install
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks" / "own-classifier.md"
 ADAPTER = """
@@ -53,23 +54,13 @@ def test_the_page_needs_few_lines() -> None:
     assert len(lines) <= 40
 
 
-def install(folder: Path) -> None:
-    """Write the package as pip would: a module, and what its metadata say."""
-    (folder / "nearest_mean_cells.py").write_text(of_the_page() + ADAPTER)
-    about = folder / "nearest_mean_cells-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: nearest-mean-cells\nVersion: 1.0\n")
-    (about / "top_level.txt").write_text("nearest_mean_cells\n")
-    (about / "RECORD").write_text("nearest_mean_cells.py,,\n")
-    (about / "entry_points.txt").write_text("[adverscarial.classifiers]\nnearest-mean = nearest_mean_cells\n")
-
-
 @pytest.fixture
 def package(tmp_path: Path) -> Iterator[Path]:
     """The package on the path, and this process as if it had just started."""
     folder = tmp_path / "site"
     folder.mkdir()
-    install(folder)
+    found = "[adverscarial.classifiers]\nnearest-mean = nearest_mean_cells\n"
+    install(folder, "nearest-mean-cells", "nearest_mean_cells", of_the_page() + ADAPTER, found)
     before = [dict(registry._things) for registry in (FAMILIES, ADAPTERS)]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))

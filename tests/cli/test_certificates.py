@@ -42,6 +42,7 @@ def test_what_is_no_certificate_makes_it_2(run, tmp_path) -> None:
     assert run("verify-certificate", tmp_path / "nothing.json")[0] == 2
 
 
+@pytest.mark.slow
 def test_the_proof_about_a_forest_needs_the_forest(run, pbmc_small, cells_file, tmp_path) -> None:
     model = adv.classifiers.RandomForest(10, seed=0).fit(pbmc_small, "cell_type")
     result = adv.attacks.MinChange("perc99")(pbmc_small, model, groupby="cell_type", target="Dendritic")

@@ -132,6 +132,7 @@ def test_survey_writes_table_and_report_and_goes_on(run, cells_file, tmp_path):
     assert "belongs to another survey, which differs in seed" in err
 
 
+@pytest.mark.slow
 def test_survey_is_extended_from_the_shell(run, cells_file, tmp_path):
     asked = [
         "survey",
@@ -215,6 +216,7 @@ def test_missing_file_as_a_program(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_demo_prints_its_table_and_writes_its_report(run, tmp_path):
     code, out, err = run("demo", "--out", tmp_path / "demo")
     assert code == 0

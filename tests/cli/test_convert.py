@@ -59,6 +59,7 @@ def test_a_file_onto_itself(run, cells_file, pbmc_small, tmp_path):
     assert read(path).shape == pbmc_small.shape
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("ending", [".h5ad", ".zarr"])
 @pytest.mark.parametrize("there", [False, True])
 def test_nothing_half_written(run, table, tmp_path, monkeypatch, ending, there):

@@ -8,6 +8,7 @@ import pytest
 import adverscarial as adv
 
 
+@pytest.mark.slow
 def test_survey_behind_a_guard(run, cells_file, pbmc_small, tmp_path):
     out = tmp_path / "run"
     code, _, err = run(

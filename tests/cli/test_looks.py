@@ -61,6 +61,7 @@ def test_kinds_of_values(counts):
     assert kind_of(np.array([[np.inf, 1]])) == ""
 
 
+@pytest.mark.slow
 def test_counts_that_a_model_is_trained_on(run, file):
     code, _, err = survey(run, file(), "--classifier", "random-forest")
     assert code == 0
@@ -73,6 +74,7 @@ def test_counts_that_a_model_is_trained_on(run, file):
         assert "look like counts" not in said(err)
 
 
+@pytest.mark.slow
 def test_a_model_knows_what_it_was_trained_on(run, file, tmp_path):
     model = tmp_path / "forest.npz"
     code, _, _ = run("train", file(), "--groupby", "kind", "--preprocess", "lognorm", "--out", model)
@@ -100,6 +102,7 @@ def test_z_scores_for_a_model_that_does_not_say(run, file, counts, tmp_path):
     assert "z-scores" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capitals", [True, False])
 def test_mouse_genes_and_human_markers(run, file, counts, tmp_path, capitals):
     counts.var_names = [gene if capitals else gene.capitalize() for gene in GENES]
@@ -115,6 +118,7 @@ def test_mouse_genes_and_human_markers(run, file, counts, tmp_path, capitals):
     assert "as mouse genes are" not in said(err)
 
 
+@pytest.mark.slow
 def test_cells_without_a_cluster_and_clusters_of_one_cell(run, file, counts):
     counts.obs["kind"] = counts.obs["kind"].where(np.arange(60) > 4)
     counts.obs["kind"] = np.where(np.arange(60) == 59, "rare", counts.obs["kind"])
@@ -170,6 +174,7 @@ def test_messages_speak_of_options():
     )
 
 
+@pytest.mark.slow
 def test_layers_and_raw_from_the_shell(run, file, counts, tmp_path):
     """They give what a file gives whose X holds these values."""
     elsewhere = counts.copy()
@@ -213,6 +218,7 @@ def test_a_report_of_a_layer(run, file, counts, tmp_path):
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_thresholds_of_verdicts_from_the_shell(run, file, tmp_path):
     more = ["--classifier", "markers", "--preprocess", "lognorm", "--json"]
     code, out, _ = survey(run, file(), *more)

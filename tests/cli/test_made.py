@@ -70,6 +70,7 @@ def test_a_report_that_is_made_later_can_be_traced_too(run, surveyed, folder, tm
     assert "trained by this command on the other half of the cells" in (tmp_path / "later.html").read_text()
 
 
+@pytest.mark.slow
 def test_what_was_changed_by_hand_is_refused(run, surveyed, folder, tmp_path):
     import shutil
 

@@ -113,6 +113,7 @@ def test_one_command_attacks_an_xgboost_model(counts, folder, monkeypatch):
     assert (table["baseline"] == table["cluster"]).mean() > 0.7
 
 
+@pytest.mark.slow
 def test_train_and_classify(counts, folder, monkeypatch):
     assert command(monkeypatch, COMMANDS[4]) == 0
     assert command(monkeypatch, COMMANDS[5]) == 0

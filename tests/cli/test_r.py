@@ -35,6 +35,7 @@ def test_a_script_is_asked(run, cells_file, script, pbmc_small, tmp_path):
     assert json.loads(out)["labels"] == {"B": 700}
 
 
+@pytest.mark.slow
 def test_a_script_is_attacked(run, cells_file, script):
     attack = ("attack", cells_file, "--groupby", "cell_type", "--target", "CD19+ B", "--json", "--classifier")
     code, out, err = run(*attack, script, "--r-timeout", "600")

@@ -18,7 +18,7 @@ def few_file(pbmc_small, tmp_path_factory):
     return path
 
 
-@pytest.mark.fast("table1")
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["fig1", "fig2", "fig3", "fig4", "table1", "sctype", "discovery"])
 def test_every_figure_is_reproduced(run, few_file, tmp_path, figure):
     pytest.importorskip("torch")

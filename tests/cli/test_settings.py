@@ -52,6 +52,7 @@ def test_targets_and_genes_left_alone_of_every_attack_that_has_them():
         assert attack.towards == "B"
 
 
+@pytest.mark.slow
 def test_only_flips_to_a_label_count_on_the_command_line(run, cells_file, tmp_path):
     more = ["--modification", "positive_aberrant", "--json"]
     towards = ["--towards", "CD19+ B"]
@@ -135,6 +136,7 @@ def test_recipes(run, cells_file, tmp_path):
         assert f"leave out {other[0]}" in err
 
 
+@pytest.mark.slow
 def test_the_table_shows_every_kind_of_attack(run, cells_file, tmp_path):
     more = ["--attack", "single-gene", "--attack", "cgd", "--attack", "max-change", "--modification", "perc1"]
     code, out, err = run("survey", cells_file, *WHERE, *more, "--budget", "40", "--out", tmp_path / "run")

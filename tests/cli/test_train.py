@@ -49,7 +49,7 @@ def test_train_may_use_all_cells_and_says_so(run, cells_file, pbmc_small, tmp_pa
     assert adv.classifiers.load(out).predict(pbmc_small).equals(model.predict(pbmc_small))
 
 
-@pytest.mark.fast("markers", "linear", "chetah")
+@pytest.mark.fast("linear", "markers")
 @pytest.mark.parametrize("kind", trainable())
 def test_every_classifier_is_trained_saved_read_and_attacked(run, few, tmp_path, kind):
     for package, needed_by in (("torch", "mlp"), ("singler", "singler")):
@@ -65,7 +65,7 @@ def test_every_classifier_is_trained_saved_read_and_attacked(run, few, tmp_path,
     assert json.loads(printed)["classifier"] == adv.classifiers.load(out).name
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["chetah", "scannotatr"])
 def test_attack_trains_it_on_the_way(run, few, pbmc_small, kind):
     arguments = ["attack", few, "--groupby", "cell_type", "--target", "Dendritic", "--json"]

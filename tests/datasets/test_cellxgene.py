@@ -96,6 +96,7 @@ def test_genes_of_raw_that_x_does_not_have_are_left_out(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.X.toarray(), stored.raw.X.toarray()[:, 5:])
 
 
+@pytest.mark.slow
 def test_other_data_are_left_alone(tmp_path: Path) -> None:
     for drop in ("feature_name", "feature_biotype"):
         stored = portal_cells()
@@ -108,6 +109,10 @@ def test_other_data_are_left_alone(tmp_path: Path) -> None:
     assert list(adv.datasets.load(tmp_path / "x.h5ad").var_names) == list(stored.var_names)
 
 
+@pytest.mark.fast(
+    "cd6398a9-c0af-4467-9091-c536866535bd",
+    "https://cellxgene.cziscience.com/e/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee.cxg/",
+)
 @pytest.mark.parametrize(
     "name", [LIVER, VERSION, EXPLORER, f"https://cellxgene.cziscience.com/e/{EXPLORER}.cxg/", f"  {LIVER.upper()} "]
 )

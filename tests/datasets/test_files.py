@@ -109,6 +109,7 @@ def test_loom_is_read_as_its_main_matrix(counts, tmp_path, dtype):
     np.testing.assert_array_equal(dense(found.layers["spliced"]), counts + 1)
 
 
+@pytest.mark.slow
 def test_loom_written_by_anndata(adata, counts, tmp_path):
     pytest.importorskip("loompy")
     try:
@@ -118,6 +119,7 @@ def test_loom_written_by_anndata(adata, counts, tmp_path):
     check(load(tmp_path / "x.loom"), counts)
 
 
+@pytest.mark.slow
 def test_loom_without_names(counts, tmp_path):
     loompy = pytest.importorskip("loompy")
     loompy.create(str(tmp_path / "x.loom"), counts.T, {"Row": np.arange(5)}, {"CellID": np.array(CELLS)})

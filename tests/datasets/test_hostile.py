@@ -84,6 +84,7 @@ def test_a_marker_table_as_wide_as_a_matrix(tmp_path: Path) -> None:
         adv.classifiers.ScType(tmp_path / "x.tsv")
 
 
+@pytest.mark.fast(2)
 @pytest.mark.parametrize("part", ["data", "indices", "indptr"])
 @pytest.mark.parametrize("backed", [False, True])
 def test_places_that_are_no_whole_numbers(tmp_path: Path, part: str, backed: bool) -> None:

@@ -43,20 +43,21 @@ KINDS = {
 }
 
 
-def told(kind: str) -> tuple[Made, int]:
+def made(kind: str) -> list[tuple[Case, Bounds, list[str]]]:
+    """Return the cases of a kind, what bounds their scores, and the names of their labels."""
     if kind in ("xgboost", "lightgbm"):
         pytest.importorskip(kind)
-    made, usual = KINDS[kind]
-    return made, cases(usual)
+    make, usual = KINDS[kind]
+    found = [make(seed) for seed in range(cases(usual))]
+    return [(case, bounds, [str(label) for label in case.labels]) for case, bounds in found]
 
 
+@pytest.mark.fast("network")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_accepted_is_true(kind: str) -> None:
-    made, n = told(kind)
+    known = made(kind)
     accepted = tight = 0
-    for seed in range(n):
-        case, bounds = made(seed)
-        labels = [str(label) for label in case.labels]
+    for case, bounds, labels in known:
         loser = winner_of(case.codes[0], labels)
         assert labels[loser] == case.votes()[0]
         goals = [k for k in range(len(labels)) if k != loser]
@@ -70,17 +71,16 @@ def test_what_is_accepted_is_true(kind: str) -> None:
                     accepted += 1
                     tight += truth == m + 1
                     assert m < truth
-    assert accepted > 3 * n
-    assert tight > n / 3
+    assert accepted > 3 * len(known)
+    assert tight > len(known) / 3
 
 
+@pytest.mark.fast("network")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_the_search_proves_is_accepted(kind: str) -> None:
-    made, n = told(kind)
+    known = made(kind)
     more_than_single = 0
-    for seed in range(n):
-        case, bounds = made(seed)
-        labels = [str(label) for label in case.labels]
+    for case, bounds, labels in known:
         for goal in range(len(labels)):
             if labels[goal] == case.votes()[0]:
                 continue
@@ -90,27 +90,25 @@ def test_what_the_search_proves_is_accepted(kind: str) -> None:
                 more_than_single += lower > 2
                 votes = Votes(bounds, case.codes[0], labels, lower - 1)
                 assert votes.argument(goal) is not None
-    assert more_than_single > n / 5
+    assert more_than_single > len(known) / 5
 
 
+@pytest.mark.fast("network", "trees")
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_gene_is_overlooked_that_flips_alone(kind: str) -> None:
-    made, n = told(kind)
+    known = made(kind)
     ruled_out = 0
-    for seed in range(n):
-        case, bounds = made(seed)
-        labels = [str(label) for label in case.labels]
+    for case, bounds, labels in known:
         now, votes = case.votes()[0], case.votes()
         genes = Votes(bounds, case.codes[0], labels, 0).genes_that_may([k for k, x in enumerate(labels) if x != now])
         flips = [place for place in range(len(votes)) if case.sizes[place] == 1 and votes[place] != now]
         assert len(genes) >= len(flips)
         ruled_out += bounds.alone(0).shape[0] - len(genes)
-    assert ruled_out > n
+    assert ruled_out > len(known)
 
 
+@pytest.mark.fast("network", "trees")
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_are_those_of_a_full_prediction(kind: str) -> None:
-    made, n = told(kind)
-    for seed in range(n):
-        case, bounds = made(seed)
+    for case, bounds, _ in made(kind):
         np.testing.assert_allclose(bounds.scores, case.moves.scores, rtol=1e-9, atol=1e-9)

@@ -48,6 +48,7 @@ def test_the_bound_is_confirmed_from_the_cells(pbmc_small, logistic, tmp_path) -
     assert f"fewer than {result.lower} genes" in check.claim
 
 
+@pytest.mark.slow
 def test_what_is_false_does_not_hold(pbmc_small, logistic, tmp_path) -> None:
     _, result, certificate = logistic
     path = tmp_path / "c.json"

@@ -74,6 +74,7 @@ def forest(pbmc_small):
     return test, model, result, result.certificate(test, model)
 
 
+@pytest.mark.fast("scRF")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_the_search_proves_is_confirmed(family: str, tmp_path) -> None:
     model, optimal, more = model_of(family), 0, 0
@@ -108,6 +109,7 @@ def test_the_bound_of_a_forest_is_confirmed_from_its_file(forest, tmp_path) -> N
     assert path.stat().st_size < 50_000
 
 
+@pytest.mark.slow
 def test_what_is_false_does_not_hold(forest, tmp_path) -> None:
     test, model, result, certificate = forest
     n = len(certificate.content["genes"])
@@ -191,6 +193,7 @@ def test_cells_and_classifier_are_asked_for(forest, tmp_path) -> None:
         verify_certificate(path, test, tmp_path / "m.pkl")
 
 
+@pytest.mark.slow
 def test_damaged_files_are_refused(forest, tmp_path) -> None:
     test, model, _, certificate = forest
     lies = (

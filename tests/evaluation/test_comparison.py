@@ -24,6 +24,7 @@ def surveyed(pbmc_small):
     return adv.survey(pbmc_small, models, attacks=attacks, groupby="cell_type", seed=1)
 
 
+@pytest.mark.slow
 def test_comparison_is_paired(surveyed):
     table = compare(surveyed, seed=2)
     wide = surveyed.to_frame().pivot(index=["cluster", "modification"], columns="classifier", values="flipped")

@@ -8,6 +8,7 @@ import adverscarial as adv
 from adverscarial.attacks import ClusterGradientDescent, SingleGene
 from adverscarial.errors import ClassifierError, DataError, ParameterError
 from adverscarial.evaluation import accuracy_curve, curve_along, f1_curve, robustness_curve, roc_curve_of_cluster
+from made_up import cautious
 
 GENES = ["CD79A", "HLA-DRA", "CD74", "CD79B", "MS4A1", "CD37", "HLA-DRB1"]
 WHERE = {"groupby": "cell_type", "target": "CD19+ B"}
@@ -121,13 +122,7 @@ def test_labels_only_gets_accuracy_only(pbmc_small):
 
 @pytest.mark.parametrize("intervals", ["formula", "bootstrap"])
 def test_a_refused_step_is_neither_flipped_nor_held(pbmc_small, intervals):
-    def cautious(X):
-        if X.max() > 50:
-            raise ValueError("out of range")
-        high = X[:, :20].sum(axis=1)
-        return np.stack([high, 5 - high], axis=1)
-
-    model = adv.classifiers.wrap(cautious, classes=["high", "low"])
+    model = cautious()
     values = {1.0: "fixed:1", 99.0: "fixed:99", 2.0: "fixed:2"}
     genes = list(pbmc_small.var_names[:3])
     ask = {"genes": genes, "modification": values, "intervals": intervals, "n_boot": 5}

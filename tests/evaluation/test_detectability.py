@@ -126,7 +126,7 @@ def test_auc_is_of_cells_not_seen():
     assert held_out_auc(rng.normal(size=(20, 150)), rng.normal(size=(20, 150))) < 0.75
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["CD19+ B", "Dendritic"])
 def test_real_cells_in_the_place_of_real_cells_are_hidden(pbmc_small, target):
     """Half of a type is set aside and put in the place of the other half: no observer can tell which is which."""

@@ -9,6 +9,7 @@ import adverscarial as adv
 from laws.families import GENES, cells, classifier
 
 
+@pytest.mark.fast("logistic", "scMLP")
 @pytest.mark.parametrize("family", ["logistic", "forest", "scMLP"])
 def test_the_interval_of_each_cell_holds_the_truth(family: str) -> None:
     adata, model = cells(4), classifier(family)

@@ -42,7 +42,7 @@ def check_goes_on(out: Path, whole: Path) -> None:
     assert adv.Survey.load(out).to_frame().equals(adv.Survey.load(whole).to_frame())
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["write", "flush"])
 def test_every_file_of_a_survey_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     run(tmp_path / "whole")

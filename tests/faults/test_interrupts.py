@@ -266,13 +266,26 @@ def alive(pid: int) -> bool:
     return bool(state) and state[0] != "Z"
 
 
+HELD = """
+import time
+from pathlib import Path
+
+def held(values):
+    Path("begun").touch()
+    while Path("hold").exists():
+        time.sleep(0.01)
+    return values
+"""
+
+
 @pytest.fixture
 def command(cells: AnnData, tmp_path: Path) -> list[str]:
+    """A survey whose change of genes waits for as long as there is a file ``hold``."""
     cells.write_h5ad(tmp_path / "cells.h5ad")
-    options = ["--groupby", "cell_type", "--classifier", "random-forest", "--attack", "max-change", "--out", "run"]
-    for n in range(40):  # enough work that the signal comes in the middle of it, on a busy machine too
-        options += ["--modification", f"fixed:{n}"]
-    return [sys.executable, "-m", "adverscarial", "survey", "cells.h5ad", *options]
+    (tmp_path / "waiting.py").write_text(HELD)
+    (tmp_path / "hold").touch()
+    options = ["--groupby", "cell_type", "--classifier", "random-forest", "--modification", "custom:waiting:held"]
+    return [sys.executable, "-m", "adverscarial", "survey", "cells.h5ad", *options, "--out", "run"]
 
 
 @pytest.mark.slow
@@ -282,7 +295,7 @@ def test_the_command_line_says_how_to_go_on(command: list[str], tmp_path: Path, 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     signal.signal(signal.SIGINT, before)
-    while not (tmp_path / "run" / "run.json").exists() and process.poll() is None:
+    while not (tmp_path / "begun").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(kind)
     _, said = process.communicate()
@@ -290,6 +303,7 @@ def test_the_command_line_says_how_to_go_on(command: list[str], tmp_path: Path, 
     lines = [line for line in said.splitlines() if line.strip()]
     assert ["goes on where it was" in line for line in lines] == [False] * (len(lines) - 1) + [True], said
     assert "Traceback" not in said
+    assert (tmp_path / "run" / "run.json").exists()
     assert not (tmp_path / "run" / "table.csv").exists()
 
 

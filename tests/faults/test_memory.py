@@ -50,6 +50,7 @@ def test_an_attack_that_does_not_fit(wide: AnnData, monkeypatch: pytest.MonkeyPa
     attack(wide)
 
 
+@pytest.mark.slow
 def test_a_model_that_computes_in_float64_counts_so(wide: AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.linear_model import LogisticRegression
 

@@ -145,6 +145,7 @@ def test_data_are_left_alone_and_examples_join_them(halves, markers, fooled, tmp
     assert anndata.read_h5ad(tmp_path / "fooled.h5ad").shape == fooled.shape
 
 
+@pytest.mark.slow
 def test_max_change_gives_the_outvoted_cells(halves, markers):
     test, attack = halves[1], MaxChange("perc1", restarts=1)
     found = adversarial_cells(test, markers, attack, groupby="cell_type")

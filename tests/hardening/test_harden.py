@@ -42,7 +42,7 @@ def names_of(cells: AnnData) -> list[str]:
     return sorted(set(cells.obs["cell_type"].astype(str)))
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [0, -1])
 def test_table_is_what_full_attacks_on_held_out_cells_say(halves, hardened, row):
     test, model = halves[1], hardened.classifier if row else hardened.before
@@ -80,6 +80,7 @@ def test_without_folds_rounds_are_repeatable_step_by_step(halves):
     pd.testing.assert_series_equal(ScAnnotatR().fit(train, "cell_type").predict(test), hardened.before.predict(test))
 
 
+@pytest.mark.slow
 def test_given_classifier_is_not_changed_and_what_it_learned_is_not_used(halves):
     """A model that has seen the held-out cells must not make round 0 look better than it is."""
     train, test = halves
@@ -116,6 +117,7 @@ def attacked(monkeypatch) -> list[tuple[AnnData, Noting, AnnData]]:
     return calls
 
 
+@pytest.mark.slow
 def test_held_out_cells_are_never_trained_on(pbmc_small, attacked):
     train, test = adv.datasets.split(pbmc_small, "cell_type", seed=3)
     inside = harden(pbmc_small, Noting(n_markers=5), ATTACK, groupby="cell_type", rounds=1, seed=3)
@@ -281,6 +283,7 @@ def test_the_old_order_still_works_and_warns(halves):
     pd.testing.assert_frame_equal(old.table, new.table)
 
 
+@pytest.mark.slow
 def test_library_logs_each_round_and_prints_nothing(halves, caplog, capsys):
     with caplog.at_level(logging.INFO, logger="adverscarial.hardening"):
         harden(halves[0], Markers(n_markers=5), ATTACK, groupby="cell_type", test=halves[1], rounds=1)

@@ -74,7 +74,7 @@ def parts(value: Any, name: str = "") -> Iterator[tuple[str, object]]:
         yield name, value
 
 
-@pytest.mark.fast(8)
+@pytest.mark.fast("logistic-dense", "markers-CSC")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=seeds, modification=modifications, layer=st.sampled_from([None, "raw"]))

@@ -33,12 +33,12 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return written
 
 
-@pytest.mark.fast("threading", "resumed")
+@pytest.mark.fast("resumed")
 @pytest.mark.parametrize("way", ["loky", "threading", "resumed", "distributed"])
 def test_a_survey_has_one_table(serial: bytes, tmp_path: Path, way: str) -> None:
     """Serial = parallel = resumed = distributed, byte by byte, for every family and every kind of random attack.
 
-    Workers in processes of their own, and killed ones: ``tests/evaluation/test_machines.py``.
+    Workers in processes of their own, and killed ones: ``tests/surveys/test_dask_workers.py``.
     """
     out = tmp_path / "run"
     if way == "resumed":

@@ -62,6 +62,7 @@ def check_golden(adata: AnnData, golden: dict[str, Any]) -> None:
     np.testing.assert_array_equal(adata.X, X)
 
 
+@pytest.mark.fast("sim", "scaled")
 @pytest.mark.parametrize("name", ["tiny", "sim", "scaled"])
 def test_golden_all_genes_and_each_gene(name: str) -> None:
     golden = read_json(f"a_{name}")

@@ -88,7 +88,7 @@ def by_hand(adata: AnnData, genes: list[str], text: str) -> np.ndarray:
     return out
 
 
-@pytest.mark.fast(22)
+@pytest.mark.fast(8)
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_every_container_gets_the_same_values_and_keeps_its_type(container: str, text: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 import adverscarial as adv
 from adverscarial import pl
 from adverscarial.errors import ClassifierError, ParameterError
+from made_up import cautious
 
 WHERE = {"groupby": "cell_type", "target": "CD19+ B"}
 GENES = ["CST3", "CD79A", "HLA-DRA", "CD74", "CD79B", "MS4A1"]
@@ -94,13 +95,7 @@ def test_roc_and_f1_draw_before_and_after(curves):
 
 
 def test_refused_steps_are_gaps_and_said(pbmc_small):
-    def cautious(X):
-        if X.max() > 50:
-            raise ValueError("out of range")
-        high = X[:, :20].sum(axis=1)
-        return np.stack([high, 5 - high], axis=1)
-
-    model = adv.classifiers.wrap(cautious, classes=["high", "low"])
+    model = cautious()
     values = {1.0: "fixed:1", 2.0: "fixed:99", 3.0: "fixed:3"}
     ask = {"genes": list(pbmc_small.var_names[:3]), "modification": values, **WHERE}
     one = adv.robustness_curve(pbmc_small, model, **ask)

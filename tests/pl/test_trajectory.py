@@ -11,6 +11,7 @@ import adverscarial as adv
 from adverscarial.attacks import ClusterGradientDescent, ClusterGradientDescentResult, SingleGene
 from adverscarial.errors import ParameterError
 from adverscarial.pl import trajectory
+from pl.fits import fits_a_column
 
 GENES = ["CD79A", "CD79B", "MS4A1", "LYZ", "CST3", "NKG7", "GNLY", "CD3D", "IL7R"]
 
@@ -88,15 +89,7 @@ def test_a_changing_runner_up_is_named_along_the_path(result):
 
 
 def test_it_fits_a_column_and_nothing_is_cut(result):
-    figure = trajectory(result).figure
-    assert figure.get_figwidth() * 25.4 == pytest.approx(89)
-    figure.canvas.draw()
-    for ax in figure.axes:
-        box = ax.get_tightbbox()
-        assert box.x0 >= -1
-        assert box.y0 >= -1
-        assert box.x1 <= figure.bbox.x1 + 1
-        assert box.y1 <= figure.bbox.y1 + 1
+    fits_a_column(trajectory(result).figure)
 
 
 def test_given_axes_show_the_shares_only(result):

@@ -13,15 +13,20 @@ A = adv.attacks
 GENES = ["=SUM(1)", *(f"g{i}" for i in range(1, 12))]
 
 
-@pytest.fixture(scope="package")
-def cells() -> AnnData:
-    """Two clusters of 20 cells; the first gene is high in ``left``, ``g1`` in ``right``."""
+def left_and_right(genes: list[str]) -> AnnData:
+    """Two clusters of 20 cells; the first gene is high in ``left``, the second in ``right``."""
     rng = np.random.default_rng(0)
     X = rng.uniform(0, 0.4, (40, 12))
     X[:20, 0] += 1
     X[20:, 1] += 1
     obs = pd.DataFrame({"group": ["left"] * 20 + ["right"] * 20}, index=[f"c{i}" for i in range(40)])
-    return AnnData(X, obs=obs, var=pd.DataFrame(index=GENES))
+    return AnnData(X, obs=obs, var=pd.DataFrame(index=genes))
+
+
+@pytest.fixture(scope="package")
+def cells() -> AnnData:
+    """Cells whose first gene has a name that a spreadsheet would compute."""
+    return left_and_right(GENES)
 
 
 @pytest.fixture(scope="package")
@@ -52,10 +57,5 @@ def everything(cells, models) -> adv.Survey:
 
 @pytest.fixture
 def toy() -> AnnData:
-    """Two clusters of 20 cells; gene ``g0`` is high in ``left``, ``g1`` in ``right``."""
-    rng = np.random.default_rng(0)
-    X = rng.uniform(0, 0.4, (40, 12))
-    X[:20, 0] += 1
-    X[20:, 1] += 1
-    obs = pd.DataFrame({"group": ["left"] * 20 + ["right"] * 20}, index=[f"c{i}" for i in range(40)])
-    return AnnData(X, obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(12)]))
+    """Cells of a test's own."""
+    return left_and_right([f"g{i}" for i in range(12)])

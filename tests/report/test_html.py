@@ -109,6 +109,7 @@ def real_text(real: adv.Survey, tmp_path_factory: pytest.TempPathFactory) -> str
     return write_report(real, tmp_path_factory.mktemp("report") / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_tables_agree_with_the_frame(real, real_text):
     page, seen = Page(real_text), 0
     assert real.to_frame()["flipped"].sum() > 0  # else nothing would be compared

@@ -23,3 +23,9 @@ def few(few_cells: AnnData) -> Setting:
     """The protocol on them; needs torch for scMLP."""
     pytest.importorskip("torch")
     return setting(few_cells, groupby="cell_type", name="few", quick=True)
+
+
+@pytest.fixture(scope="session")
+def two(few_cells: AnnData) -> Setting:
+    """Two classifiers that are trained at once, on 60 genes."""
+    return setting(few_cells[:, -60:].copy(), groupby="cell_type", name="two", quick=True, only=["scType", "CHETAH"])

@@ -52,6 +52,7 @@ def test_fig2_attacks_every_cluster_in_every_way(survey_of_five: tuple[Outcome, 
     assert attacks[attacks["attack"] == "MaxChange"]["maximal"].all()
 
 
+@pytest.mark.slow
 def test_fig2_numbers_are_those_of_the_attacks(survey_of_five: tuple[Outcome, Path], few: Setting) -> None:
     outcome, _ = survey_of_five
     attack = adv.attacks.SingleGene("perc99")
@@ -65,6 +66,18 @@ def test_fig2_numbers_are_those_of_the_attacks(survey_of_five: tuple[Outcome, Pa
     assert set(outcome.tables["flipping_genes"]["modification"]) <= {"perc1", "perc99", "decile+5"}
     left_open = [finding.judge for finding in outcome.findings if finding.verdict == "cannot be judged here"]
     assert left_open == ["examples_flip"]  # these cells have no such clusters
+
+
+def test_fig2_of_two_classifiers_is_made_of_attacks(two: Setting) -> None:
+    outcome = fig2(two)
+    attacks = outcome.tables["attacks"]
+    assert len(attacks) == 2 * len(two.clusters) * 2 * len(FIVE)
+    attack = adv.attacks.SingleGene("perc99")
+    for name, model in two.models.items():
+        where = {"groupby": "cell_type", "layer": two.layers[name]}
+        found = [attack(two.test, model, target=cluster, **where).genes for cluster in two.clusters]
+        genes = outcome.tables["flipping_genes"].query("classifier == @name and modification == 'perc99'")
+        assert sorted(genes["gene"]) == sorted(gene for some in found for gene in some)
 
 
 @pytest.mark.slow
@@ -137,12 +150,13 @@ def test_fig1(few: Setting) -> None:
     assert outcome.findings[0].verdict == ("holds" if flipped else "does not hold")
 
 
-def test_fig1_of_another_classifier(few: Setting) -> None:
-    without = replace(few, models={"CHETAH": few.models["CHETAH"]})
+def test_fig1_of_another_classifier(two: Setting) -> None:
+    without = replace(two, models={"CHETAH": two.models["CHETAH"]})
     with pytest.raises(ParameterError, match="There is no classifier 'scType'"):
         fig1(without)
 
 
+@pytest.mark.slow
 def test_fig3(few: Setting) -> None:
     outcome = fig3(few, target="CD19+ B", quick=True)
     table = outcome.tables["descents"]
@@ -185,17 +199,18 @@ def test_fig4(few: Setting) -> None:
     assert first.loc["scRF", "accuracy"] == pytest.approx(kept.mean())
 
 
-def test_fig4_refuses_a_cluster_that_is_not_there(few: Setting) -> None:
+def test_fig4_refuses_a_cluster_that_is_not_there(two: Setting) -> None:
     with pytest.raises(ParameterError, match=r"Did you mean 'CD19\+ B'"):
-        fig4(few, target="CD19 B")
+        fig4(two, target="CD19 B")
 
 
-def test_descents_need_scores(few: Setting, few_cells: AnnData) -> None:
+def test_descents_need_scores(few_cells: AnnData) -> None:
     only = setting(few_cells, groupby="cell_type", name="x", only=["CHETAH"])
     with pytest.raises(ParameterError, match="follows scores"):
         fig3(only)
 
 
+@pytest.mark.slow
 def test_table1(few: Setting) -> None:
     lines: list[str] = []
     outcome = table1(few, say=lines.append)
@@ -211,6 +226,12 @@ def test_table1(few: Setting) -> None:
     result = adv.attacks.SingleGene("perc99")(few.test, few.models["scType"], groupby="cell_type", target=largest)
     assert row["genes"] == len(result.genes)
     assert outcome.beside["paper"].tolist()[:2] == ["0", "240"]
+
+
+def test_table1_of_two_classifiers(two: Setting) -> None:
+    table = table1(two).tables["attacks"]
+    assert set(table["classifier"]) == set(two.models)
+    assert not table.duplicated(["classifier", "attack"]).any()
 
 
 @pytest.mark.slow

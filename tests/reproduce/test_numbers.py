@@ -58,6 +58,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.slow
 def test_our_numbers_stand_beside_the_published_ones(few: Setting) -> None:
     published = pd.DataFrame([*WANTED, *OTHERS], columns=[*KEYS, "value"])
     found = beside_published(published, TABLES, few, Execution())
@@ -70,6 +71,7 @@ def test_our_numbers_stand_beside_the_published_ones(few: Setting) -> None:
     assert row["ratio"] == pytest.approx(1.5 / 180)
 
 
+@pytest.mark.slow
 def test_cells_are_counted_in_both_halves(few: Setting) -> None:
     rows = [("PBMC3k_test", "", "", "n_cells", "1"), ("PBMC3k_train", "", "Dendritic", "n_cells", "2")]
     published = pd.DataFrame(
@@ -80,6 +82,7 @@ def test_cells_are_counted_in_both_halves(few: Setting) -> None:
     assert found["here"].tolist() == [few.test.n_obs, (few.train.obs["cell_type"] == "Dendritic").sum()]
 
 
+@pytest.mark.slow
 def test_descents_are_made_again_by_the_steps_of_the_r_code(few: Setting) -> None:
     about = ("PBMC3k_test", "scMLP", "CD19+ B", "CGD", "", "1.5", "0")
     metrics = ["n_modified_genes", "frac_orig_start", "frac_orig_end", "mean_target_score_end", "cluster_size"]

@@ -33,6 +33,7 @@ def test_all_cells_are_scaled_together_and_then_split(few: Setting, few_cells: A
     assert few.clusters == sorted(test.obs["cell_type"].astype(str).unique())
 
 
+@pytest.mark.slow
 def test_each_is_attacked_on_the_papers_values(few: Setting) -> None:
     assert few.layers == {"scType": None, "CHETAH": "lognorm", "scAnnotatR": None, "scRF": None, "scMLP": None}
     assert any("no counts" in note for note in few.all_notes())

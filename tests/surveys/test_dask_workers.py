@@ -61,6 +61,7 @@ def serial(asked, tmp_path_factory):
     return (out / "table.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_same_table_as_in_one_process(client, asked, serial, tmp_path):
     cells, models, settings = asked
     found = adv.survey(cells, models, **settings, backend="dask", out=tmp_path / "run")
@@ -71,24 +72,37 @@ def test_the_same_table_as_in_one_process(client, asked, serial, tmp_path):
     assert os.getpid() not in pids
 
 
-def test_a_killed_worker_costs_nothing_but_time(client, asked, serial, tmp_path):
+@pytest.mark.slow
+def test_a_killed_worker_costs_nothing_but_time(client, asked, tmp_path):
     cells, models, settings = asked
-    out = tmp_path / "run"
+    whole, out, hold = tmp_path / "whole", tmp_path / "run", tmp_path / "hold"
     killed = []
 
-    def kill():
-        while not list(out.glob("results/*")) and not (out / "table.csv").exists():
+    def held(X: np.ndarray) -> np.ndarray:
+        while hold.exists() and any(out.glob("results/*")):  # so the survey cannot end before a worker is killed
             time.sleep(0.01)
-        killed.append(next(iter(client.run(os.getpid).values())))
-        os.kill(killed[0], signal.SIGKILL)
-        killed.append((out / "table.csv").exists())
+        return np.where(X[:, 0] > X[:, 1], "a", "b")
 
-    thread = threading.Thread(target=kill)
+    def kill():
+        try:
+            while not list(out.glob("results/*")):
+                time.sleep(0.01)
+            killed.append(next(iter(client.run(os.getpid).values())))
+            os.kill(killed[0], signal.SIGKILL)
+            killed.append((out / "table.csv").exists())
+        finally:
+            hold.unlink()
+
+    models = models | {"held": adv.classifiers.wrap(held, classes=["a", "b"])}
+    settings = settings | {"attacks": settings["attacks"][:1]}
+    adv.survey(cells, models, **settings, out=whole)
+    hold.touch()
+    thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     adv.survey(cells, models, **settings, backend="dask", out=out)
     thread.join()
     assert killed[1] is False  # it was in the middle
-    assert (out / "table.csv").read_bytes() == serial
+    assert (out / "table.csv").read_bytes() == (whole / "table.csv").read_bytes()
     client.wait_for_workers(2, timeout=PATIENCE)
     assert killed[0] not in client.run(os.getpid).values()
 
@@ -113,7 +127,21 @@ def test_a_classifier_that_kills_its_workers_costs_its_own_rows(client, asked):
     pd.testing.assert_frame_equal(table.loc[~died, alone.columns].reset_index(drop=True), alone)
 
 
-def test_what_dask_cannot_do_is_said(asked, client):
+@pytest.fixture(scope="module")
+def client_here():
+    """A scheduler and a worker in threads of this process: they start at once."""
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        yield client
+
+
+def test_threads_of_this_process_give_the_same_table(client_here, asked):
+    cells, models, settings = asked
+    settings = settings | {"targets": TARGETS[:2], "attacks": settings["attacks"][:1]}
+    found = adv.survey(cells, models, **settings, backend="dask")
+    assert found.to_frame().equals(adv.survey(cells, models, **settings).to_frame())
+
+
+def test_what_dask_cannot_do_is_said(asked, client_here):
     cells, models, settings = asked
     with pytest.raises(ParameterError, match="time_limit= watches processes of this machine"):
         adv.survey(cells, models, **settings, backend="dask", time_limit=1)

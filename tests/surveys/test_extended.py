@@ -58,6 +58,7 @@ def rows(asked: dict[str, Any]) -> set[tuple[str, str, str]]:
     return {(models.get(m, m), t, repr(a)) for m in asked["model"] for t in targets for a in asked["attacks"]}
 
 
+@pytest.mark.fast("one more classifier, first-1")
 @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("what", OTHERS)
 def test_only_what_is_new_is_computed(

@@ -49,6 +49,7 @@ def test_rows_are_what_the_attacks_alone_give(serial, pbmc_small, models):
         assert alone.to_frame().equals(result.to_frame())
 
 
+@pytest.mark.fast("threading")
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_parallel_gives_the_same_table(serial, pbmc_small, models, backend):
     assert run(pbmc_small, models, n_jobs=2, backend=backend).to_frame().equals(serial.to_frame())
@@ -74,6 +75,7 @@ def test_flipping_lists_every_flip(serial):
     assert start == len(flips)
 
 
+@pytest.mark.slow
 def test_interrupted_survey_goes_on_to_the_same_bytes(serial, pbmc_small, models, tmp_path):
     run(pbmc_small, models, out=tmp_path / "whole")
     whole = (tmp_path / "whole" / "table.csv").read_bytes()

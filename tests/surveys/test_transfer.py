@@ -29,7 +29,7 @@ def backed(request, cells, tmp_path):
     return adata
 
 
-@pytest.mark.fast("h5ad-how1-None", "h5ad-how1-twice")
+@pytest.mark.fast("h5ad-how1-None")
 @pytest.mark.parametrize("layer", [None, "twice"])
 @pytest.mark.parametrize("how", [{"n_jobs": 2}, {"n_jobs": 2, "backend": "threading"}, {"time_limit": 3600}])
 def test_the_same_table_as_from_memory(backed, cells, how, layer):

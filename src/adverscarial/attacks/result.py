@@ -342,13 +342,11 @@ class Result(ByContent, ABC):
 
         Parameters
         ----------
-        adata
-            The data that was attacked. Columns are added, of ``raw`` to ``raw.var``; the values stay as they are.
+        %(annotated)s
         classifier
             The attacked one, to ask it about each cell before and after; left out, there is only what the attack kept.
         %(key_added)s
-        copy
-            Return a copy with the columns, and leave `adata` as it is.
+        %(copy)s
 
         Returns
         -------

@@ -181,14 +181,14 @@ class Run:
         with np.errstate(over="ignore"):
             return self.modification.new_values(self.cluster, genes).astype(self.cluster.dtype)
 
-    def each(self, genes: np.ndarray, seen: Callable[[np.ndarray, np.ndarray], object] | None = None) -> Answers:
+    def each(self, genes: np.ndarray, on_answers: Callable[[np.ndarray, np.ndarray], object] | None = None) -> Answers:
         """Return one answer per gene changed alone. Genes the classifier does not read are answered by that proof.
 
         Parameters
         ----------
         genes
             Positions.
-        seen
+        on_answers
             Called with the genes that the classifier was asked about, and their new values.
         """
         reads = self.scorer.reads(genes)
@@ -204,8 +204,8 @@ class Run:
             answers = self.scorer.each(asked, values)
             label[reads], share[reads], rejected[reads] = answers.label, answers.share, answers.rejected
             lead[reads] = np.nan if answers.lead is None else answers.lead
-            if seen is not None:
-                seen(asked, values)
+            if on_answers is not None:
+                on_answers(asked, values)
         return Answers(label.astype(str), share, rejected, lead)
 
     def _each_values(self, genes: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from adverscarial._types import Ints
@@ -26,3 +28,27 @@ def places_of(columns: Ints, n_genes: int) -> Ints:
     there = np.flatnonzero(columns >= 0)
     places[columns[there]] = there
     return places
+
+
+def values_now(X: np.ndarray, accepted: Mapping[int, np.ndarray], columns: Ints) -> np.ndarray:
+    """Return some columns of `X` as they stand after changes that were accepted, float64, shape (cells, columns).
+
+    Parameters
+    ----------
+    X
+        The cells before any change.
+    accepted
+        The new values of each column that was changed, shape (cells,) or (1,).
+    columns
+        Positions in `X`.
+
+    Examples
+    --------
+    >>> values_now(np.zeros((2, 3)), {2: np.array([5.0])}, np.array([0, 2]))
+    array([[0., 5.],
+           [0., 5.]])
+    """
+    now = X[:, columns].astype(np.float64)
+    for k in np.flatnonzero([int(column) in accepted for column in columns] if accepted else []):
+        now[:, k] = accepted[int(columns[k])]
+    return now

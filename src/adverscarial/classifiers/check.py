@@ -50,11 +50,11 @@ class CheckReport:
         return not self.failed
 
     def __repr__(self) -> str:
-        words = {True: "ok", False: "FAILED", pd.NA: "-"}
+        marks = {True: "ok", False: "FAILED", pd.NA: "-"}
         verdict = f"{len(self.failed)} of {len(self.table)} checks failed" if self.failed else "all checks passed"
         lines = [f"{self.classifier}: {verdict}"]
         for name, passed, detail in self.table.itertuples(index=False):
-            lines.append(f"  {words[passed]:6} {name}{f': {detail}' if detail else ''}")
+            lines.append(f"  {marks[passed]:6} {name}{f': {detail}' if detail else ''}")
         return "\n".join(lines)
 
 

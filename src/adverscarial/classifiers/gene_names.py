@@ -83,7 +83,7 @@ def other_names(missing: pd.Index, have: pd.Index) -> str:
     if not pairs:
         return ""
     return (
-        f"{len(pairs):,} of the missing genes are in the data under another name ({_told(pairs)}): use "
+        f"{len(pairs):,} of the missing genes are in the data under another name ({_first_pairs(pairs)}): use "
         "datasets.gene_symbols(adata, wanted=classifier.genes)."
     )
 
@@ -101,11 +101,11 @@ def warn_of_orthologues(name: str, missing: tuple[str, ...], have: tuple[str, ..
     if pairs:
         logger.warning(
             "%s: %d markers are in the data under the name of their orthologue (%s). To use them: "
-            "datasets.orthologues(adata, to='%s').", name, len(pairs), _told(pairs), to,
+            "datasets.orthologues(adata, to='%s').", name, len(pairs), _first_pairs(pairs), to,
         )  # fmt: skip
 
 
-def _told(pairs: list[tuple[str, str]]) -> str:
+def _first_pairs(pairs: list[tuple[str, str]]) -> str:
     shown = ", ".join(f"'{wanted}' is '{found}'" for wanted, found in pairs[:3])
     return f"{shown} and {len(pairs) - 3:,} more" if len(pairs) > 3 else shown
 

@@ -33,7 +33,7 @@ class Walk:
     def __init__(self, file: h5py.File, seconds: float) -> None:
         self.size = file.id.get_filesize()
         self.seconds = seconds
-        left, seen = [file], set()
+        left, visited = [file], set()
         while left:
             item = left.pop()
             with contextlib.suppress(Exception):
@@ -41,8 +41,8 @@ class Walk:
             for name in self.step(lambda item=item: list(item.attrs)):
                 self.step(lambda item=item, name=name: [item.attrs[name]])
             for place in self.step(lambda item=item: [_place(item)]):
-                if place not in seen:
-                    seen.add(place)
+                if place not in visited:
+                    visited.add(place)
                     left += self.step(lambda item=item: self.below(item))
 
     def below(self, item: h5py.Group | h5py.Dataset) -> list[h5py.Group | h5py.Dataset]:

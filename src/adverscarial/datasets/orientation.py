@@ -59,14 +59,14 @@ def is_cell_word(word: str) -> bool:
     return bool(_CELL_WORD.fullmatch(word.strip()))
 
 
-def rows_are_genes(rows: Sequence[str], columns: Sequence[str], words: Iterable[str] = ()) -> bool | None:
+def rows_are_genes(rows: Sequence[str], columns: Sequence[str], headers: Iterable[str] = ()) -> bool | None:
     """Return whether the rows are genes and the columns cells; None where neither is plain.
 
     Parameters
     ----------
     rows, columns
         Names of both sides.
-    words
+    headers
         What the header calls the rows, and other things that are known of each row.
 
     Examples
@@ -76,7 +76,7 @@ def rows_are_genes(rows: Sequence[str], columns: Sequence[str], words: Iterable[
     >>> rows_are_genes(["a", "b"], ["x", "y"]) is None
     True
     """
-    said = sum(is_gene_word(word) - is_cell_word(word) for word in words)
+    said = sum(is_gene_word(word) - is_cell_word(word) for word in headers)
     more = float(np.sign(said)) * 2 + _like_genes(rows) - _like_genes(columns)
     return None if abs(more) < _PLAIN else more > 0
 

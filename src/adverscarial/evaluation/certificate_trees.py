@@ -143,9 +143,9 @@ class TreeBounds:
         need -= float(self.hidden[cell])
         if need <= 0:
             return True
-        worth = self.trees.value @ (c[1:] if self._binary else c)
-        unit, paths = float(np.ptp(worth)) / 2 or 1.0, self._paths(cell)
-        gain = np.maximum(worth[paths.node] - worth[paths.now[paths.tree]], 0.0)
+        lead_values = self.trees.value @ (c[1:] if self._binary else c)
+        unit, paths = float(np.ptp(lead_values)) / 2 or 1.0, self._paths(cell)
+        gain = np.maximum(lead_values[paths.node] - lead_values[paths.now[paths.tree]], 0.0)
         weight = np.ones(len(self.trees.genes))
         for _ in range(_ROUNDS):
             sums = _sums_of_credits(paths, gain, weight)

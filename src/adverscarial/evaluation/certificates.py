@@ -231,7 +231,7 @@ class _Checker:
         kinds |= {self.n_labels + i: c for i, c in enumerate(mixtures)}
         kind, cell, y = rows
         won = {True: joins.astype(float), False: leaves.astype(float)}  # 1 - sum of y, for each vote
-        worth = np.zeros(self.content.steps.shape[1])
+        gained = np.zeros(self.content.steps.shape[1])
         for k in np.unique(kind).tolist():
             mine = (kind == k) & (leaves if k == _LEAVE else joins)[cell]
             cells, weight = cell[mine], y[mine]
@@ -239,11 +239,11 @@ class _Checker:
                 shares, needed = self._leaving_shares(loser, cells)
             else:
                 shares, needed = self._shares(kinds[k], cells)
-            worth += weight[needed] @ shares[needed]
+            gained += weight[needed] @ shares[needed]
             np.subtract.at(won[k != _LEAVE], cells[needed], weight[needed])
         rest = sum(np.maximum(votes, 0.0).sum() for votes in won.values())
         n_votes = joins.sum() + leaves.sum()
-        return bool(rest + _largest(worth[None], m)[0] < self._need(goal, loser) - 1e-8 * n_votes)
+        return bool(rest + _largest(gained[None], m)[0] < self._need(goal, loser) - 1e-8 * n_votes)
 
     def _shares(self, c: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which share of what is missing each gene gives at most, and where something is missing."""

@@ -78,8 +78,7 @@ def fragility(  # noqa: PLR0913
     sets
         For trees and networks: also look for a small set of genes for each cell, whose size is the upper number. This
         takes up to seconds for a cell.
-    copy
-        Return a copy with the columns, and leave `adata` as it is.
+    %(copy)s
     %(progress)s
 
     Returns

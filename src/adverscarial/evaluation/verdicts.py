@@ -129,10 +129,10 @@ def verdicts(
         rows.setdefault((task.classifier, task.target), []).append(row)
     found = []
     for (classifier, cluster), own in rows.items():
-        evidence, seen = gather(own, genes), known.get((classifier, cluster))
+        evidence, baseline = gather(own, genes), known.get((classifier, cluster))
         loss = lost.get((classifier, cluster))
-        verdict = _failed(own) if seen is None else _decide(seen, evidence, rules, loss)
-        numbers = _numbers(seen, evidence, verdict)
+        verdict = _failed(own) if baseline is None else _decide(baseline, evidence, rules, loss)
+        numbers = _numbers(baseline, evidence, verdict)
         at = (float("nan"), "") if loss is None else (loss.at, loss.when)
         found.append((classifier, cluster, verdict.verdict, verdict.reason, verdict.todo, *numbers, *at))
     whole = dict.fromkeys(("cells", "right", "fewest", "lower"), "Int64")
@@ -155,68 +155,74 @@ def _failed(own: list[Row]) -> Verdict:
     return Verdict(OPEN, f"Every attack failed; the first: {own[0][2]}", "See the error, and run again.")
 
 
-def _interval(seen: Recognised) -> tuple[float, float]:
+def _interval(baseline: Recognised) -> tuple[float, float]:
     """Return the interval of a share; NaN where the classifier gives a number that is no share beside its label."""
-    if not 0 <= seen.share <= 1:
+    if not 0 <= baseline.share <= 1:
         return float("nan"), float("nan")
-    low, high = wilson(seen.share, seen.cells)
+    low, high = wilson(baseline.share, baseline.cells)
     return float(low), float(high)
 
 
-def _decide(seen: Recognised, evidence: Evidence, rules: Rules, loss: Loss | None) -> Verdict:
+def _decide(baseline: Recognised, evidence: Evidence, rules: Rules, loss: Loss | None) -> Verdict:
     """Apply the rules in their order."""
-    low, high = _interval(seen)
-    carried = f"{seen.share:.0%} of them are called {seen.called} (95% interval {low:.0%} to {high:.0%})"
+    low, high = _interval(baseline)
+    carried = f"{baseline.share:.0%} of them are called {baseline.called} (95% interval {low:.0%} to {high:.0%})"
     if np.isnan(low):
-        carried = f"the classifier calls them {seen.called} and gives the number {in_percent(seen.share)} beside it"
-    if seen.cells < rules.min_cells:
-        cells = "1 cell" if seen.cells == 1 else f"{seen.cells:,} cells"
+        carried = (
+            f"the classifier calls them {baseline.called} and gives the number {in_percent(baseline.share)} beside it"
+        )
+    if baseline.cells < rules.min_cells:
+        cells = "1 cell" if baseline.cells == 1 else f"{baseline.cells:,} cells"
         return Verdict(
             OPEN, f"Only {cells}: {carried}.", "Pool it with a larger cluster, or collect more such cells.", True
         )
-    if (unknown := _not_recognised(seen, rules)) is not None:
+    if (unknown := _not_recognised(baseline, rules)) is not None:
         return unknown
-    if seen.share <= rules.majority:
+    if baseline.share <= rules.majority:
         return Verdict(
             OPEN,
             f"No label has a majority: {carried}.",
             "Cluster these cells more finely, or call them “unsure”.",
             True,
         )
-    found = _fragile(seen, evidence, rules)
+    found = _fragile(baseline, evidence, rules)
     if found is None and loss is not None and loss.small:
         return _lost(loss, evidence)
-    found = found or _held(seen, evidence)
+    found = found or _held(baseline, evidence)
     return found if loss is None else found._replace(reason=f"{found.reason} {loss.sentence}")
 
 
-def _not_recognised(seen: Recognised, rules: Rules) -> Verdict | None:
-    if seen.right is not None and seen.right_share < rules.right:
-        most = "" if seen.called == seen.cluster else f"; most are called {seen.called} ({in_percent(seen.share)})"
+def _not_recognised(baseline: Recognised, rules: Rules) -> Verdict | None:
+    if baseline.right is not None and baseline.right_share < rules.right:
+        most = (
+            ""
+            if baseline.called == baseline.cluster
+            else f"; most are called {baseline.called} ({in_percent(baseline.share)})"
+        )
         return Verdict(
             UNKNOWN,
-            f"{seen.right:,} of {seen.cells:,} cells get this label before any attack{most}.",
+            f"{baseline.right:,} of {baseline.cells:,} cells get this label before any attack{most}.",
             "Do not read its flips. Check the values, the genes and the training data; until then call these cells "
             "“unsure”.",
         )
-    if not is_named(seen.called):
+    if not is_named(baseline.called):
         return Verdict(
             UNKNOWN,
-            f"The classifier gives no cell type to these cells: it calls them {seen.called} "
-            f"({in_percent(seen.share)}).",
+            f"The classifier gives no cell type to these cells: it calls them {baseline.called} "
+            f"({in_percent(baseline.share)}).",
             "Leave them “unsure”, or use a classifier that knows this type.",
         )
     return None
 
 
-def _fragile(seen: Recognised, evidence: Evidence, rules: Rules) -> Verdict | None:
+def _fragile(baseline: Recognised, evidence: Evidence, rules: Rules) -> Verdict | None:
     """Return the verdict where few genes flip the label, or one takes its majority."""
     few = [flip for flip in evidence.flips if len(flip.genes) <= rules.few]
     near = evidence.near
     if few:
         reason, genes = _flip_text(few[0], len(evidence.flipping)), few[0].genes
-    elif near is not None and seen.share - near.votes <= rules.majority:
-        left = seen.share - near.votes
+    elif near is not None and baseline.share - near.votes <= rules.majority:
+        left = baseline.share - near.votes
         reason = f"{near.gene} ({near.change}) takes the majority: only {left:.0%} of the cells keep the label."
         genes = (near.gene,)
     else:
@@ -248,7 +254,7 @@ def _flip_text(flip: Flip, single: int) -> str:
     return f"{len(flip.genes):,} genes together ({', '.join(flip.genes)}; {flip.change}) flip {becomes}."
 
 
-def _held(seen: Recognised, evidence: Evidence) -> Verdict:
+def _held(baseline: Recognised, evidence: Evidence) -> Verdict:
     """Return the verdict where nothing was found: robust if everything was tested, else not decided."""
     if evidence.gaps:
         gap = evidence.gaps[0]
@@ -270,7 +276,7 @@ def _held(seen: Recognised, evidence: Evidence) -> Verdict:
     if evidence.near is not None:
         near = evidence.near
         parts.append(f"the nearest, {near.gene} ({near.change}), {cost_text(near.votes, near.lead)}")
-    return Verdict(ROBUST, "; ".join(parts) + "." + _beside(evidence), _robust_next(seen, evidence))
+    return Verdict(ROBUST, "; ".join(parts) + "." + _beside(evidence), _robust_next(baseline, evidence))
 
 
 def _beside(evidence: Evidence) -> str:
@@ -279,10 +285,12 @@ def _beside(evidence: Evidence) -> str:
     return f" Impossible values of {n:,} gene{'' if n == 1 else 's'} flip it." if n else ""
 
 
-def _robust_next(seen: Recognised, evidence: Evidence) -> str:
+def _robust_next(baseline: Recognised, evidence: Evidence) -> str:
     """Return what is left to do for a robust label."""
-    named = seen.right is not None  # else nothing is known of whether the label is right
-    todo = ["The label may be used." if named else f"The label may be used, if {seen.called} is what these cells are."]
+    named = baseline.right is not None  # else nothing is known of whether the label is right
+    todo = [
+        "The label may be used." if named else f"The label may be used, if {baseline.called} is what these cells are."
+    ]
     if evidence.impossible:
         todo.append("Filter out impossible values before classification.")
     idle = [one for one in evidence.unmoved if 4 * one.genes > one.of]
@@ -299,11 +307,11 @@ def _robust_next(seen: Recognised, evidence: Evidence) -> str:
     return " ".join(todo)
 
 
-def _numbers(seen: Recognised | None, evidence: Evidence, verdict: Verdict) -> tuple[object, ...]:
+def _numbers(baseline: Recognised | None, evidence: Evidence, verdict: Verdict) -> tuple[object, ...]:
     """Return the columns that are numbers."""
-    low, high = (float("nan"),) * 2 if seen is None else _interval(seen)
-    before = (None, "", float("nan"), low, high, None) if seen is None else (
-        seen.cells, seen.called, seen.share, low, high, seen.right
+    low, high = (float("nan"),) * 2 if baseline is None else _interval(baseline)
+    before = (None, "", float("nan"), low, high, None) if baseline is None else (
+        baseline.cells, baseline.called, baseline.share, low, high, baseline.right
     )  # fmt: skip
     near, flip = evidence.near, evidence.flips[0] if evidence.flips else None
     nearest = ("", "", float("nan"), float("nan")) if near is None else tuple(near)

@@ -94,8 +94,8 @@ class Percentile(Modification, name="perc"):
 
     @property
     def brief(self) -> str:  # noqa: D102
-        words = {"lower": "switched off", "raise": "switched on", None: f"percentile {self.q:g}"}[self.intent]
-        return words + {"all": "", "expressing": " as where expressed", "others": " as in other clusters"}[self.over]
+        text = {"lower": "switched off", "raise": "switched on", None: f"percentile {self.q:g}"}[self.intent]
+        return text + {"all": "", "expressing": " as where expressed", "others": " as in other clusters"}[self.over]
 
     def __str__(self) -> str:
         return f"perc{exact(self.q)}{'' if self.over == 'all' else f':{self.over}'}"

@@ -29,8 +29,7 @@ def flippable(
 
     Parameters
     ----------
-    adata
-        Cells to which :func:`adverscarial.fragility` has written its columns.
+    %(cells_with_fragility)s
     keys
         The ``key_added`` of each line, for example one for each classifier.
     %(ax)s

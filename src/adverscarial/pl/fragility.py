@@ -23,6 +23,7 @@ _WHAT = "Genes a cell needs at least (proven)"
 
 
 @figure("How many genes does each single cell need before its label changes?")
+@documented
 def fragility(
     adata: AnnData, groupby: str, *, key: str = "fragility", ax: Axes | None = None, **options: Unpack[Options]
 ) -> Axes:
@@ -30,8 +31,7 @@ def fragility(
 
     Parameters
     ----------
-    adata
-        Cells to which :func:`adverscarial.fragility` has written its columns.
+    %(cells_with_fragility)s
     groupby
         Column of ``obs`` that holds the types.
     key

@@ -25,13 +25,9 @@ _LETTER = 0.25  # width of a letter of a classifier's name, in boxes
 @figure("Which modification does most harm, whatever the cluster?")
 @documented
 def impact(
-    survey: Survey,
-    *,
-    kind: str = "single",
-    classifier: str | None = None,
-    ax: Axes | None = None,
+    survey: Survey, *, kind: str = "single", classifier: str | None = None, ax: Axes | None = None,
     **options: Unpack[Options],
-) -> Axes:
+) -> Axes:  # fmt: skip
     """Draw one box per classifier and modification, and in it one point per cluster.
 
     Parameters

@@ -174,8 +174,8 @@ def _breakable(name: str) -> Markup:
 
 def _whole(command: str) -> Markup:
     """Keep the names of options in one piece, which browsers would break after their hyphens."""
-    words = (Markup("<span>{}</span>").format(w) if w.startswith("-") else escape(w) for w in command.split(" "))
-    return Markup(" ").join(words)
+    pieces = (Markup("<span>{}</span>").format(w) if w.startswith("-") else escape(w) for w in command.split(" "))
+    return Markup(" ").join(pieces)
 
 
 def _abridged(attack: str) -> Markup:

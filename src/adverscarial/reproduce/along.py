@@ -78,8 +78,8 @@ def panels(curves: Curves, longer: Mapping[str, Curve], cluster: str) -> dict[st
     scores = {name: by for name, by in curves.items() if all(one.clean_scores is not None for one in by.values())}
     found = {"c_accuracy": (_row(pl.curve, curves), f"C: accuracy on {cluster} by genes attacked")}
     if longer:
-        words = f"C, followed further: accuracy on {cluster}, alpha = epsilon = {ONE:g}"
-        found["c_further"] = (figure_of(pl.curve(longer)), words)
+        caption = f"C, followed further: accuracy on {cluster}, alpha = epsilon = {ONE:g}"
+        found["c_further"] = (figure_of(pl.curve(longer)), caption)
     if scores:
         found |= {
             "d_roc": (_row(pl.roc, scores), f"D: ROC of {cluster} against all other cells, before and after"),

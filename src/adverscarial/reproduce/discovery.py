@@ -130,8 +130,8 @@ def _figures(found: Discovery, names: str) -> dict[str, tuple[Figure, str]]:
 
     if not len(found.summary()):
         return {}
-    words = f"Genes that attacks single out on {names}, those that statistics miss in orange; what sets share"
-    return {"discovery": (figure_of(pl.discovery(found)[0]), words)}
+    caption = f"Genes that attacks single out on {names}, those that statistics miss in orange; what sets share"
+    return {"discovery": (figure_of(pl.discovery(found)[0]), caption)}
 
 
 def _notes(settings: Sequence[Setting]) -> list[str]:

@@ -180,4 +180,4 @@ def _figures(whole: Survey) -> dict[str, tuple[Figure, str]]:
         "impact_single": (pl.impact, "single", "Genes that flip the label alone, a point per cluster (Fig. 2C)"),
         "impact_max": (pl.impact, "max", "Genes that must not change, a point per cluster (Fig. 2C)"),
     }
-    return {name: (figure_of(draw(whole, kind=kind)), words) for name, (draw, kind, words) in drawn.items()}
+    return {name: (figure_of(draw(whole, kind=kind)), caption) for name, (draw, kind, caption) in drawn.items()}

@@ -120,4 +120,4 @@ def _figures(table: pd.DataFrame) -> dict[str, tuple[Figure, str]]:
         "b_epsilon": (pl.sweep(table, kind="epsilon"), "B: genes tested until the switch, epsilon alone"),
         "b_both": (pl.sweep(table, kind="both"), "B: genes tested until the switch, alpha = epsilon"),
     }
-    return {name: (figure_of(ax), words) for name, (ax, words) in pictures.items()}
+    return {name: (figure_of(ax), caption) for name, (ax, caption) in pictures.items()}

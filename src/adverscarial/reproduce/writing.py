@@ -108,7 +108,7 @@ def readme(outcome: Outcome, command: str = "") -> str:
     if len(outcome.beside):
         names = {"what": "", "here": "here", "paper": "paper", "dataset": "paper's data", "where": "where"}
         parts.append("## Numbers beside the paper's\n\n" + markdown(outcome.beside.rename(columns=names)))
-    parts += [f"![{words}]({name}.png)" for name, (_, words) in outcome.figures.items()]
+    parts += [f"![{caption}]({name}.png)" for name, (_, caption) in outcome.figures.items()]
     parts += [f"## {name.replace('_', ' ').capitalize()}\n\n{markdown(outcome.tables[name])}" for name in outcome.shown]
     if outcome.notes:
         parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in outcome.notes))

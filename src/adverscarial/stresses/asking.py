@@ -62,7 +62,7 @@ class Asker:
         """Return the label of each cell as the data hold it, text."""
         matrix = CellMatrix(layer_of(self.adata, self.layer))
         parts = self._parts(len(self.rows))
-        said = [self._said(matrix.rows(self.rows[here])[:, self._columns], self.rows[here]) for here in parts]
+        said = [self._labels_of(matrix.rows(self.rows[here])[:, self._columns], self.rows[here]) for here in parts]
         if any((labels == REFUSED).all() for labels in said):
             raise ClassifierError(f"{self.model.name} refuses even the unmodified cells of '{self.cluster}'.")
         return np.concatenate(said)
@@ -87,7 +87,7 @@ class Asker:
 
     def _ask(self, read: Read, rows: Ints) -> np.ndarray:
         parts = self._parts(len(rows))
-        return np.concatenate([self._said(self._dense(read.rows(here)), rows[here]) for here in parts])
+        return np.concatenate([self._labels_of(self._dense(read.rows(here)), rows[here]) for here in parts])
 
     def _dense(self, read: Read) -> np.ndarray:
         once, places = np.unique(self._columns, return_inverse=True)
@@ -97,7 +97,7 @@ class Asker:
         size = n if self._whole else _CELLS
         return [slice(start, start + size) for start in range(0, n, size)]
 
-    def _said(self, values: np.ndarray, rows: Ints) -> np.ndarray:
+    def _labels_of(self, values: np.ndarray, rows: Ints) -> np.ndarray:
         try:
             labels = self._of_cells(values) if self._others is None else self._of_all(self._others, values, rows)
         except InputRejected:

@@ -101,7 +101,7 @@ class StressResult:
         )
         units = dict(zip(self.table["change"], self.table["unit"], strict=True))
         frame["unit"] = frame["change"].map(units)
-        frame["when"] = [_told(row.change, row.unit, row.label) for row in frame.itertuples()]
+        frame["when"] = [_what_happened(row.change, row.unit, row.label) for row in frame.itertuples()]
         return frame[columns]
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -151,7 +151,7 @@ class StressResult:
         )
 
 
-def _told(change: str, unit: str, strength: float) -> str:
+def _what_happened(change: str, unit: str, strength: float) -> str:
     """Return what has happened at a strength, in words; an empty text where nothing was lost."""
     if np.isinf(strength):
         return ""

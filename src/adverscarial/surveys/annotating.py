@@ -67,7 +67,7 @@ def annotate(
         found = _of_genes([result for task, result in _results(survey) if task == classifier])
         if found is not None:
             var |= {f"{start}_{name}": column for name, column in gene_columns(found, genes).items()}
-    write(out, key, obs, var, _told(survey), raw="use_raw" in survey.source)
+    write(out, key, obs, var, _plan_and_table(survey), raw="use_raw" in survey.source)
 
 
 def _results(survey: Survey) -> list[tuple[str, Result]]:
@@ -127,7 +127,7 @@ def _of_genes(results: Sequence[Result]) -> pd.DataFrame | None:
     return pd.DataFrame({"outcome": outcome, "clusters_flipped": hit, "distance": by_gene["distance"].min()})
 
 
-def _told(survey: Survey) -> dict[str, object]:
+def _plan_and_table(survey: Survey) -> dict[str, object]:
     """Return what was asked, and the table, in types that every format can hold."""
     plan, table = survey.plan, survey.to_frame()
     for name in table:

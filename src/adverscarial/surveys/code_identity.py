@@ -113,15 +113,15 @@ def _function(reader: Reader, function: types.FunctionType) -> bytes:
     if known is not None and "<" not in function.__qualname__ and function.__closure__ is None:
         return reader.all("function", [function.__module__, function.__qualname__, known])
     codes = list(_codes(function.__code__))
-    words = frozenset(name for code in codes for name in code.co_names)
+    mentioned = frozenset(name for code in codes for name in code.co_names)
     variables = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     held = [(name, cell.cell_contents) for name, cell in variables if not _empty(cell)]
     named = [(name, _named(function, name)) for name in sorted(_globals(codes))]
     found = [
-        _module(reader, value, words, ()) if isinstance(value, types.ModuleType) else reader.of(value)
+        _module(reader, value, mentioned, ()) if isinstance(value, types.ModuleType) else reader.of(value)
         for _, value in held + named
     ]
-    inside = [_imported(reader, name, words) for name in sorted(_imports(codes))]
+    inside = [_imported(reader, name, mentioned) for name in sorted(_imports(codes))]
     own = [function.__code__, function.__defaults__, function.__kwdefaults__, vars(function), [n for n, _ in held]]
     return combine("function", [*(reader.of(part) for part in own), *found, *inside])
 
@@ -155,10 +155,10 @@ def _imports(codes: Iterable[types.CodeType]) -> set[str]:
     return {str(step.argval) for code in codes for step in dis.get_instructions(code) if step.opname == "IMPORT_NAME"}
 
 
-def _imported(reader: Reader, name: str, words: frozenset[str]) -> bytes:
+def _imported(reader: Reader, name: str, mentioned: frozenset[str]) -> bytes:
     if (known := installed_version(name)) is None:
         try:
-            return _module(reader, importlib.import_module(name), words, ())
+            return _module(reader, importlib.import_module(name), mentioned, ())
         except ImportError:
             known = "not there"
     return reader.all("import", [name, known])
@@ -174,17 +174,17 @@ def _text_of(module: str) -> str:
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
-def _module(reader: Reader, module: types.ModuleType, words: frozenset[str], above: tuple[str, ...]) -> bytes:
-    """Return the hash of a module, of which a function may use the attributes called `words`."""
+def _module(reader: Reader, module: types.ModuleType, mentioned: frozenset[str], above: tuple[str, ...]) -> bytes:
+    """Return the hash of a module, of which a function may use the attributes called `mentioned`."""
     name = module.__name__
     known = installed_version(name)
     if known is not None or name in above:
         return reader.all("module", [name, known])
-    used = [(word, vars(module)[word]) for word in sorted(words) if word in vars(module)]
+    used = [(word, vars(module)[word]) for word in sorted(mentioned) if word in vars(module)]
     if not used:
         return reader.all("module", [name, _text_of(name)])
     return combine("module", [
-        _module(reader, value, words, (*above, name)) if isinstance(value, types.ModuleType)
+        _module(reader, value, mentioned, (*above, name)) if isinstance(value, types.ModuleType)
         else reader.all("attribute", [word, value])
         for word, value in used
     ])  # fmt: skip

@@ -227,13 +227,13 @@ def column_words(survey: Survey) -> dict[str, str]:
     by_name: dict[str, list[Attack[Result]]] = {}
     for task in survey.tasks:
         by_name.setdefault(attack_name(task.attack), []).append(task.attack)
-    words = {}
+    explained = {}
     for attacks in by_name.values():
         names = headings(attacks)
         for attack in attacks:
             if len(attack.changes) == 1 and attack.changes[0].brief != str(attack.changes[0]):
-                words[names[repr(attack)]] = attack.changes[0].brief
-    return words
+                explained[names[repr(attack)]] = attack.changes[0].brief
+    return explained
 
 
 def heat(value: int, largest: int, cmap: str | Colormap = "YlGnBu") -> tuple[str, str]:

@@ -164,14 +164,12 @@ class Survey:
 
         Parameters
         ----------
-        adata
-            The data that was attacked. Columns are added, of ``raw`` to ``raw.var``; the values stay as they are.
+        %(annotated)s
         classifiers
             The attacked ones, by their names in the survey, to ask them about each cell before and after; left out,
             there is only what the survey kept.
         %(key_added)s
-        copy
-            Return a copy with the columns, and leave `adata` as it is.
+        %(copy)s
 
         Returns
         -------

@@ -43,7 +43,7 @@ def boosted_case(package: str, seed: int) -> Case:
     return Case(scorer.moves(genes, new[:, genes]), labels, codes, np.array([len(chosen) for chosen in sets]))
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize("named", [False, True])
 def test_intervals_of_flips_hold_the_truth(package: str, named: bool) -> None:

@@ -2,93 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 import pytest
-from anndata import AnnData
 
-from adverscarial.attacks.minimal.own_sets import fewest_to_win
-from adverscarial.attacks.minimal.race import Race
-from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers import Chetah
-from adverscarial.classifiers.answers import vote
-from adverscarial.classifiers.scorers.needs import Needs
 from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.rank_bounds import _effects, _most, rho_interval, ties_interval
 from adverscarial.classifiers.scorers.ranks import _rho, centred_ranks
-from attacks.minimal.brute import Tally, cases, subsets
+from attacks.minimal.brute import cases
+from attacks.minimal.known_needs import Known, check_needs, random_values, tried, typed_cells
 
 CASES = cases(100)
-
-
-@dataclass
-class Known:
-    """What is proven of one cluster, and what is true."""
-
-    needs: Needs
-    labels: np.ndarray  # (sets, cells): of each cell after each set
-    sizes: np.ndarray  # of the sets
 
 
 def chetah_case(seed: int) -> Known:
     """A small tree trained on random cells, and a cluster of one to four."""
     rng = np.random.default_rng(seed)
-    n_genes, n_types = int(rng.integers(5, 8)), int(rng.integers(2, 5))
-    genes = [f"G{j}" for j in range(n_genes)]
-    kinds = np.arange(40) % n_types
-    X = np.round(np.maximum(rng.normal(0.5, 1, (40, n_genes)), 0), int(rng.integers(0, 2)))
+    X, kinds = random_values(rng, 40, (5, 8), decimals=2)
     X[np.arange(40), kinds] += 2
-    obs = pd.DataFrame({"type": np.array(list("ABCD"))[kinds]}, index=[f"x{i}" for i in range(40)])
-    train = AnnData(X, obs=obs, var=pd.DataFrame(index=genes))
-    model = Chetah(n_genes=n_genes - int(rng.integers(0, 2)), threshold=float(rng.choice([0.01, 0.1, 0.5]))).fit(
-        train, "type"
-    )
-    cells = train[:6].copy()
-    n = int(rng.integers(1, 5))
-    cells.obs["c"] = ["a"] * n + ["b"] * (6 - n)
-    cluster = Cluster(cells, "c", "a")
-    scorer = model.scorer(cluster)
-    read = np.flatnonzero(scorer.reads(np.arange(n_genes)))
-    new = np.round(np.maximum(rng.normal(1, 2, (n, len(read))), 0))
-    found = scorer.needs(read, new)
-    sets = subsets(len(read))
-    changed = np.repeat(cluster.values(np.arange(n_genes))[None], len(sets), axis=0)
-    for place, chosen in enumerate(sets):
-        changed[place][:, read[chosen]] = new[:, chosen]
-    columns = model.align(pd.Index(genes))
-    labels = model.decide(changed.reshape(-1, n_genes)[:, columns]).labels.reshape(len(sets), n)
-    return Known(found, labels, np.array([len(chosen) for chosen in sets]))
+    train = typed_cells(X, kinds)
+    model = Chetah(n_genes=X.shape[1] - int(rng.integers(0, 2)), threshold=float(rng.choice([0.01, 0.1, 0.5])))
+    return tried(model.fit(train, "type"), train, rng)
 
 
-def check_needs(known: Known, seed: int) -> Tally:
-    """No cell and no cluster gets a label with fewer genes than are proven to be needed."""
-    needs, tight_cells = known.needs, []
-    for cell, code in enumerate(needs.codes):
-        assert needs.labels[code] == known.labels[0, cell]
-        for place, label in enumerate(needs.labels):
-            if place != code:
-                truth = smallest_of(known.sizes, known.labels[:, cell] == label)
-                assert 1 <= needs.fewest[cell, place] <= truth
-                tight_cells.append(bool(needs.fewest[cell, place] == truth))
-    votes, names = np.array([vote(row)[0] for row in known.labels]), [str(label) for label in needs.labels]
-    race, leave, bounds = Race.of(needs.codes, names, []), needs.own.min(axis=1), [(NEVER, NEVER)]
-    for goal, label in enumerate(names):
-        if label != votes[0]:
-            lower, _ = fewest_to_win(race, leave, needs.own[:, goal], goal)
-            truth = smallest_of(known.sizes, votes == label)
-            assert lower <= truth
-            bounds.append((lower, truth))
-    lower, truth = np.min(bounds, axis=0)
-    return Tally(tight_cells, bool(lower == truth), float("nan"))
-
-
-def smallest_of(sizes: np.ndarray, which: np.ndarray) -> int:
-    return int(sizes[which].min()) if which.any() else NEVER
-
-
+@pytest.mark.slow
 def test_no_cell_and_no_cluster_gets_a_label_with_fewer_genes() -> None:
     known = [chetah_case(seed) for seed in range(CASES)]
     tallies = [check_needs(case, seed) for seed, case in enumerate(known)]

@@ -42,6 +42,7 @@ def linear_case(seed: int, *, signature: bool = False) -> Case:
     return Case(moves, names(moves.scores.shape[1], rng), codes, np.array([len(genes) for genes in sets]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [False, True])
 def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     tallies = [check_flips(linear_case(seed), seed, named=named) for seed in range(CASES)]
@@ -49,6 +50,7 @@ def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     assert np.mean([cell for t in tallies for cell in t.cells]) > 0.99  # all but where rounding could decide a tie
 
 
+@pytest.mark.slow
 def test_intervals_of_signatures_hold_the_truth() -> None:
     tried = [check_signature(linear_case(seed, signature=True), seed) for seed in range(CASES)]
     tallies = [tally for tally in tried if tally is not None]
@@ -56,6 +58,7 @@ def test_intervals_of_signatures_hold_the_truth() -> None:
     assert min(tight(tallies)) > 0.7
 
 
+@pytest.mark.slow
 def test_no_size_is_refuted_at_which_a_set_exists() -> None:
     refutations = 0
     for seed in range(CASES):

@@ -31,6 +31,7 @@ def network_case(seed: int) -> Case:
     return Case(moves, names(n_labels, rng), codes, np.array([len(genes) for genes in sets]))
 
 
+@pytest.mark.fast("False")
 @pytest.mark.parametrize("named", [False, True])
 def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     tallies = [check_flips(network_case(seed), seed, named=named) for seed in range(CASES)]

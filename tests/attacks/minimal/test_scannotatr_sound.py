@@ -44,7 +44,7 @@ def scannotatr_case(seed: int) -> Case:
     return Case(moves, moves.labels, np.array(codes), np.array([len(chosen) for chosen in sets]))
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [False, True])
 def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     tallies = [check_flips(scannotatr_case(seed), seed, named=named) for seed in range(CASES)]

@@ -57,6 +57,7 @@ def shortest(cells: AnnData, model: adv.classifiers.Classifier, changed: AnnData
     raise AssertionError("all genes keep their values, so the label holds")
 
 
+@pytest.mark.fast("forest", "chetah")
 @pytest.mark.parametrize("made", [forest, chetah, network])
 def test_one_gene_or_two_are_found_where_they_are_enough(made) -> None:
     truths = []

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
-from anndata import AnnData
 
-from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers import SingleR
 from adverscarial.classifiers.scorers.prefixes import NEVER
-from attacks.minimal.brute import cases, subsets
-from attacks.minimal.test_chetah_sound import Known, check_needs
+from attacks.minimal.brute import cases
+from attacks.minimal.known_needs import Known, check_needs, random_values, tried, typed_cells
 
 pytest.importorskip("singler")
 
@@ -21,37 +18,20 @@ CASES = cases(60)
 def singler_case(seed: int) -> Known:
     """A small reference of random cells, and a cluster of one to four; up to seven of its genes can change."""
     rng = np.random.default_rng(seed)
-    n_genes, n_types = int(rng.integers(8, 60)), int(rng.integers(2, 5))
-    genes = [f"G{j}" for j in range(n_genes)]
-    kinds = np.arange(30) % n_types
-    X = np.round(np.maximum(rng.normal(0.5, 1, (30, n_genes)), 0), int(rng.integers(0, 3)))
+    X, kinds = random_values(rng, 30, (8, 60), decimals=3)
+    n_genes, n_types = X.shape[1], kinds.max() + 1
     for kind in range(n_types):
         X[np.ix_(kinds == kind, np.arange(n_genes) % n_types == kind)] += rng.uniform(0, 3)
     X[:, 0] = kinds  # so that some gene tells the types apart
-    obs = pd.DataFrame({"type": np.array(list("ABCD"))[kinds]}, index=[f"x{i}" for i in range(30)])
-    train = AnnData(X, obs=obs, var=pd.DataFrame(index=genes))
+    train = typed_cells(X, kinds)
     model = SingleR(
         fine_tune=bool(rng.integers(2)), fine_tune_threshold=float(rng.choice([0.0, 0.05, 0.3])),
         quantile=float(rng.choice([0.5, 0.8, 1.0])),
     ).fit(train, "type")  # fmt: skip
-    cells = train[:6].copy()
-    n = int(rng.integers(1, 5))
-    cells.obs["c"] = ["a"] * n + ["b"] * (6 - n)
-    cluster = Cluster(cells, "c", "a")
-    scorer = model.scorer(cluster)
-    read = np.flatnonzero(scorer.reads(np.arange(n_genes)))
-    read = np.sort(rng.choice(read, min(7, len(read)), replace=False))
-    new = np.round(np.maximum(rng.normal(1, 2, (n, len(read))), 0))
-    found = scorer.needs(read, new)
-    sets = subsets(len(read))
-    changed = np.repeat(cluster.values(np.arange(n_genes))[None], len(sets), axis=0)
-    for place, chosen in enumerate(sets):
-        changed[place][:, read[chosen]] = new[:, chosen]
-    columns = model.align(pd.Index(genes))
-    labels = model.decide(changed.reshape(-1, n_genes)[:, columns]).labels.reshape(len(sets), n).astype(str)
-    return Known(found, labels, np.array([len(chosen) for chosen in sets]))
+    return tried(model, train, rng, most=7)
 
 
+@pytest.mark.slow
 def test_no_cell_and_no_cluster_gets_a_label_with_fewer_genes() -> None:
     known = [singler_case(seed) for seed in range(CASES)]
     tallies = [check_needs(case, seed) for seed, case in enumerate(known)]

@@ -2,14 +2,12 @@
 
 import logging
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from threadpoolctl import threadpool_limits
 
 from adverscarial import _store
 from adverscarial.cells.cluster import Cluster
@@ -33,12 +31,7 @@ xgboost = pytest.importorskip("xgboost")
 TARGET = "CD14+ Monocyte"
 MANY, TWO = "many", "two"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Keep small predictions from waiting for each other's threads."""
-    with threadpool_limits(1):
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +118,7 @@ def test_equal_to_the_package_and_read_exactly(
     assert type(classifier.scorer(Cluster(cells, "cell_type", TARGET))) is TreeScorer
 
 
-@pytest.mark.fast("xgb-many-plain", "xgb-two-zeros missing", "lgb-many-plain", "lgb-two-plain")
+@pytest.mark.fast("xgb-many-plain", "xgb-two-zeros missing", "lgb-two-plain")
 @pytest.mark.parametrize(("train", "which", "settings"), CASES)
 def test_the_scorer_answers_as_full_prediction(
     cells: AnnData, train: Any, which: str, settings: dict[str, Any]

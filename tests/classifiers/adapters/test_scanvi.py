@@ -4,6 +4,7 @@ import logging
 import pickle
 import warnings
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from adverscarial.errors import GeneMismatchError, InputRejected, ParameterError
 from adverscarial.modifications import modify
 from classifiers.scorer_law import check_scorer_law
 
-scvi = pytest.importorskip("scvi")
+if find_spec("scvi") is None:  # imported where it is used: it takes seconds, and no test here is in the fast lane
+    pytest.skip("scvi-tools is not installed", allow_module_level=True)
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.slow  # a network is trained
 
@@ -48,6 +50,8 @@ def counts(shared: Path) -> AnnData:
 
 
 def _train(counts: AnnData, *, covariates: list[str] | None = None, train: bool = True, **settings: Any) -> Any:
+    import scvi
+
     own = counts.copy()
     for name in ("lightning.pytorch", "scvi"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -116,6 +120,8 @@ def test_the_batch_makes_no_difference_to_models_that_do_not_encode_it(counts: A
 
 
 def test_a_model_stored_and_loaded_answers_the_same(counts: AnnData, model: Any, tmp_path: Path) -> None:
+    import scvi
+
     model.save(tmp_path / "model", save_anndata=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from tests.classifiers.scorer_law import check_scorer_law
-from threadpoolctl import threadpool_limits
 
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers import wrap
@@ -40,6 +39,7 @@ from adverscarial.classifiers.scorers.trees import TreeScorer
 from adverscarial.errors import ClassifierError, DataError, GeneMismatchError, ParameterError
 
 pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:.*encountered in log1p:RuntimeWarning"),
 ]
@@ -123,13 +123,6 @@ PROMISED = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads cost more than they bring on matrices of this size."""
-    with threadpool_limits(1):
-        yield
-
-
 @pytest.fixture(scope="module")
 def small(pbmc_small: AnnData) -> AnnData:
     """Real cells of six types, 80 genes, float64."""
@@ -146,7 +139,7 @@ def types(adata: AnnData, binary: bool) -> np.ndarray:
     return np.where(np.char.startswith(labels, "CD4+"), "helper", "other") if binary else labels
 
 
-@pytest.mark.fast("logistic-many-float64", "linear svc-two-float64", "standard-many-float64", "ridge-many-float32")
+@pytest.mark.fast("logistic-many-float64", "ridge-many-float32")
 @pytest.mark.parametrize(("build", "promised", "binary", "dtype"), PROMISED)
 def test_each_model_gets_its_scorer_and_obeys_the_law(
     small: AnnData,

@@ -10,6 +10,7 @@ import pytest
 from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.classifiers.scorer_law import moved
 
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.adapters.torch_module import TorchModule, TorchScorer
@@ -192,15 +193,8 @@ def test_scorer_answers_as_full_prediction_does(
                 alone = with_values(adata, rows, chosen[[k]], values[:, [k]])
                 if clear(alone):
                     assert (answers.label[k], answers.share[k]) == (full(alone).label, full(alone).share)
-        elif kind == "together":
-            agree(scorer.together(chosen, values), changed)
-        elif kind == "fork":
-            other = scorer.fork()
-            other.accept(chosen, values)
-            agree(other.baseline, changed)
         else:
-            scorer.accept(chosen, values)
-            adata = changed
+            adata = moved(kind, scorer, chosen, values, now=adata, changed=changed, agree=agree)
         agree(scorer.baseline, adata)
 
 

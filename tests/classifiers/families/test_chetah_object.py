@@ -55,6 +55,7 @@ def test_mean_of_equal_scores_is_that_score() -> None:
             assert ranks._mean(np.full(n, value)) == value
 
 
+@pytest.mark.slow
 def test_cells_without_a_type_and_layers_and_sparse_input() -> None:
     adata = toy(6)
     whole = Chetah(8).fit(adata, "type")

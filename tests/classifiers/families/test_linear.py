@@ -41,6 +41,7 @@ def models(halves: tuple[AnnData, AnnData]) -> dict[str, Classifier]:
 NAMES = ["linear", "clipped linear", "clipped markers", "clipped forest", "few genes"]
 
 
+@pytest.mark.fast("linear", "few genes")
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_those_of_a_full_prediction(
     name: str, models: dict[str, Classifier], halves: tuple[AnnData, AnnData]

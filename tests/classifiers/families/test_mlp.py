@@ -10,6 +10,7 @@ import pytest
 from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.classifiers.scorer_law import moved
 
 import needs
 from adverscarial.cells.cluster import Cluster
@@ -273,15 +274,8 @@ def test_scorer_answers_as_full_prediction_does(
                     with_values(adata, rows, chosen[[k]], values[:, [k]]), rows, "A", None, None
                 )
                 assert (answers.label[k], answers.share[k], answers.rejected[k]) == (full.label, full.share, False)
-        elif kind == "together":
-            agree(scorer.together(chosen, values), changed)
-        elif kind == "fork":
-            other = scorer.fork()
-            other.accept(chosen, values)
-            agree(other.baseline, changed)
         else:
-            scorer.accept(chosen, values)
-            adata = changed
+            adata = moved(kind, scorer, chosen, values, now=adata, changed=changed, agree=agree)
         agree(scorer.baseline, adata)
 
 

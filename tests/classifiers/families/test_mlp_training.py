@@ -87,6 +87,7 @@ def test_faithful_training_never_sees_the_last_class(blood: AnnData, caplog: pyt
     assert "1 class(es) have no training row" in caplog.text
 
 
+@pytest.mark.slow
 @needs.torch
 def test_all_cells_and_layers_can_be_trained_on(blood: AnnData) -> None:
     adata = AnnData(np.zeros(blood.shape, dtype=np.float32), obs=blood.obs, var=blood.var, layers={"scaled": blood.X})

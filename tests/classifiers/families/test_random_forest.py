@@ -16,7 +16,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers import RandomForest
 from adverscarial.classifiers.scorers.trees import TreeScorer
 from adverscarial.errors import ClassifierError, DataError, GeneMismatchError, ParameterError
-from adverscarial.modifications.base import with_values
+from golden_families import attacked, votes_of
 
 NODES = pd.DataFrame(
     {
@@ -27,18 +27,6 @@ NODES = pd.DataFrame(
 
 
 # ---- goldens of the original program
-
-
-@pytest.fixture(scope="module")
-def golden(shared: Path) -> Path:
-    return shared / "golden" / "classifiers" / "pbmc68k_a"
-
-
-@pytest.fixture(scope="module")
-def golden_cells(golden: Path) -> AnnData:
-    X = pd.read_csv(golden / "scaled_test.csv.gz", index_col=0)
-    obs = pd.read_csv(golden / "cells_test.tsv", sep="\t", index_col="cell").reindex(X.index)
-    return AnnData(X.to_numpy(), obs=obs, var=pd.DataFrame(index=X.columns))
 
 
 @pytest.fixture(scope="module")
@@ -63,45 +51,23 @@ def test_votes_and_labels_are_those_of_the_original(
 def test_cluster_labels_are_those_of_the_original(golden: Path, golden_cells: AnnData, r_forest: RandomForest) -> None:
     for row in pd.read_csv(golden / "scrf" / "cluster_labels.tsv", sep="\t").itertuples():
         found = adv.predict(golden_cells, r_forest, groupby="label", target=row.cluster)
-        votes = {name: int(n) for name, n in (pair.rsplit(":", 1) for pair in row.votes.split("|"))}
-        assert (found.label, found.votes) == (row.prediction, votes)
+        assert (found.label, found.votes) == (row.prediction, votes_of(row.votes))
 
 
 @pytest.mark.slow
 def test_modified_cells_vote_as_in_the_original(golden: Path, golden_cells: AnnData, r_forest: RandomForest) -> None:
-    folder = golden / "modifications"
-    expected = pd.read_csv(folder / "expected.tsv", sep="\t")
-    expected = expected[expected["classifier"] == "scRF"].set_index("case")
-    done = 0
-    for case in json.loads((folder / "cases.json").read_text()):
-        path = folder / f"{case['case']}_scrf.csv.gz"
-        if not path.is_file():
-            continue
-        cluster = Cluster(golden_cells, "label", case["cluster"])
-        genes = np.sort(cluster.positions(case["genes"]))
-        values = case_values(case, golden_cells.X[:, genes], cluster.X[:, genes])
-        wanted = pd.read_csv(path, index_col=0)[cluster.cells].T
-        answer = r_forest.scorer(cluster).together(genes, values)
-        np.testing.assert_allclose(answer.scores, wanted, rtol=1e-14)
-        assert answer.label == expected.loc[case["case"], "prediction"]
-        changed = with_values(golden_cells, cluster.rows, genes, values)
-        np.testing.assert_allclose(r_forest.scores(changed).iloc[cluster.rows], wanted, rtol=1e-14)
-        if len(genes) == 1:
-            alone = r_forest.scorer(cluster).each(genes, np.broadcast_to(values, (cluster.n_cells, 1)))
-            assert alone.label[0] == expected.loc[case["case"], "prediction"]
+    cases = list(attacked(golden, golden_cells, "scRF"))
+    for case in cases:
+        answer = r_forest.scorer(case.cluster).together(case.genes, case.values)
+        np.testing.assert_allclose(answer.scores, case.scores, rtol=1e-14)
+        assert answer.label == case.label
+        np.testing.assert_allclose(r_forest.scores(case.changed).iloc[case.cluster.rows], case.scores, rtol=1e-14)
+        if len(case.genes) == 1:
+            values = np.broadcast_to(case.values, (case.cluster.n_cells, 1))
+            alone = r_forest.scorer(case.cluster).each(case.genes, values)
+            assert alone.label[0] == case.label
             assert alone.share[0] == answer.share
-        done += 1
-    assert done == 24
-
-
-def case_values(case: dict[str, Any], whole: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return the new values of one of the original's attack cases (see the goldens' README)."""
-    if case["kind"] == "quantile":
-        return np.quantile(whole, case["p1"], axis=0)[None, :]
-    if case["kind"] == "max_times":
-        return case["p1"] * whole.max(axis=0)[None, :]
-    assert case["kind"] == "cgd"
-    return np.where(inside > 0, inside * (1 + case["p1"]), inside * (1 - case["p1"])) + case["p2"]
+    assert len(cases) == 24
 
 
 def made_up_forest() -> tuple[RandomForest, dict[str, Any], AnnData]:
@@ -122,6 +88,7 @@ def test_made_up_forest_votes_as_in_r() -> None:
     np.testing.assert_allclose(found, np.array(described["check_prob"], dtype=float), rtol=1e-14)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("target", ["T1", "T3"])
 def test_law_of_a_made_up_forest(target: str) -> None:
     forest, _, adata = made_up_forest()

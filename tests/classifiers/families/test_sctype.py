@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers import ScType
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.errors import DataError, GeneMismatchError
-from adverscarial.modifications.base import with_values
+from golden_families import attacked, votes_of
 
 TABLE = {
     "x": {"positive": ["A", "B", "C"], "negative": ["E"]},
@@ -58,18 +57,6 @@ def by_hand(sets: dict[str, Any], Z: np.ndarray, genes: list[str]) -> pd.DataFra
 
 
 @pytest.fixture(scope="module")
-def golden(shared: Path) -> Path:
-    return shared / "golden" / "classifiers" / "pbmc68k_a"
-
-
-@pytest.fixture(scope="module")
-def golden_cells(golden: Path) -> AnnData:
-    X = pd.read_csv(golden / "scaled_test.csv.gz", index_col=0)
-    obs = pd.read_csv(golden / "cells_test.tsv", sep="\t", index_col="cell").reindex(X.index)
-    return AnnData(X.to_numpy(), obs=obs, var=pd.DataFrame(index=X.columns))
-
-
-@pytest.fixture(scope="module")
 def model(shared: Path) -> ScType:
     return ScType(shared / "data" / "sctype_db.tsv", tissue="Immune system")
 
@@ -101,48 +88,25 @@ def test_cluster_labels_are_those_of_the_original(golden: Path, golden_cells: An
     wanted = pd.read_csv(golden / "sctype" / "cluster_labels.tsv", sep="\t")
     for row in wanted.itertuples():
         found = adv.predict(golden_cells, model, groupby="label", target=row.cluster)
-        votes = {name: int(n) for name, n in (pair.rsplit(":", 1) for pair in row.votes.split("|"))}
+        votes = votes_of(row.votes)
         assert (found.label, found.votes) == (row.prediction, votes)
         assert found.share == votes[row.prediction] / sum(votes.values())
 
 
 def test_modified_cells_score_as_in_the_original(golden: Path, golden_cells: AnnData, model: ScType) -> None:
     """Both the scorer and the full prediction, after each of the original's attack cases."""
-    folder = golden / "modifications"
-    expected = pd.read_csv(folder / "expected.tsv", sep="\t")
-    expected = expected[expected["classifier"] == "scType"].set_index("case")
-    done = 0
-    for case in json.loads((folder / "cases.json").read_text()):
-        path = folder / f"{case['case']}_sctype.csv.gz"
-        if not path.is_file():
-            continue
-        cluster = Cluster(golden_cells, "label", case["cluster"])
-        genes = np.sort(cluster.positions(case["genes"]))
-        values = case_values(case, golden_cells.X[:, genes], cluster.X[:, genes])
-        answer = model.scorer(cluster).together(genes, values)
-        changed = with_values(golden_cells, cluster.rows, genes, values)
-        wanted = pd.read_csv(path, index_col=0)[cluster.cells].T
-        full = model.scores(changed).iloc[cluster.rows]
-        row_size = np.abs(wanted.to_numpy()).max(axis=1, keepdims=True)
-        assert np.all(np.abs(full.to_numpy() - wanted.to_numpy()) <= 1e-13 * np.maximum(row_size, 1))
-        assert np.all(np.abs(answer.scores - wanted.to_numpy()) <= 1e-13 * np.maximum(row_size, 1))
-        votes = expected.loc[case["case"], "votes"]
-        assert adv.predict(changed, model, groupby="label", target=case["cluster"]).votes == {
-            name: int(n) for name, n in (pair.rsplit(":", 1) for pair in votes.split("|"))
-        }
-        assert answer.label == expected.loc[case["case"], "prediction"]
-        done += 1
-    assert done == 24
-
-
-def case_values(case: dict[str, Any], whole: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return the new values of one of the original's attack cases (see the goldens' README)."""
-    if case["kind"] == "quantile":
-        return np.quantile(whole, case["p1"], axis=0)[None, :]
-    if case["kind"] == "max_times":
-        return case["p1"] * whole.max(axis=0)[None, :]
-    assert case["kind"] == "cgd"
-    return np.where(inside > 0, inside * (1 + case["p1"]), inside * (1 - case["p1"])) + case["p2"]
+    cases = list(attacked(golden, golden_cells, "scType"))
+    for case in cases:
+        answer = model.scorer(case.cluster).together(case.genes, case.values)
+        wanted = case.scores.to_numpy()
+        full = model.scores(case.changed).iloc[case.cluster.rows]
+        allowed = 1e-13 * np.maximum(np.abs(wanted).max(axis=1, keepdims=True), 1)
+        assert np.all(np.abs(full.to_numpy() - wanted) <= allowed)
+        assert np.all(np.abs(answer.scores - wanted) <= allowed)
+        target = str(case.changed.obs["label"].iloc[case.cluster.rows[0]])
+        assert adv.predict(case.changed, model, groupby="label", target=target).votes == case.votes
+        assert answer.label == case.label
+    assert len(cases) == 24
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +118,7 @@ def test_pbmc3k_labels(shared: Path, pbmc3k: AnnData, model: ScType) -> None:
     wanted = pd.read_csv(shared / "golden" / "classifiers" / "pbmc3k_sctype" / "clusters.tsv", sep="\t")
     for row in wanted.itertuples():
         found = adv.predict(pbmc3k, model, groupby="cell_type", target=row.label)
-        votes = {name: int(n) for name, n in (pair.rsplit(":", 1) for pair in row.votes.split("|"))}
+        votes = votes_of(row.votes)
         assert (found.label, found.votes) == (row.sctype_prediction, votes)
 
 

@@ -171,6 +171,7 @@ def test_markers_are_all_that_is_read(halves: tuple[AnnData, AnnData]) -> None:
         model.predict(test[:, sorted(read)[1:]].copy())
 
 
+@pytest.mark.slow
 def test_the_scorer_answers_as_full_prediction(halves: tuple[AnnData, AnnData]) -> None:
     train, test = halves
     check_scorer_law(
@@ -178,7 +179,7 @@ def test_the_scorer_answers_as_full_prediction(halves: tuple[AnnData, AnnData]) 
     )
 
 
-@pytest.mark.fast(1)
+@pytest.mark.fast(2)
 @pytest.mark.parametrize(
     "settings",
     [{}, {"fine_tune": False}, {"quantile": 0.5, "fine_tune_threshold": 0.3}, {"quantile": 1.0, "num_de": 3}],

@@ -130,6 +130,7 @@ def test_it_keeps_the_contract_of_scikit_learn(cells: AnnData) -> None:
     assert wrap(guard) is guard
 
 
+@pytest.mark.slow
 def test_it_passes_the_check_for_classifiers(cells: AnnData) -> None:
     for action in ("refuse", "clip", "unsure"):
         model = Markers(n_markers=5).fit(cells, "cell_type")

@@ -26,14 +26,7 @@ def train() -> AnnData:
     return cells(10**7)
 
 
-@pytest.mark.fast(
-    "0.0-markers-refuse",
-    "0.0-logistic-clip",
-    "0.0-forest-refuse",
-    "0.0-CHETAH-unsure",
-    "0.0-function-refuse",
-    "0.0-scMLP-refuse",
-)
+@pytest.mark.fast("0.0-forest-refuse", "0.0-markers-refuse", "0.0-scMLP-refuse", "0.0-function-refuse")
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("margin", [0.0, 0.5])

@@ -94,7 +94,7 @@ def both(model: adv.classifiers.Classifier, cells: AnnData, target: str) -> tupl
     return scorer, GeneralScorer(whole.bind(cluster.genes), cluster)
 
 
-@pytest.mark.fast(3)
+@pytest.mark.fast("scaled in a pipeline", "two classes")
 @pytest.mark.usefixtures("always")
 @settings(max_examples=12, derandomize=True)
 @given(
@@ -141,6 +141,7 @@ def test_the_whole_attack_is_that_of_the_classifier_from_scratch(model: adv.clas
     assert result.verify(cells, whole, genes=list(cells.var_names))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("always")
 def test_the_classifier_is_not_asked_for_each_gene(monkeypatch: pytest.MonkeyPatch) -> None:
     model = MODELS["forest"]()

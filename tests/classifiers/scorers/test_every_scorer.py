@@ -94,8 +94,12 @@ EXACT = [
     "boosting",
 ]
 GENERAL = ["neighbours", "function of cells", "function of labels", "function of clusters"]
+# others of their kind are in both lanes
+COSTLY = {"scType, unscaled", "markers", "forest", "boosting", "neighbours", "function of labels"}
+CHEAP = ["scMLP", *(name for name in EXACT + GENERAL if isinstance(name, str) and name not in COSTLY)]
 
 
+@pytest.mark.fast(*CHEAP)
 @pytest.mark.parametrize("name", EXACT + GENERAL)
 @given(
     seed=st.integers(0, 10**6), target=st.sampled_from(["c0", "c1", "lone"]), 

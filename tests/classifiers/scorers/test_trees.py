@@ -154,7 +154,7 @@ def test_sums_walk_the_trees_of_scikit_learn(name: str, classes: int) -> None:
         np.testing.assert_allclose(trees.sums(adata.X) / len(trees.roots), model.predict_proba(adata.X), rtol=1e-12)
 
 
-@pytest.mark.fast(3)
+@pytest.mark.fast("c0-tree")
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("target", ["c0", "lone"])
 @settings(max_examples=12, deadline=None)
@@ -168,6 +168,7 @@ def test_law_with_ties(name: str, target: str, seed: int, binary: bool) -> None:
     assert isinstance(scorer, TreeScorer)
 
 
+@pytest.mark.slow
 def test_thirds_that_tie_in_scikit_learn_tie_in_every_query() -> None:
     """Known seeds where adding the difference of two leaves, instead of all leaves in order, names another label."""
     for seed, name in ((6, "extra2"), (10, "extra2"), (15, "tree"), (19, "forest")):

@@ -1,7 +1,7 @@
 """Sizes that are closed by trying all combinations of the few genes that a good bound leaves.
 
 The bound of :mod:`adverscarial.attacks.minimal.shared_set` says how many votes any m genes can win. Where it is only a
-little above what is needed, it still tells which genes matter: a gene whose worth is so small that no set with it can
+little above what is needed, it still tells which genes matter: a gene that gains so little that no set with it can
 win is left out, and one without which no set can win belongs to every set. Often so few genes are in between that all
 combinations can be tried with the true scores. (In integer programming: fixing by reduced costs, then enumeration.)
 """
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial.attacks.minimal.own_sets import OwnSets
-from adverscarial.attacks.minimal.shared_set import ROUNDING, Rows, bound_of, rows_of, voters, worth_of
+from adverscarial.attacks.minimal.shared_set import ROUNDING, Rows, bound_of, gained_by, rows_of, voters
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
 from adverscarial.classifiers.scorers.linear_votes import combination_reaching
 
@@ -56,14 +56,14 @@ def tried(
     y = _tightest(rows, n_votes, m, need, go_on) if m < moves.n_genes and len(rows.vote) else None
     if y is None:
         return None
-    worth = worth_of(y, rows.coefficients)
-    excess = bound_of(y, rows.vote, worth, n_votes, m) - (need - ROUNDING * n_votes)
+    gained = gained_by(y, rows.coefficients)
+    excess = bound_of(y, rows.vote, gained, n_votes, m) - (need - ROUNDING * n_votes)
     if excess < 0:
         return Tried(None)
-    largest = np.partition(worth, (len(worth) - m - 1, len(worth) - m))
-    least, next_one = largest[len(worth) - m], largest[len(worth) - m - 1]
-    possible = worth >= least - excess  # the bound of a set with any other gene is too low
-    needed = worth > next_one + excess  # and so is that of a set without one of these
+    largest = np.partition(gained, (len(gained) - m - 1, len(gained) - m))
+    least, next_one = largest[len(gained) - m], largest[len(gained) - m - 1]
+    possible = gained >= least - excess  # the bound of a set with any other gene is too low
+    needed = gained > next_one + excess  # and so is that of a set without one of these
     left = np.flatnonzero(possible & ~needed)
     if comb(len(left), m - int(needed.sum())) * work > _WORK:
         return None
@@ -95,10 +95,10 @@ def _tightest(rows: Rows, n_votes: int, m: int, need: int, go_on: Callable[[], b
     y = 0.5 / np.maximum(np.bincount(rows.vote, minlength=n_votes), 1)[rows.vote]
     best, best_y, length, vain = np.inf, y, 1.0, 0
     for step in range(_STEPS):
-        worth = y.astype(np.float32) @ coefficients
+        gained = y.astype(np.float32) @ coefficients
         covered = np.bincount(rows.vote, weights=y, minlength=n_votes)
-        top = np.argpartition(-worth, m)[:m]
-        value = float(np.maximum(0.0, 1.0 - covered).sum() + worth[top].sum(dtype=np.float64))
+        top = np.argpartition(-gained, m)[:m]
+        value = float(np.maximum(0.0, 1.0 - covered).sum() + gained[top].sum(dtype=np.float64))
         vain += 1
         if value < best - 1e-6:
             best, best_y, vain = value, y, 0

@@ -162,10 +162,10 @@ def _refute(rows: Rows, n_votes: int, m: int, need: int, go_on: Callable[[], boo
         y = _fit(rows.vote, np.ascontiguousarray(rows.coefficients[:, genes]), n_votes, m, target, go_on)
         if y is None:
             return None
-        worth = worth_of(y, rows.coefficients)
-        if bound_of(y, rows.vote, worth, n_votes, m) < target:
+        gained = gained_by(y, rows.coefficients)
+        if bound_of(y, rows.vote, gained, n_votes, m) < target:
             return y
-        top = np.argpartition(-worth, min(2 * m, n_genes - 1))[: 2 * m]
+        top = np.argpartition(-gained, min(2 * m, n_genes - 1))[: 2 * m]
         more = np.setdiff1d(top, genes)
         if not len(more):
             return None
@@ -173,7 +173,7 @@ def _refute(rows: Rows, n_votes: int, m: int, need: int, go_on: Callable[[], boo
     return None
 
 
-def worth_of(y: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+def gained_by(y: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """Return ``y @ coefficients`` in float64, a block of rows at a time."""
     out = np.zeros(coefficients.shape[1])
     for start in range(0, len(y), 256):
@@ -181,10 +181,10 @@ def worth_of(y: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     return out
 
 
-def bound_of(y: np.ndarray, vote: np.ndarray, worth: np.ndarray, n_votes: int, m: int) -> float:
-    """Return how many votes any `m` genes can win at most; `worth` is what each gene adds: ``y @ coefficients``."""
+def bound_of(y: np.ndarray, vote: np.ndarray, gained: np.ndarray, n_votes: int, m: int) -> float:
+    """Return how many votes any `m` genes can win at most; `gained` is what each gene adds: ``y @ coefficients``."""
     covered = np.bincount(vote, weights=y, minlength=n_votes)
-    top = np.partition(worth, len(worth) - m)[len(worth) - m :] if m < len(worth) else worth
+    top = np.partition(gained, len(gained) - m)[len(gained) - m :] if m < len(gained) else gained
     return float(np.maximum(0.0, 1.0 - covered).sum() + top.sum())
 
 
@@ -199,10 +199,10 @@ def _fit(
     y: np.ndarray = (1.0 / np.maximum(rows_of, 1))[vote].astype(np.float64) * 0.5
     n = coefficients.shape[1]
     for step in range(_STEPS):
-        worth = y.astype(np.float32) @ coefficients
+        gained = y.astype(np.float32) @ coefficients
         covered = np.bincount(vote, weights=y, minlength=n_votes)
-        top = np.argpartition(worth, n - m)[n - m :] if m < n else np.arange(n)
-        value = float(np.maximum(0.0, 1.0 - covered).sum() + worth[top].sum(dtype=np.float64))
+        top = np.argpartition(gained, n - m)[n - m :] if m < n else np.arange(n)
+        value = float(np.maximum(0.0, 1.0 - covered).sum() + gained[top].sum(dtype=np.float64))
         if value < target - 1e-3:
             return y
         used = np.zeros(n, dtype=np.float32)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import places_of, values_now
 from adverscarial.classifiers.answers import Answer, Answers, vote
 from adverscarial.classifiers.guard.limits import Limits, Totals
 from adverscarial.classifiers.scorers.base import Changed, Scorer
@@ -122,10 +122,7 @@ class JudgingScorer(WrappedScorer):
 
     def _now(self, places: np.ndarray) -> np.ndarray:
         """Return the values of some watched genes as they stand, float64, shape (cells, len(places))."""
-        now = self._X[:, places].astype(np.float64)
-        for k in np.flatnonzero([int(place) in self._changed for place in places] if self._changed else []):
-            now[:, k] = self._changed[int(places[k])]
-        return now
+        return values_now(self._X, self._changed, places)
 
     def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of the genes that are watched, and their values as the data can hold them."""

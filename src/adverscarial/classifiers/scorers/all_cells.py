@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: classifiers whose cost has been told
-_told: WeakSet[Classifier] = WeakSet()
+_warned: WeakSet[Classifier] = WeakSet()
 
 _OTHERS = 256  # cells outside the cluster that are shown beside it, at most
 
@@ -46,8 +46,8 @@ class AllCellsScorer(RepredictingScorer):
         columns = classifier.align(cluster.genes)
         self._place = places_of(columns, len(cluster.genes))
         matrix = cluster.statistics.matrix
-        if classifier not in _told:
-            _told.add(classifier)
+        if classifier not in _warned:
+            _warned.add(classifier)
             logger.warning(
                 "%s needs all cells: each query is about all %s cells of the data, not only the %s of '%s', and takes "
                 "about %.0f times as long.",

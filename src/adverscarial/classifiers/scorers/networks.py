@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg.blas import dger
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import places_of, values_now
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.dense_layers import Layers, moved
@@ -78,10 +78,7 @@ class FirstLayerScorer(StatefulScorer):
 
     def _now(self, genes: np.ndarray) -> np.ndarray:
         """Return the values of `genes` as they stand, float64, shape (cells, len(genes))."""
-        now = self._X[:, genes].astype(np.float64)
-        for k in np.flatnonzero([int(gene) in self._changed for gene in genes] if self._changed else []):
-            now[:, k] = self._changed[int(genes[k])]
-        return now
+        return values_now(self._X, self._changed, genes)
 
     def _rounded(self, values: np.ndarray) -> np.ndarray:
         return values.astype(self._X.dtype).astype(np.float64)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled
+from adverscarial.classifiers.scorers.bisection import first_at_least
 
 _CELLS = 1024  # whose values are sorted at a time: until that is done, there are several copies of them
 _SPARE = 2  # levels per gene, beyond which those that no gene has any more are forgotten
@@ -84,13 +85,7 @@ def _numbered(levels: np.ndarray, start: np.ndarray, values: np.ndarray, numbers
             if value == smallest:
                 numbers[cell, j] = 0
                 continue
-            low, high = (end - 1, end - 1) if value == largest else (first, end)
-            while low < high:
-                middle = (low + high) // 2
-                if levels[middle] < value:
-                    low = middle + 1
-                else:
-                    high = middle
+            low = end - 1 if value == largest else first_at_least(levels, first, end, value)
             if low == end or levels[low] != value:
                 return False
             numbers[cell, j] = low - first

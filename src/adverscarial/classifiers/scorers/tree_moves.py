@@ -99,8 +99,8 @@ class TreeMoves(Moves):
         return self._credits(c, cells, need - hidden, self.n_genes)[1]
 
     def _credits(self, c: np.ndarray, cells: np.ndarray, need: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
-        worth = self._trees.value @ (c[1:] if self._binary else c)
-        unit = float(np.ptp(worth)) / 2 or 1.0
+        lead_values = self._trees.value @ (c[1:] if self._binary else c)
+        unit = float(np.ptp(lead_values)) / 2 or 1.0
         total, proven = np.empty((len(cells), self.n_genes)), np.empty(len(cells), dtype=np.int64)
         for block in np.unique(cells // _AT_ONCE):
             inside = np.flatnonzero(cells // _AT_ONCE == block)
@@ -108,12 +108,12 @@ class TreeMoves(Moves):
             within = cells[inside] - block * _AT_ONCE
             for place, at in zip(inside, within, strict=True):
                 first, last = paths.cell[at], paths.cell[at + 1]
-                now = worth[self._state._leaf[cells[[place]]]]
+                now = lead_values[self._state._leaf[cells[[place]]]]
                 own = Paths(
                     np.array([0, last - first]), paths.tree[first:last], paths.leaf[first:last],
                     paths.start[first : last + 1], paths.gene,
                 )  # fmt: skip
-                found = credits(own, worth, now, need[[place]], self.n_genes, m, _PASSES, unit)
+                found = credits(own, lead_values, now, need[[place]], self.n_genes, m, _PASSES, unit)
                 total[place], proven[place] = (part[0] for part in found)
         return total, proven
 

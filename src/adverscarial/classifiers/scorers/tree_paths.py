@@ -133,7 +133,7 @@ def reachable(
 
 
 @compiled
-def _charged(paths: Paths, c: int, worth: np.ndarray, now: np.ndarray, weight: np.ndarray, m: int) -> np.ndarray:
+def _charged(paths: Paths, c: int, lead_values: np.ndarray, now: np.ndarray, weight: np.ndarray, m: int) -> np.ndarray:
     """Return the credits of the genes of cell `c` for the given weights, shape (genes,); see :func:`credits`."""
     _, tree, leaf, start, gene = paths
     total, best = np.zeros(len(weight)), np.zeros(len(weight))
@@ -142,7 +142,7 @@ def _charged(paths: Paths, c: int, worth: np.ndarray, now: np.ndarray, weight: n
     while i < last:
         t, n_touched = tree[i], 0
         while i < last and tree[i] == t:
-            gain = worth[leaf[i]] - now[t]
+            gain = lead_values[leaf[i]] - now[t]
             if gain > 0 and start[i + 1] - start[i] <= m:
                 whole = 0.0
                 for e in range(start[i], start[i + 1]):
@@ -162,7 +162,14 @@ def _charged(paths: Paths, c: int, worth: np.ndarray, now: np.ndarray, weight: n
 
 @compiled
 def credits(
-    paths: Paths, worth: np.ndarray, now: np.ndarray, need: np.ndarray, n_genes: int, m: int, passes: int, unit: float
+    paths: Paths,
+    lead_values: np.ndarray,
+    now: np.ndarray,
+    need: np.ndarray,
+    n_genes: int,
+    m: int,
+    passes: int,
+    unit: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return credits of genes, shape (cells, genes), and how many genes each cell needs by them.
 
@@ -175,7 +182,7 @@ def credits(
     ----------
     paths
         Reachable leaves of the cells.
-    worth
+    lead_values
         What each leaf adds to the weighted sum that is to be raised, shape (nodes,).
     now
         The same for the leaf that each cell reaches now in each tree, shape (cells, trees).
@@ -193,7 +200,7 @@ def credits(
     for c in range(len(need)):
         weight[:] = 1.0
         for _ in range(passes):
-            total = _charged(paths, c, worth, now[c], weight, m)
+            total = _charged(paths, c, lead_values, now[c], weight, m)
             n = 0
             for j in range(n_genes):
                 if total[j] > 0:

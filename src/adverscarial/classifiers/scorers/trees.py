@@ -128,8 +128,8 @@ class TreeScorer(StatefulScorer):
         counts = np.tile(self._counts, (len(genes), 1))
         trees = _Trees(self._nodes, self._trees.roots, self._trees.value)
         cells = _Cells(self._X, self._leaf, self._sums, self._codes)
-        lead, worth = self._lead()
-        rule = _Rule(self._binary, self._cut, self._doubt, worth)
+        lead, lead_weights = self._lead()
+        rule = _Rule(self._binary, self._cut, self._doubt, lead_weights)
         change, unclear, lost = _count_each(trees, cells, self._column(places), new, len(self._ballot.labels), rule)
         counts[known] += change
         for k in known[unclear]:
@@ -153,8 +153,8 @@ class TreeScorer(StatefulScorer):
         lead = lead_of(sums, int(np.flatnonzero(self._ballot.labels == self._baseline.label)[0]))
         if lead is None:
             return None, np.zeros(self._sums.shape[1])
-        worth = lead.weights(sums.shape[1])
-        return lead, worth[1:] if self._binary else worth
+        lead_weights = lead.weights(sums.shape[1])
+        return lead, lead_weights[1:] if self._binary else lead_weights
 
     def _moved(
         self, genes: np.ndarray, values: np.ndarray
@@ -395,7 +395,7 @@ class _Rule(NamedTuple):
     binary: bool
     cut: float
     doubt: float
-    worth: np.ndarray  # what each sum counts for the lead of the cluster's label
+    lead_weights: np.ndarray  # what each sum counts for the lead of the cluster's label
 
 
 @compiled
@@ -404,7 +404,7 @@ def _count_each(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return how the votes change when each gene is changed alone, shape (genes, labels), and where rounding decides.
 
-    The third array, shape (genes,), is how much of the sums, weighted by the rule's `worth`, all cells lose.
+    The third array, shape (genes,), is how much of the sums, weighted by the rule's `lead_weights`, all cells lose.
 
     `column` gives a gene's place in `new`, or -1. Every path is walked once; where a tested gene would send the cell
     the other way, the walk goes on from there with the gene's new value, and the difference of the two leaves is
@@ -450,7 +450,7 @@ def _count_each(
             j = touched[i]
             for k in range(n_scores):
                 row[k] = sums[c, k] + delta[j, k]
-                lost[j] -= delta[j, k] * rule.worth[k]
+                lost[j] -= delta[j, k] * rule.lead_weights[k]
                 delta[j, k] = 0.0
             is_touched[j] = False
             best, ahead = _best(row, rule.binary, rule.cut)

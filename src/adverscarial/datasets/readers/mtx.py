@@ -110,8 +110,8 @@ def _size(matrix: Path) -> tuple[int, int, int]:
         first = line = file.readline(2**16)
         while line.startswith(b"%") or (line and not line.strip()):
             line = file.readline(2**16)
-    words = first.decode("ascii", errors="replace").lower().split()
-    if words[:3] != ["%%matrixmarket", "matrix", "coordinate"] or "complex" in words:
+    header = first.decode("ascii", errors="replace").lower().split()
+    if header[:3] != ["%%matrixmarket", "matrix", "coordinate"] or "complex" in header:
         raise DataError(
             f"'{matrix}' begins with {first[:60]!r}. Expected '%%MatrixMarket matrix coordinate ...', the head of a "
             "sparse matrix. It is damaged, or of another format; fetch it again."

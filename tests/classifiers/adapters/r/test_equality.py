@@ -100,6 +100,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory, rscript: str):
         yield cells, model.scorer(Cluster(cells, "cluster", "c0"))
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=60)
 def test_any_change_and_any_number_of_changes_for_good(asked, data: st.DataObject) -> None:
@@ -125,6 +126,7 @@ def test_any_change_and_any_number_of_changes_for_good(asked, data: st.DataObjec
     np.testing.assert_allclose(scorer.together(genes[:0], new[:, :0]).scores, cells.X[:9] @ W, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_function_of_clusters_gets_names_and_clusters(write: Callable[[str], Path], cells: AnnData) -> None:
     cells.obs["cluster"] = cells.obs["cluster"].astype(object)
     cells.obs.iloc[3, 0] = np.nan
@@ -157,7 +159,7 @@ CLUSTERS = {
 }
 
 
-@pytest.mark.fast(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", CLUSTERS)
 def test_what_a_function_of_clusters_may_answer(answer: str, write: Callable[[str], Path], cells: AnnData) -> None:
     expected = CLUSTERS[answer]
@@ -170,7 +172,7 @@ def test_what_a_function_of_clusters_may_answer(answer: str, write: Callable[[st
             assert (said.label, said.share) == expected
 
 
-@pytest.mark.fast(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", ["clusters %in% target", "rep(TRUE, nrow(expression))"])
 def test_a_function_of_clusters_with_scores_of_cells(rows: str, write: Callable[[str], Path], cells: AnnData) -> None:
     script = write(

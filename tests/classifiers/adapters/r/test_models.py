@@ -87,6 +87,7 @@ def cells_of_types(pbmc_small: AnnData) -> AnnData:
 QUICK = ("randomForest", "e1071", "e1071 with probabilities")
 
 
+@pytest.mark.fast("e1071")
 @pytest.mark.parametrize(
     "how", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 )

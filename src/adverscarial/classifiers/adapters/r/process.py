@@ -60,7 +60,7 @@ class RProcess:
 
     def __init__(self, rscript: str, options: Iterable[str], kind: Kind, seconds: float) -> None:
         self._transport = transport(kind)
-        self._said: deque[str] = deque(maxlen=_LINES)
+        self._last_lines: deque[str] = deque(maxlen=_LINES)
         self._python = os.getpid()
         command = [rscript, *options, str(_HERE / "bridge.R"), str(_HERE), *self._transport.arguments]
         try:
@@ -77,7 +77,7 @@ class RProcess:
             self._transport.close()
             raise
         assert self._process.stdout is not None
-        self._listener = threading.Thread(target=_listen, args=(self._process.stdout, self._said), daemon=True)
+        self._listener = threading.Thread(target=_listen, args=(self._process.stdout, self._last_lines), daemon=True)
         self._listener.start()
         self._end = weakref.finalize(self, _end, self._process, self._transport, self._python)
         try:
@@ -159,7 +159,7 @@ class RProcess:
         except subprocess.TimeoutExpired:  # it closed the connection, and lives
             status = None
         self._listener.join(_BACKLOG)
-        said = " | ".join(line for line in list(self._said)[-5:] if line)
+        said = " | ".join(line for line in list(self._last_lines)[-5:] if line)
         self.end()
         if status is None:
             text = "the R process closed its connection, as closeAllConnections() does"
