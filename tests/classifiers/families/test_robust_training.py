@@ -49,6 +49,7 @@ def test_gains_are_the_sums_of_the_largest(n_genes: int, problem: tuple[np.ndarr
         assert more.sum() > found.sum()
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("n_genes", [1, 4])
 def test_loss_and_slopes_are_those_of_the_definition(n_genes: int, problem: tuple[np.ndarray, np.ndarray]) -> None:
     X, codes = problem
@@ -61,6 +62,7 @@ def test_loss_and_slopes_are_those_of_the_definition(n_genes: int, problem: tupl
         np.testing.assert_allclose(slopes, expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_training_ends_where_another_optimiser_does(problem: tuple[np.ndarray, np.ndarray]) -> None:
     X, codes = problem
     W, b = robust_weights(X, codes, 2, 10.0, 300)
@@ -80,6 +82,7 @@ def test_without_an_attacker_it_is_logistic_regression(problem: tuple[np.ndarray
     np.testing.assert_allclose(found[:36].reshape(3, 12).T, model.weights, atol=2e-3)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("types", [2, 5])
 def test_more_genes_foreseen_more_genes_needed(types: int, pbmc_small: AnnData) -> None:
     scaled = adv.datasets.preprocess(pbmc_small, target_sum=None)
