@@ -31,6 +31,7 @@ def models(halves: tuple[AnnData, AnnData]) -> dict[str, Classifier]:
     given: dict[str, Classifier] = {
         "linear": Linear(),
         "clipped linear": Clipped(Linear(0.1)),
+        "robust linear": Clipped(Linear(1.0, against=5)),
         "clipped markers": Clipped(Markers(n_markers=30), 2),
         "clipped forest": Clipped(RandomForest(10, seed=0)),
         "few genes": RandomForest(40, genes_per_tree=15, seed=0),
@@ -38,7 +39,7 @@ def models(halves: tuple[AnnData, AnnData]) -> dict[str, Classifier]:
     return {name: clone(model, safe=False).fit(halves[0], "cell_type") for name, model in given.items()}
 
 
-NAMES = ["linear", "clipped linear", "clipped markers", "clipped forest", "few genes"]
+NAMES = ["linear", "clipped linear", "robust linear", "clipped markers", "clipped forest", "few genes"]
 
 
 @pytest.mark.fast("linear", "few genes")
@@ -105,7 +106,11 @@ def test_each_tree_sees_few_genes(models: dict[str, Classifier], halves: tuple[A
 @pytest.mark.parametrize("change", ["perc1", "perc99"])
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(Linear(), Clipped(Linear(0.1))), (Markers(), Clipped(Markers(n_markers=100), 3))],
+    [
+        (Linear(), Clipped(Linear(0.1))),
+        (Linear(), Clipped(Linear(against=10))),
+        (Markers(), Clipped(Markers(n_markers=100), 3)),
+    ],
 )
 def test_more_genes_are_needed(
     before: Classifier, after: Classifier, change: str, halves: tuple[AnnData, AnnData]
@@ -125,6 +130,7 @@ def test_impossible_settings(halves: tuple[AnnData, AnnData]) -> None:
     for model, text in (
         (Linear(0.0), "strength must be a number above 0"),
         (Linear(max_iter=0), "max_iter at least 1"),
+        (Linear(against=-1), "against must be a number of genes"),
         (Clipped(Linear(), limit=-1), "limit must be a number above 0"),
         (RandomForest(5, genes_per_tree=0), "genes_per_tree must be at least 1"),
     ):
