@@ -58,6 +58,7 @@ def reference_union(
 
 
 _VAIN = 4  # searches without success, after which a good signature is taken
+_HOPELESS = 8  # rounds like the last one, after which a search that is still behind is given up
 _AT_LEAST = 16  # genes that are tried before their order is made anew
 
 
@@ -200,6 +201,20 @@ class Shortest:
             self.known = np.union1d(self.known, signature)
 
 
+def completed(kept: Kept, genes: np.ndarray, rng: np.random.Generator, shortest: int) -> bool:
+    """Add single genes until none can be added; return whether that was reached.
+
+    It is given up where it lags so far behind that it will not get to less than `shortest` genes that are left.
+    """
+    while True:
+        left = np.setdiff1d(genes, kept.genes)
+        if not kept.add_singly(rng.permutation(left)):
+            return True
+        still = len(genes) - len(kept.genes)
+        if still - shortest > _HOPELESS * (len(left) - still):
+            return False
+
+
 def shaken(kept: Kept, genes: np.ndarray, signature: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> bool:
     """Look for a signature beside a known one: take other genes back for a while, and try those of the signature again.
 
@@ -226,6 +241,4 @@ def shaken(kept: Kept, genes: np.ndarray, signature: np.ndarray, known: np.ndarr
         return False
     kept.add_singly(rng.permutation(signature), ordered=rng.random() < 0.5)
     kept.add_in_order(back)
-    while kept.add_singly(rng.permutation(np.setdiff1d(genes, kept.genes))):
-        pass
-    return True
+    return completed(kept, genes, rng, len(signature))

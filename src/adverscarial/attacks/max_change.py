@@ -14,7 +14,7 @@ from adverscarial._types import Row
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.columns import WHICH_GENES, Column, Count, Option
 from adverscarial.attacks.gate import Gate
-from adverscarial.attacks.kept import Kept, Shortest, recursive_union, reference_union, shaken
+from adverscarial.attacks.kept import Kept, Shortest, completed, recursive_union, reference_union, shaken
 from adverscarial.attacks.minimal.signature import shortest_signature
 from adverscarial.attacks.result import GeneSet, Result
 from adverscarial.attacks.run import BudgetSpent, Run
@@ -123,16 +123,14 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
         rng = np.random.default_rng([run.cluster.seed, number])
         if number == 0 or not self._shares or (number % 2 == 0 and not best.informed):
             with best.compared(genes, Kept(run)) as kept:
-                self._one_try(kept, genes, rng, best, anew=len(best.genes) <= _SHORT and number % 4 == 0)
-                best.done = self.maximal
+                best.done = self._one_try(kept, genes, rng, best, anew=len(best.genes) <= _SHORT and number % 4 == 0)
             return
         for _ in range(1 if best.informed else min(_SHAKES, 1 + _SHORT // len(best.genes))):
             if not best.proven:
                 with best.compared(genes, Kept(run)) as kept:
                     best.done = shaken(kept, genes, best.genes, best.known, rng)
                     if not best.done and not best.informed:  # the label needs more than these genes back: begin anew
-                        self._one_try(kept, genes, rng, best, anew=True)
-                        best.done = self.maximal
+                        best.done = self._one_try(kept, genes, rng, best, anew=True)
 
     @property
     def _shares(self) -> bool:
@@ -141,8 +139,8 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
 
     def _one_try(
         self, kept: Kept, genes: np.ndarray, rng: np.random.Generator, best: Shortest, *, anew: bool = False
-    ) -> None:
-        """Add genes as long as the label holds.
+    ) -> bool:
+        """Add genes as long as the label holds; return whether no single further one can be added.
 
         Those outside of a short signature come first, where one can be computed; later, unless `anew`, those that were
         in none so far, but for some.
@@ -167,8 +165,7 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
                     kept.add(others[len(best.known) :])
             left = np.setdiff1d(genes, kept.genes)
             recursive_union(rng.permutation(left), kept.add, flip, self.max_split_size)
-        while self.maximal and kept.add_singly(rng.permutation(np.setdiff1d(genes, kept.genes))):
-            pass
+        return self.maximal and completed(kept, genes, rng, len(best.genes))
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)

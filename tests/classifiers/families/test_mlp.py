@@ -14,6 +14,7 @@ from tests.classifiers.scorer_law import moved
 
 import needs
 from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.answers import vote
 from adverscarial.classifiers.families.mlp import MLP, MLPScorer
 from adverscarial.classifiers.families.mlp_trainer import Trainer
 from adverscarial.errors import ClassifierError, GeneMismatchError, ParameterError
@@ -277,6 +278,29 @@ def test_scorer_answers_as_full_prediction_does(
         else:
             adata = moved(kind, scorer, chosen, values, now=adata, changed=changed, agree=agree)
         agree(scorer.baseline, adata)
+
+
+@pytest.mark.parametrize("huge", [19, 1])
+def test_huge_values_are_taken_back_one_by_one_as_full_prediction_says(
+    huge: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a value that outweighs all others costs the sum of all genes: after an aberrant change of all, none does."""
+    model, adata = _network(5, 20), _data(5, 12, 20)
+    cluster = Cluster(adata, "cluster", "A")
+    genes = cluster.positions([f"g{j}" for j in range(1, 20)])
+    scorer, summed = MLPScorer(model, cluster), []
+    new = np.random.default_rng(0).normal(size=(12, huge)) * 1e6
+    scorer.accept(genes[:huge], new)
+    changed = with_values(adata, cluster.rows, genes[:huge], new)
+    original = MLPScorer._sums
+    monkeypatch.setattr(MLPScorer, "_sums", lambda self, without: summed.append(1) or original(self, without))
+    old = cluster.values(genes[:huge])
+    answers = scorer.each(genes[:huge], old)
+    assert len(summed) == (1 if huge == 1 else 0)
+    for k in range(huge):
+        back = with_values(changed, cluster.rows, genes[[k]], old[:, [k]])
+        labels = model.predict(back).to_numpy()[cluster.rows]
+        assert (answers.label[k], answers.share[k]) == vote(labels)[:2]
 
 
 def test_reads_leaves_out_what_cannot_matter() -> None:

@@ -92,7 +92,7 @@ def _tightest(rows: Rows, n_votes: int, m: int, need: int, go_on: Callable[[], b
     if n_genes > _GENES + 2 * m:
         some = np.argpartition(-rows.coefficients.sum(axis=0), _GENES + 2 * m)[: _GENES + 2 * m]
     coefficients = np.ascontiguousarray(rows.coefficients[:, some])
-    y = 0.5 / np.maximum(np.bincount(rows.vote, minlength=n_votes), 1)[rows.vote]
+    y: np.ndarray = 0.5 / np.maximum(np.bincount(rows.vote, minlength=n_votes), 1)[rows.vote]
     best, best_y, length, vain = np.inf, y, 1.0, 0
     for step in range(_STEPS):
         gained = y.astype(np.float32) @ coefficients

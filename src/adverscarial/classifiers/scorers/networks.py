@@ -23,7 +23,8 @@ from adverscarial.errors import ParameterError
 
 _GENES = 256  # genes whose changes are written out at a time
 _BATCH = 4 * 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
-_HEAVY = 1e4  # taking a value above this out of a sum would leave rounding residue, so the sum is made anew
+_HEAVY = 1e4  # taking a value above this out of a sum may leave rounding residue, so the sum is made anew
+_OUTWEIGHS = 100  # unless all else that is added up is no smaller than what is taken out, divided by this
 
 
 def check_weights(weights: np.ndarray, shape: tuple[int, int]) -> None:
@@ -68,6 +69,7 @@ class FirstLayerScorer(StatefulScorer):
         """Make `sums` the state. Arrays of the state are replaced, never written into, so forks may share them."""
         self._A, self._now_scores = sums, scores
         self._asked: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # last query: genes, values, scores
+        self._all_terms: np.ndarray | None = None  # what is added up for each cell, whatever cancels; made when needed
         self._codes = np.argmax(scores, axis=1)
         self._baseline = self._ballot.answer(self._codes, scores)
 
@@ -201,7 +203,7 @@ class FirstLayerScorer(StatefulScorer):
             block = todo[start : start + _GENES]
             rows, old = self._row[genes[block]], self._now(genes[block])
             changes = self._rounded(values[:, block]) - old
-            heavy = (np.abs(old) > _HEAVY).any(axis=0)
+            heavy = self._outweighs(old, rows)
             for k in block[heavy]:
                 votes[k] = self._ballot.count(
                     np.argmax(self._scores(self._moved(genes[[k]], self._rounded(values[:, [k]]))[0]), axis=1)
@@ -216,6 +218,24 @@ class FirstLayerScorer(StatefulScorer):
                 np.subtract.at(votes, (block[g[flips]], self._codes[c[flips]]), 1)
         label, share = self._ballot.winners(votes) if len(genes) else (np.empty(0, dtype=str), np.empty(0))
         return Answers(label, share, np.zeros(len(genes), dtype=bool), self._lead_taken(genes, values))
+
+    def _outweighs(self, old: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return for which genes, alone, taking out the value leaves residue in some cell: it outweighs all others.
+
+        Where many values are huge, as after an aberrant change of all genes, none does.
+        """
+        huge = np.abs(old) > _HEAVY
+        if not huge.any():
+            return np.zeros(len(rows), dtype=bool)
+        if self._all_terms is None:
+            largest, self._all_terms = np.abs(self._W).max(axis=1), np.full(len(self._X), np.abs(self._b).max())
+            read = self._columns[self._row[self._columns] >= 0]
+            for start in range(0, len(read), _GENES):
+                block = read[start : start + _GENES]
+                self._all_terms += np.abs(self._now(block)) @ largest[self._row[block]]
+        terms = np.abs(old) * np.abs(self._W[rows]).max(axis=1)
+        outweighs: np.ndarray = (huge & (terms > _OUTWEIGHS * (self._all_terms[:, None] - terms))).any(axis=0)
+        return outweighs
 
     def _lead_taken(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray | None:
         """Return the share of the lead that each gene takes, by the gradient: to first order."""
