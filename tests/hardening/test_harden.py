@@ -309,12 +309,35 @@ def test_on_pbmc3k_examples_help_against_genes_switched_on(shared):
         assert result.verify(test, done.classifier)
 
 
+def table_of(page: str) -> list[list[str]]:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("| ")
+    ]
+    return [row for row in rows if any(" -> " in cell for cell in row)]
+
+
 def test_page_shows_what_the_benchmark_wrote():
     folder = Path(__file__).parents[2]
-    page = (folder / "docs" / "hardening.md").read_text()
+    page = (folder / "docs" / "hardening.md").read_text().split("## What to expect")[1]
     measured = json.loads((folder / "benchmarks" / "results" / "hardening.json").read_text())["rows"]
-    shown = [line for line in page.splitlines() if " -> " in line and line.startswith("| ")]
-    assert shown == ["| " + " | ".join(map(str, row.values())) + " |" for row in measured]
+    assert table_of(page) == [list(map(str, row.values())) for row in measured]
+
+
+def test_page_sums_up_the_table_of_genes_needed():
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "hardening.md").read_text().split("## Settings that need")[1].split("## What to expect")[0]
+    sets = (docs / "results" / "hardening" / "README.md").read_text().split("\n## ")[1:]
+    shown = table_of(page)
+    assert len(shown) == len(sets) == 5
+    for row, of_set in zip(shown, sets, strict=True):
+        measured = {found[0]: found for found in table_of(of_set) if found[1] == "perc99"}
+        expected = []
+        for family in ("logistic regression", "marker rule"):
+            _, _, accuracy, genes, times, *_ = measured[family]
+            before, after = (float(number) for number in accuracy.split(" -> "))
+            expected += [f"{genes} ({times})", f"{round(100 * (after - before), 1) or 0.0:+.1f}".replace("+0.0", "0.0")]
+        plain = [cell.replace(" genes", "").replace(" times)", ")").replace(" points", "") for cell in row[1:]]
+        assert plain == expected
 
 
 @pytest.mark.slow
