@@ -15,7 +15,7 @@ from adverscarial.attacks.base import Attack
 from adverscarial.attacks.columns import WHICH_GENES, Column, Count, Option
 from adverscarial.attacks.gate import Gate
 from adverscarial.attacks.kept import Kept, Shortest, completed, recursive_union, reference_union, shaken
-from adverscarial.attacks.minimal.signature import shortest_signature
+from adverscarial.attacks.minimal.signature import one_fewer, shortest_signature
 from adverscarial.attacks.result import GeneSet, Result
 from adverscarial.attacks.run import BudgetSpent, Run
 from adverscarial.attacks.settings import candidates, check_change_type, check_counts
@@ -107,6 +107,7 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
             run.meter.advance()
             if best.settled:
                 break
+        self._exchange(run, read, best)
         free = np.setdiff1d(genes, best.genes)
         names = run.cluster.genes
         return MaxChangeResult(
@@ -131,6 +132,23 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
                     best.done = shaken(kept, genes, best.genes, best.known, rng)
                     if not best.done and not best.informed:  # the label needs more than these genes back: begin anew
                         best.done = self._one_try(kept, genes, rng, best, anew=True)
+
+    def _exchange(self, run: Run, genes: np.ndarray, best: Shortest) -> None:
+        """Exchange two genes of a short signature for one other, as long as that is possible."""
+        while self._shares and run.scorer.incremental and best.complete and not best.proven:
+            shorter = one_fewer(run, genes, best.genes, best.known)
+            if shorter is None:
+                return
+            before = len(best.genes)
+            try:
+                with best.compared(genes, Kept(run)) as kept:
+                    best.done = kept.add(np.setdiff1d(genes, shorter)) and completed(
+                        kept, genes, np.random.default_rng(run.cluster.seed), before
+                    )
+            except BudgetSpent:
+                best.complete = False
+            if len(best.genes) >= before:
+                return
 
     @property
     def _shares(self) -> bool:

@@ -6,6 +6,7 @@ give it back its old value. The label that holds must win the vote again.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.errors import InputRejected
 
 _PAIRED = 200  # genes among which all pairs are tried
+_EXCHANGES = 5_000  # of two genes of a signature for one other, up to which all are tried
 _PACE = 4  # a step gives back one gene for so many that are back already
 
 
@@ -77,6 +79,45 @@ def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
     lower = min(found.lower, len(genes)) if found.lower < NEVER else len(genes)
     few = _few(run, changed, genes, Signature(lower, None if found.genes is None else genes[found.genes]))
     return Signature(len(refused) + few.lower, None if few.genes is None else np.concatenate([refused, few.genes]))
+
+
+def one_fewer(run: Run, genes: np.ndarray, signature: np.ndarray, known: np.ndarray) -> np.ndarray | None:
+    """Return a signature with one gene less: two of its genes are changed, and another one is left alone.
+
+    Tried are the `known` ones, and those that bring the label nearest, as far as there is room; None if none does it.
+
+    Parameters
+    ----------
+    genes
+        All genes, each read.
+    signature
+        The label holds while all others are changed.
+    known
+        Genes that stood in any signature so far.
+    """
+    others = np.setdiff1d(known, signature)
+    pairs = len(signature) * (len(signature) - 1) // 2
+    if not 0 < pairs * len(others) <= _EXCHANGES or (run.modification is not None and run.modification.joint):
+        return None
+    base, changed = run.scorer.fork(), np.setdiff1d(genes, signature)
+    try:
+        base.accept(changed, run.values(changed))
+        pulls = base.pulls(changed, run.cluster.values(changed), run.baseline.label)
+        if pulls is not None:
+            pulling = changed[np.argsort(-pulls, kind="stable")]
+            others = np.append(others, pulling[~np.isin(pulling, others)])[: _EXCHANGES // pairs]
+        old = run.cluster.values(others)
+        for pair in itertools.combinations(signature, 2):
+            state, two = base.fork(), np.array(pair)
+            state.accept(two, run.values(two))
+            back = _alone(run, state, others, old)
+            if back is None:
+                return None
+            if len(back):
+                return np.append(np.setdiff1d(signature, two), back)
+    except InputRejected:
+        return None
+    return None
 
 
 def _few(run: Run, changed: Scorer, genes: np.ndarray, found: Signature) -> Signature:
