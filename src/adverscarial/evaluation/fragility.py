@@ -158,7 +158,7 @@ def _one_cluster(
     rivals = range(len(known.labels))
     if isinstance(known, Moves):
         if isinstance(known, ReluMoves):
-            own = own_of_nearest(known)
+            own, _ = own_of_nearest(known)
         else:
             own = OwnSets(known, Race(known.codes, np.arange(len(known.labels)), ())).own
         found = per_cell(known, rivals, own)

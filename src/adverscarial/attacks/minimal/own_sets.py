@@ -47,13 +47,16 @@ class OwnSets:
         codes, n = self.moves.codes, self.race.n_labels
         self.own = np.ones((len(codes), n), dtype=np.int64)  # at least one gene: without any, the label is what it is
         self.own[np.arange(len(codes)), codes] = NEVER
-        for label in np.unique(codes) if prove else ():
-            cells = np.flatnonzero(codes == label)
-            for some in [cells] if self.moves.cheap else np.split(cells, len(cells)):
+        self._rough: np.ndarray | None = None  # which bounds can be raised by what is left to prove
+        if prove and isinstance(self.moves, ReluMoves):
+            self.own, self._rough = own_of_nearest(self.moves, go_on)
+        elif prove:
+            for label in np.unique(codes):
+                cells = np.flatnonzero(codes == label)
                 for rival in range(n):
                     if rival != label and go_on():
                         c, strict = pair(rival, label, n), bool(rival > label)
-                        self.own[some, rival] = np.maximum(self.moves.fewest(c, some, strict=strict), 1)
+                        self.own[cells, rival] = np.maximum(self.moves.fewest(c, cells, strict=strict), 1)
         rows = np.arange(len(codes))
         self.joins = {}
         for rival in range(n):
@@ -66,6 +69,26 @@ class OwnSets:
         """Genes that each cell needs at least to leave its label: some other label must beat it."""
         fewest: np.ndarray = self.own.min(axis=1)
         return fewest
+
+    def raised(self, winner: int, go_on: Callable[[], bool]) -> bool:
+        """Prove what was left to prove about joining a label, as far as its bound hangs on it; return whether any was.
+
+        Only of networks anything is left, since their proofs cost most.
+        """
+        if self._rough is None:
+            return False
+        decisive = self._rough[:, winner] & (self.joins[winner] <= self.lower(winner)[0])
+        cells = np.flatnonzero(decisive & (self.moves.codes != winner))
+        done = False
+        for cell in cells:
+            if not go_on():
+                break
+            label = int(self.moves.codes[cell])
+            c, strict = pair(winner, label, self.race.n_labels), bool(winner > label)
+            needed = int(self.moves.fewest(c, np.array([cell]), strict=strict)[0])
+            self.own[cell, winner] = self.joins[winner][cell] = max(needed, int(self.own[cell, winner]))
+            self._rough[cell, winner], done = False, True
+        return done
 
     def beat_all(self, winner: int, within: int) -> None:
         """Raise the bounds on joining a label: it must beat every other one, not only the cell's own.
@@ -107,26 +130,30 @@ class OwnSets:
         return fewest_to_win(self.race, self.leave, self.joins[winner], winner)
 
 
-def own_of_nearest(moves: ReluMoves) -> np.ndarray:
-    """Return the same as :attr:`OwnSets.own` as far as the nearest label of each cell goes, at a part of the cost.
+def own_of_nearest(moves: ReluMoves, go_on: Callable[[], bool] = lambda: True) -> tuple[np.ndarray, np.ndarray]:
+    """Return :attr:`OwnSets.own` as far as the nearest label of each cell goes, at a part of the cost.
 
     The label that is second is asked about first. Of each other one it is then only asked whether it needs more genes;
-    its bound is raised no further, since it is not the nearest one.
+    its bound is raised no further, since it is not the nearest one. The second array says where that is so.
     """
     n = moves.scores.shape[1]
-    own = np.full((len(moves.codes), n), NEVER, dtype=np.int64)
+    own, rough = np.ones((len(moves.codes), n), dtype=np.int64), np.zeros((len(moves.codes), n), dtype=bool)
+    own[np.arange(len(own)), moves.codes] = NEVER
     for cell, label in enumerate(moves.codes):
         some, fewest = np.array([cell]), NEVER
         for rival in np.argsort(-moves.scores[cell], kind="stable"):
             if rival == label:
                 continue
+            if not go_on():
+                rough[cell, rival] = True
+                continue
             c = pair(int(rival), int(label), n)
             if fewest < moves.n_genes and moves.need_more(c, some, int(fewest))[0]:
-                own[cell, rival] = fewest + 1
+                own[cell, rival], rough[cell, rival] = fewest + 1, True
             else:
                 own[cell, rival] = max(int(moves.fewest(c, some, strict=bool(rival > label))[0]), 1)
                 fewest = min(fewest, own[cell, rival])
-    return own
+    return own, rough
 
 
 def fewest_to_win(race: Race, leave: np.ndarray, join: np.ndarray, winner: int) -> tuple[int, str]:

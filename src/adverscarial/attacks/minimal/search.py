@@ -102,6 +102,8 @@ class _Search:
     def run(self) -> Smallest:
         self.own = OwnSets(self.moves, self.race, not self.quick or self._cheap, self.go_on)
         self.bounds = {goal: self._lower(goal) for goal in self.race.goals}
+        while self.bounds and self.own.raised(nearest := min(self.bounds, key=lambda k: self.bounds[k][0]), self.go_on):
+            self.bounds[nearest] = self._lower(nearest)
         steps: tuple[Callable[[], None], ...]
         if self.moves.exact:
             steps = (
