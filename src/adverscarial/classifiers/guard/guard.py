@@ -13,6 +13,7 @@ from anndata import AnnData
 from adverscarial._docs import documented
 from adverscarial._registry import distribution_of
 from adverscarial._types import Untyped
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes
 from adverscarial.cells.columns import places_of
 from adverscarial.cells.matrix import CellMatrix, layer_of
@@ -22,6 +23,7 @@ from adverscarial.classifiers.guard.limits import Limits
 from adverscarial.classifiers.guard.outliers import detector_trained
 from adverscarial.classifiers.guard.reasons import Reason, reasons
 from adverscarial.classifiers.guard.scorers import UNSURE, ClippingScorer, JudgingScorer
+from adverscarial.classifiers.guard.training import trained
 from adverscarial.classifiers.registry import FAMILIES
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.wrap import wrap
@@ -204,7 +206,11 @@ class Guard(Classifier, family="guard"):
                 "action='refuse' or 'clip'."
             )
 
-    def fit(self, adata: AnnData, groupby: str | None = None, *, layer: str | None = None) -> Self:
+    @documented
+    def fit(
+        self, adata: Cells, groupby: str | None = None, *, mod: str | None = None, use_raw: bool = False,
+        layer: str | None = None,
+    ) -> Self:  # fmt: skip
         """Learn what values are possible, and return the guard itself.
 
         Parameters
@@ -214,8 +220,8 @@ class Guard(Classifier, family="guard"):
         groupby
             Column of ``adata.obs`` with the cell types: a fresh copy of the classifier is trained on the cells, too.
             Left out, the classifier is used as it is.
-        layer
-            Layer to learn from; ``X`` when left out.
+        %(values)s
+        %(layer_trained)s
 
         Raises
         ------
@@ -224,13 +230,9 @@ class Guard(Classifier, family="guard"):
         DataError, ClassifierError, GeneMismatchError
         """
         self._check_settings()
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         check_genes(adata)
-        model = wrap(self.classifier)
-        if groupby is not None:
-            from sklearn.base import clone  # here and not above: importing the package stays quick
-
-            fresh: Classifier = clone(model, safe=False)
-            model = fresh.fit(adata, groupby, layer=layer)
+        model = trained(self.classifier, adata, groupby, layer)
         matrix = CellMatrix(layer_of(adata, layer))
         matrix.check_finite(adata)
         genes = pd.Index(adata.var_names.astype(str))
