@@ -80,6 +80,7 @@ class Chetah(
 
     Examples
     --------
+    >>> from anndata import AnnData
     >>> counts = np.random.default_rng(0).poisson(np.repeat([[1, 5, 1, 5], [5, 1, 5, 1]], 10, axis=0))
     >>> adata = AnnData(counts.astype(float), obs=pd.DataFrame({"type": list("A" * 10 + "B" * 10)}))
     >>> model = Chetah(n_genes=4).fit(adata, "type")

@@ -396,7 +396,7 @@ class Guard(Classifier, family="guard"):
         return Decision(np.where(out, UNSURE, labels) if self.action == "unsure" else labels, scores)
 
     def _decide_all(self, adata: AnnData, layer: str | None, progress: bool | None = False) -> Decision:
-        cells, out = self._admitted(adata, layer, np.arange(adata.n_obs))
+        cells, out = self._admitted(adata, layer, np.arange(len(adata)))
         labels, scores = self.inner._decide_all(cells, layer, progress)
         return Decision(np.where(out, UNSURE, labels) if self.action == "unsure" else labels, scores)
 
