@@ -274,6 +274,7 @@ class Guard(Classifier, family="guard"):
 
     def _parts(self, adata: AnnData, layer: str | None, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the watched genes of some cells, some cells at a time, each with their rows."""
+        check_genes(adata)
         columns, matrix = self.align(pd.Index(adata.var_names.astype(str))), CellMatrix(layer_of(adata, layer))
         matrix.check_finite(adata)
         parts = [rows[start : start + _CELLS] for start in range(0, len(rows), _CELLS)]
@@ -285,7 +286,7 @@ class Guard(Classifier, family="guard"):
 
     def possible(self, adata: AnnData, *, layer: str | None = None) -> pd.Series:
         """Return which cells are possible, True or False, a Series with index ``obs_names``."""
-        parts = self._parts(adata, layer, np.arange(adata.n_obs))
+        parts = self._parts(adata, layer, np.arange(len(adata)))
         found = np.concatenate([~self._judged(X) for _, X in parts]) if parts else np.empty(0, dtype=bool)
         return pd.Series(found, index=adata.obs_names, name="possible")
 
@@ -294,7 +295,7 @@ class Guard(Classifier, family="guard"):
 
         0 within all that was learnt. Which threshold is worth how many false alarms is told by cells that are real.
         """
-        parts = self._parts(adata, layer, np.arange(adata.n_obs))
+        parts = self._parts(adata, layer, np.arange(len(adata)))
         found = np.concatenate([self.limits.beyond(X) for _, X in parts]) if parts else np.empty(0)
         return pd.Series(found, index=adata.obs_names, name="strangeness")
 
@@ -316,9 +317,8 @@ class Guard(Classifier, family="guard"):
         >>> table["possible"].sum() == (cells.obs["cell_type"] != "CD19+ B").sum()
         np.True_
         """
-        check_genes(adata)
         rows: list[Reason] = []
-        for _, X in self._parts(adata, layer, np.arange(adata.n_obs)):
+        for _, X in self._parts(adata, layer, np.arange(len(adata))):
             assert self._watched is not None
             rows += reasons(self.limits, self._watched, X, self.far(X))
         table = pd.DataFrame(rows, columns=list(Reason._fields), index=adata.obs_names)
@@ -344,7 +344,6 @@ class Guard(Classifier, family="guard"):
         InputRejected
             If the guard refuses, and one of them is.
         """
-        check_genes(adata)
         parts, limits = self._parts(adata, layer, rows), self.limits
         if self.action != "clip":
             judged = [self._judged(X) for _, X in parts]
