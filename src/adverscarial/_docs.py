@@ -185,6 +185,9 @@ result
 mod, use_raw
     Of a MuData: the modality, ``rna`` when left out. And whether to take the values and the genes of ``raw``, as in
     scanpy; not with `layer`.
+[modality]
+mod
+    Of a MuData: the modality, ``rna`` when left out.
 [sweep]
 table
     What :func:`adverscarial.sweep` returned; those of several classifiers below each other (:func:`pandas.concat`).

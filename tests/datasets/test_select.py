@@ -59,8 +59,10 @@ def test_modalities() -> None:
     np.testing.assert_array_equal(adv.datasets.select(data, mod="prot", layer="twice").X, data.mod["prot"].X * 2)
     with pytest.raises(ParameterError, match="no modality 'protein'"):
         adv.datasets.select(data, mod="protein")
-    with pytest.raises(DataError, match=r"adverscarial\.datasets\.select"):
-        adv.classifiers.Markers({"a": ["g0"], "b": ["g1"]}).predict(data)
+    guard = adv.classifiers.Guard(adv.classifiers.Markers({"a": ["g0"], "b": ["g1"]})).fit(data)
+    for ask in (guard.possible, guard.strangeness, guard.why):  # which take an AnnData alone
+        with pytest.raises(DataError, match=r"adverscarial\.datasets\.select"):
+            ask(data)
 
 
 @pytest.mark.parametrize(

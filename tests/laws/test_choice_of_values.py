@@ -68,6 +68,13 @@ def two_halves(adata: AnnData | object, **chosen: object) -> object:
     ).table
 
 
+def guarded(adata: AnnData | object, **chosen: object) -> object:
+    guard = adv.classifiers.Guard(MODEL, margin=0.1).fit(adata, **chosen)
+    return adv.evaluation.guarding(
+        adata, guard, groupby="cell_type", attacks=[ATTACK], train=adata, progress=False, **chosen
+    )
+
+
 #: every entry point, asked for something that can be compared
 ASKED: dict[str, Callable[..., object]] = {
     "attack": lambda adata, **chosen: ATTACK(adata, MODEL, **WHERE, **chosen).to_frame(),
@@ -88,6 +95,7 @@ ASKED: dict[str, Callable[..., object]] = {
         adata, MODEL, ATTACK, groupby="cell_type", **chosen
     ).to_df(),
     "harden": two_halves,
+    "guarding": guarded,
     "check": lambda adata, **chosen: adv.classifiers.check(MODEL, adata, groupby="cell_type", **chosen).table,
     "stress": lambda adata, **chosen: adv.stress(
         adata, MODEL, groupby="cell_type", targets=["CD19+ B"], changes="dropout", strengths=[0.5], draws=1, **chosen

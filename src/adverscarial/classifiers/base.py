@@ -17,6 +17,7 @@ from adverscarial._docs import documented
 from adverscarial._html import card
 from adverscarial._progress import track
 from adverscarial._registry import distribution_of
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.answers import Answer, Decision, vote
@@ -178,8 +179,20 @@ class Classifier(ABC):
     def decide(self, X: np.ndarray) -> Decision:
         """Label cells given dense, shape (cells, classifier's genes)."""
 
-    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
-        """Train on labelled cells, and return the classifier itself."""
+    @documented
+    def fit(
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
+    ) -> Self:
+        """Train on labelled cells, and return the classifier itself.
+
+        Parameters
+        ----------
+        adata
+            Cells x genes.
+        %(groupby_types)s
+        %(values)s
+        %(layer_trained)s
+        """
         raise ClassifierError(f"{self.name} cannot be trained here: it comes ready-made.")
 
     def align(self, genes: pd.Index) -> np.ndarray:
@@ -206,19 +219,27 @@ class Classifier(ABC):
         return self
 
     @documented
-    def predict(self, adata: AnnData, *, layer: str | None = None, progress: bool | None = None) -> pd.Series:
+    def predict(
+        self, adata: Cells, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None,
+        progress: bool | None = None,
+    ) -> pd.Series:  # fmt: skip
         """Return the label of each cell, a Series with index ``obs_names``.
 
         Parameters
         ----------
-        adata, layer
-            Cells x genes, and the layer to read; ``X`` when left out.
+        %(adata)s
+        %(values)s
+        %(layer_read)s
         %(progress)s
         """
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         labels = self._decide_all(adata, layer, progress).labels
         return pd.Series(labels, index=adata.obs_names, name=self.name, dtype=object)
 
-    def scores(self, adata: AnnData, *, layer: str | None = None, progress: bool | None = None) -> pd.DataFrame:
+    def scores(
+        self, adata: Cells, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:  # fmt: skip
         """Return the score of each cell for each class, cells x classes; parameters as for :meth:`predict`.
 
         Raises
@@ -226,6 +247,7 @@ class Classifier(ABC):
         ClassifierError
             If the classifier gives labels only.
         """
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         scores = self._decide_all(adata, layer, progress).scores if self.gives_scores else None
         if scores is None:
             raise ClassifierError(f"{self.name} gives labels only, no scores.")
@@ -314,8 +336,11 @@ class Classifier(ABC):
         about |= {"trained_on": self.trained_on} if self.trained_on else {}
         _store.save(path, "classifier", {**about, **meta}, arrays)
 
-    def summary(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> pd.DataFrame:
+    def summary(
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
+    ) -> pd.DataFrame:
         """Return accuracy per cell type on labelled cells: ``cells, correct, accuracy, most_confused_with``."""
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         truth = adata.obs[groupby].astype(str)
         said = self.predict(adata, layer=layer).astype(str)
         rows = []

@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._types import Matrix
+from adverscarial.cells.choice import Cells, has_modalities, meant
 from adverscarial.cells.cluster import check_genes
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, layers_of
 from adverscarial.classifiers.base import Classifier
@@ -24,11 +25,13 @@ logger = logging.getLogger(__name__)
 
 @documented
 def match_genes(
-    adata: AnnData,
+    adata: Cells,
     classifier: object,
     *,
     missing: Literal["error", "zero", "mean"] = "error",
-    reference: AnnData | None = None,
+    reference: Cells | None = None,
+    mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
 ) -> AnnData:
     """Return the data with every gene that a classifier needs.
@@ -42,7 +45,9 @@ def match_genes(
         "not expressed" for counts and log-normalised values, and "as the mean" for z-scores. ``"mean"``: its mean in
         `reference`, or the mean that the classifier keeps from its training (scikit-learn's ``StandardScaler``).
     reference
-        Cells with these genes, prepared alike: those that the classifier was trained on.
+        Cells with these genes, prepared alike: those that the classifier was trained on. Of a MuData and of its ``raw``
+        the same values are taken as of `adata`.
+    %(values)s
     layer
         Layer that the classifier reads; ``X`` when left out. With ``"mean"``, only this one gets means, the others 0.
 
@@ -78,6 +83,7 @@ def match_genes(
     if missing not in ("error", "zero", "mean"):
         hint = did_you_mean(missing, ["error", "zero", "mean"])
         raise ParameterError(f"missing must be 'error', 'zero' or 'mean', got {missing!r}.{hint}")
+    adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     check_genes(adata)
     have = pd.Index(adata.var_names.astype(str))
     whole = wrap(classifier)
@@ -93,6 +99,8 @@ def match_genes(
         raise GeneMismatchError(mismatch_message(model.name, needed, have) + advice)
     if hint := other_names(absent, have):
         logger.warning("%s: %s", model.name, hint)
+    if reference is not None:
+        reference = meant(reference, mod=mod if has_modalities(reference) else None, use_raw=use_raw)
     values = np.zeros(len(absent)) if missing != "mean" else _means(absent, model, reference, layer)
     found = widened(adata, absent, values, layer)
     found.uns["matched_genes"] = {

@@ -13,6 +13,7 @@ import scanpy as sc
 from anndata import AnnData
 
 from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import cluster_labels
 from adverscarial.cells.matrix import layer_of
 from adverscarial.datasets.symbols import symbol_column
@@ -67,7 +68,7 @@ def limits_of(preset: str) -> Limits:
 
 @documented
 def quality_control(
-    adata: AnnData,
+    adata: Cells,
     preset: str | None = None,
     *,
     min_genes: int | None = None,
@@ -75,6 +76,7 @@ def quality_control(
     max_mito: float | None = None,
     remove: Iterable[str] | None = None,
     groupby: str = "cell_type",
+    mod: str | None = None,
     layer: str | None = None,
 ) -> AnnData:
     """Leave out cells with too few or too many genes, or too many mitochondrial counts.
@@ -92,6 +94,7 @@ def quality_control(
         ``MT-`` or ``mt-``.
     remove, groupby
         Cell types to leave out, and the column of ``obs`` that names each cell's; left alone where `remove` names none.
+    %(modality)s
     layer
         Layer that holds the counts; ``X`` when left out.
 
@@ -122,6 +125,7 @@ def quality_control(
     }  # fmt: skip
     chosen: dict[str, Any] = {name: getattr(base, name) if value is None else value for name, value in given.items()}
     limits = Limits(**chosen)
+    adata = meant(adata, mod=mod)
     adata = adata.to_memory() if adata.isbacked else adata
     metrics = _metrics(adata, limits, layer)
     taken = _taken(metrics, limits)

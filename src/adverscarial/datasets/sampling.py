@@ -11,7 +11,9 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from adverscarial._docs import documented
 from adverscarial._types import Matrix
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import cluster_labels, cluster_names
 from adverscarial.cells.matrix import is_sparse, layers_of
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
@@ -21,13 +23,16 @@ logger = logging.getLogger(__name__)
 _MANY = 20  # types of one cell each that make no column of types
 
 
-def split(adata: AnnData, groupby: str, *, seed: int, exclude: Iterable[str] = ()) -> tuple[AnnData, AnnData]:
+@documented
+def split(
+    adata: Cells, groupby: str, *, seed: int, exclude: Iterable[str] = (), mod: str | None = None
+) -> tuple[AnnData, AnnData]:
     """Cut a data set into two halves, type by type, as the paper does.
 
     Parameters
     ----------
     adata
-        Cells x genes; not changed. May be backed.
+        Cells x genes, or a MuData; not changed. May be backed.
     groupby
         Column of ``adata.obs`` with the types. Cells without a value go to neither half.
     seed
@@ -35,10 +40,12 @@ def split(adata: AnnData, groupby: str, *, seed: int, exclude: Iterable[str] = (
         cells alone, never on the order of the cells or on the other types.
     exclude
         Types that go to neither half, for example ``["UNDETERMINED"]``.
+    %(modality)s
 
     Returns
     -------
     ``(train, test)``, copies in memory, cells in their old order. Of an odd number of cells the extra one is in train.
+    Of a MuData, each half is an AnnData of the modality.
 
     Raises
     ------
@@ -54,6 +61,7 @@ def split(adata: AnnData, groupby: str, *, seed: int, exclude: Iterable[str] = (
     >>> train.n_obs, test.n_obs
     (353, 347)
     """
+    adata = meant(adata, mod=mod)
     labels = cluster_labels(adata, groupby)
     names = _names(labels, groupby)
     left_out = {exclude} if isinstance(exclude, str) else {str(name) for name in exclude}

@@ -12,7 +12,7 @@ from adverscarial.errors import DataError, ParameterError
 def select(data: Cells, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None) -> AnnData:
     """Return the values that are meant as the ``X`` of a new AnnData, which every function here takes.
 
-    Most take ``mod``, ``use_raw`` and ``layer`` themselves, and need no copy; training and splitting do not.
+    Most take ``mod``, ``use_raw`` and ``layer`` themselves, and need no copy.
 
     Parameters
     ----------

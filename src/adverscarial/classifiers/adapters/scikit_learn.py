@@ -17,6 +17,8 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.adapters.containers import check_sparse, readings_differ, rows_in_parts, whole
@@ -139,10 +141,21 @@ class Estimator(Classifier, wraps=50):
     def name(self) -> str:  # noqa: D102
         return type(last_of(self.estimator)).__name__
 
-    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+    @documented
+    def fit(
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
+    ) -> Self:
         """Train a fresh clone of the estimator, with its settings, on labelled cells and all their genes.
 
         The estimator that was wrapped stays as it is. Give it a ``random_state`` where training draws numbers.
+
+        Parameters
+        ----------
+        adata
+            Cells x genes.
+        %(groupby_types)s
+        %(values)s
+        %(layer_trained)s
 
         Raises
         ------
@@ -152,6 +165,7 @@ class Estimator(Classifier, wraps=50):
 
         if not hasattr(self.estimator, "fit") or not hasattr(self.estimator, "get_params"):
             raise ClassifierError(f"{self.name} cannot be trained here: it is no estimator of scikit-learn's form.")
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         X, labels, genes = training_matrix(adata, groupby, layer, None, 0)
         values = self._as_asked(X)
         given = pd.DataFrame(values, columns=genes) if self._frame else values
@@ -212,8 +226,12 @@ class Estimator(Classifier, wraps=50):
         labels: np.ndarray = self._own_classes[probable.argmax(axis=1)]
         return labels
 
-    def scores(self, adata: AnnData, *, layer: str | None = None, progress: bool | None = None) -> pd.DataFrame:
+    def scores(
+        self, adata: Cells, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:  # fmt: skip
         """Return ``predict_proba`` of each cell, cells x classes; ``decision_function`` where there is none."""
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         if self._method != "decision_function" or not hasattr(self.estimator, "predict_proba"):
             return super().scores(adata, layer=layer, progress=progress)
         probable = copy.copy(self)

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import track
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels
 from adverscarial.cells.columns import places_of
 from adverscarial.cells.matrix import CellMatrix, layer_of
@@ -80,6 +80,7 @@ class Chetah(
 
     Examples
     --------
+    >>> from anndata import AnnData
     >>> counts = np.random.default_rng(0).poisson(np.repeat([[1, 5, 1, 5], [5, 1, 5, 1]], 10, axis=0))
     >>> adata = AnnData(counts.astype(float), obs=pd.DataFrame({"type": list("A" * 10 + "B" * 10)}))
     >>> model = Chetah(n_genes=4).fit(adata, "type")
@@ -119,7 +120,9 @@ class Chetah(
         return f"Chetah({', '.join(shown)})"
 
     @documented
-    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+    def fit(
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
+    ) -> Self:
         """Build the tree, the gene lists and the two correlation distributions of each type at each node.
 
         Parameters
@@ -128,6 +131,7 @@ class Chetah(
             Reference, cells x genes, raw counts in the article.
         groupby
             Column of ``adata.obs`` with the cell types. Cells without one are left out.
+        %(values)s
         %(layer_read)s
 
         Raises
@@ -138,6 +142,7 @@ class Chetah(
             If a setting makes no sense, or a type is called like CHETAH's own labels.
         """
         self._check_settings()
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         check_genes(adata)
         labels = cluster_labels(adata, groupby)
         classes = list(dict.fromkeys(label for label in labels if label is not None))
@@ -263,7 +268,10 @@ class Chetah(
         return Decision(np.array(self.labels, dtype=object)[codes], None)
 
     @documented
-    def scores(self, adata: AnnData, *, layer: str | None = None, progress: bool | None = None) -> pd.DataFrame:
+    def scores(
+        self, adata: Cells, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:  # fmt: skip
         """Return the profile score of each cell for each type at each node, columns (node, type).
 
         CHETAH has no score per class, which is what :attr:`gives_scores` and attacks that follow scores speak of: a
@@ -272,9 +280,11 @@ class Chetah(
         Parameters
         ----------
         %(adata)s
+        %(values)s
         %(layer_read)s
         %(progress)s
         """
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         check_genes(adata)
         matrix = CellMatrix(layer_of(adata, layer))
         matrix.check_finite(adata)

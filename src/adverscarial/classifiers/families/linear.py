@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.classifiers.families.linear_model import LinearModel
 from adverscarial.classifiers.families.robust_training import robust_weights
 from adverscarial.classifiers.families.training import training_matrix
@@ -105,7 +105,9 @@ class Linear(
         return self._trained()[1]
 
     @documented
-    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+    def fit(
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
+    ) -> Self:
         """Train on labelled cells (cells without a label are left out).
 
         Parameters
@@ -113,6 +115,7 @@ class Linear(
         adata
             Cells x genes: z-scores as a rule, or log-normalised values.
         %(groupby_types)s
+        %(values)s
         %(layer_trained)s
 
         Raises
@@ -129,6 +132,7 @@ class Linear(
             )
         if self.against < 0:
             raise ParameterError(f"Linear: against must be a number of genes, 0 or more, got {self.against!r}.")
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         X, labels, genes = training_matrix(adata, groupby, layer, None, 0)
         names, codes = np.unique(labels, return_inverse=True)
         if self.against:

@@ -8,8 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
+from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
@@ -91,8 +92,19 @@ class Markers(
         """Cell types, and "unknown" where `unknown_below` is set."""
         return (*self.markers, *(("unknown",) if self.unknown_below is not None else ()))
 
-    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+    @documented
+    def fit(
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
+    ) -> Self:
         """Choose the markers of each type from labelled cells.
+
+        Parameters
+        ----------
+        adata
+            Cells x genes.
+        %(groupby_types)s
+        %(values)s
+        %(layer_trained)s
 
         Raises
         ------
@@ -103,6 +115,7 @@ class Markers(
         """
         if self.n_markers < 1:
             raise ParameterError(f"Markers: n_markers must be at least 1, got {self.n_markers}.")
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         X, labels, genes = training_matrix(adata, groupby, layer, None, 0)
         found = {}
         for cell_type in np.unique(labels):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import track
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
@@ -193,8 +193,9 @@ class MLP(
 
     @documented
     def fit(
-        self, adata: AnnData, groupby: str, *, layer: str | None = None, adversary: Adversary | None = None
-    ) -> Self:
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None,
+        adversary: Adversary | None = None,
+    ) -> Self:  # fmt: skip
         """Train on labelled cells; cells without a label are left out.
 
         Parameters
@@ -203,6 +204,7 @@ class MLP(
             Cells x genes, scaled values (z-scores) as a rule.
         groupby
             Column of ``adata.obs`` with the cell types.
+        %(values)s
         %(layer_trained)s
         adversary
             Function of (:class:`Trainer`, cells x genes, class numbers) that returns the cells to take the step on in
@@ -223,6 +225,7 @@ class MLP(
         """
         self._check_settings()
         import_torch("Training MLP")
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
         classes, codes = np.unique(labels.astype(str), return_inverse=True)
         weights, rows = _train(self, X.astype(np.float32), codes, len(classes), adversary)

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import Advance, bar
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
@@ -101,7 +101,9 @@ class RandomForest(
         return self._trees
 
     @documented
-    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+    def fit(
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
+    ) -> Self:
         """Train on labelled cells (cells without a label are left out).
 
         Parameters
@@ -109,6 +111,7 @@ class RandomForest(
         adata
             Cells x genes; the paper trains on z-scores.
         %(groupby_types)s
+        %(values)s
         %(layer_trained)s
 
         Raises
@@ -119,6 +122,7 @@ class RandomForest(
             If fewer than two types are named, or values are NaN or infinite.
         """
         self._check_settings()
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
         X = X.astype(np.float32)  # as each call of fit would
         grow = self._grown if self.genes_per_tree is None else self._grown_on_few_genes

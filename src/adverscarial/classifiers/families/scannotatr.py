@@ -17,6 +17,7 @@ from scipy.special import expit, logit
 
 from adverscarial._docs import documented
 from adverscarial._progress import track
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels
 from adverscarial.cells.columns import places_of
 from adverscarial.cells.matrix import CellMatrix, layer_of
@@ -26,6 +27,7 @@ from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.svm import (
     TypeModel,
     ancestors,
+    check_sizes,
     checked_parents,
     cluster_codes,
     deal_folds,
@@ -157,7 +159,10 @@ class ScAnnotatR(
         return self.classes if UNKNOWN in self.classes else (*self.classes, UNKNOWN)
 
     @documented
-    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None, markers_layer: str | None = None) -> Self:
+    def fit(
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None,
+        markers_layer: str | None = None,
+    ) -> Self:  # fmt: skip
         """Train on labelled cells (cells without a label are left out; cells labelled "unknown" are of no type).
 
         Parameters
@@ -165,6 +170,7 @@ class ScAnnotatR(
         adata
             Cells x genes.
         %(groupby_types)s
+        %(values)s
         layer
             Layer to train on; ``X`` when left out. The article: log-normalised values.
         markers_layer
@@ -181,6 +187,7 @@ class ScAnnotatR(
             If a setting is impossible, or `markers` or `parents` name a type that is not trained.
         """
         self._check_settings()
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=markers_layer or layer)
         check_genes(adata)
         labels = cluster_labels(adata, groupby)
         clusters = list(dict.fromkeys(label for label in labels if label is not None))
@@ -195,13 +202,7 @@ class ScAnnotatR(
         parents = checked_parents(plain_parents(self.parents) or {}, types)
         members = {name: np.isin(labels, [name, *descendants(name, parents)]) for name in types}
         scopes = {name: members[parents[name]] if name in parents else labels != None for name in types}  # noqa: E711
-        for name in types:
-            n_yes, n_no = (int((used & scopes[name] & side).sum()) for side in (members[name], ~members[name]))
-            if min(n_yes, n_no) < 2:
-                raise DataError(
-                    f"ScAnnotatR: type '{name}' of obs['{groupby}'] has {n_yes} cells to train on, "
-                    f"and {n_no} others to tell it from; it needs two of each. Drop the type or join it with another."
-                )
+        check_sizes(members, scopes, used, groupby)
         if not types:
             raise DataError(f"ScAnnotatR: obs['{groupby}'] holds no label to train on (found: {some(clusters)}).")
 
@@ -424,8 +425,7 @@ class ScAnnotatRScorer(StatefulScorer):
         return found
 
     def _answer(self, f: np.ndarray) -> Answer:
-        codes, p = self._classifier.judge(f)
-        return self._ballot.answer(codes, p)
+        return self._ballot.answer(*self._classifier.judge(f))
 
     def reads(self, genes: np.ndarray) -> np.ndarray:
         """Return which genes mark some type; the others are not looked at."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
@@ -130,7 +130,9 @@ class SingleR(
         return {**self.__dict__, "_built": None}  # a pointer into the package; made again when needed
 
     @documented
-    def fit(self, adata: AnnData, groupby: str, *, layer: str | None = None) -> Self:
+    def fit(
+        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
+    ) -> Self:
         """Find markers and keep the reference cells (cells without a label are left out).
 
         Parameters
@@ -138,6 +140,7 @@ class SingleR(
         adata
             Cells x genes, log-normalised: markers are chosen by differences of medians.
         %(groupby_types)s
+        %(values)s
         %(layer_trained)s
 
         Raises
@@ -148,6 +151,7 @@ class SingleR(
             If a setting is impossible.
         """
         self._check_settings()
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
         built = _package().train_single(_genes_in_rows(X), list(labels), list(genes), num_de=self.num_de, num_threads=1)
         self._keep(built, X[:, _marker_rows(built)], labels)

@@ -313,6 +313,19 @@ def is_left_out(label: str) -> bool:
     return label == "not applicable" or any(part in label for part in AMBIGUOUS)
 
 
+def check_sizes(
+    members: Mapping[str, np.ndarray], scopes: Mapping[str, np.ndarray], used: np.ndarray, groupby: str
+) -> None:
+    """Raise a DataError where a type has fewer than two cells to train on, or to tell it from."""
+    for name, inside in members.items():
+        n_yes, n_no = (int((used & scopes[name] & side).sum()) for side in (inside, ~inside))
+        if min(n_yes, n_no) < 2:
+            raise DataError(
+                f"ScAnnotatR: type '{name}' of obs['{groupby}'] has {n_yes} cells to train on, "
+                f"and {n_no} others to tell it from; it needs two of each. Drop the type or join it with another."
+            )
+
+
 def cluster_codes(labels: np.ndarray, clusters: Sequence[str], own: np.ndarray, scope: np.ndarray) -> np.ndarray:
     """Return 0 for the type's own cells, 1, 2, ... for the other clusters in scope, -1 for cells out of scope."""
     code = np.full(len(labels), -1, dtype=np.int64)

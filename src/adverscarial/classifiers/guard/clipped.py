@@ -10,11 +10,12 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import check_genes
 from adverscarial.cells.matrix import CellMatrix, copy_of, layer_of
 from adverscarial.classifiers.guard.guard import Guard
 from adverscarial.classifiers.guard.limits import Limits
-from adverscarial.classifiers.wrap import wrap
+from adverscarial.classifiers.guard.training import trained
 from adverscarial.errors import ParameterError
 
 
@@ -66,7 +67,11 @@ class Clipped(Guard, family="clipped"):
     def _settings(self) -> dict[str, Any]:
         return {"limit": self.limit}
 
-    def fit(self, adata: AnnData, groupby: str | None = None, *, layer: str | None = None) -> Self:
+    @documented
+    def fit(
+        self, adata: Cells, groupby: str | None = None, *, mod: str | None = None, use_raw: bool = False,
+        layer: str | None = None,
+    ) -> Self:  # fmt: skip
         """Train a fresh copy of the classifier on clipped values, and return the whole.
 
         Parameters
@@ -76,8 +81,8 @@ class Clipped(Guard, family="clipped"):
         groupby
             Column of ``adata.obs`` with the cell types. Left out, the classifier is used as it is: it was trained on
             values that were not clipped, and may make less of clipped ones.
-        layer
-            Layer to learn from; ``X`` when left out.
+        %(values)s
+        %(layer_trained)s
 
         Raises
         ------
@@ -87,12 +92,10 @@ class Clipped(Guard, family="clipped"):
         """
         if not 0 < self.limit < np.inf:
             raise ParameterError(f"Clipped: limit must be a number above 0, got {self.limit!r}.")
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         check_genes(adata)
-        model = wrap(self.classifier)
-        if groupby is not None:
-            from sklearn.base import clone  # here and not above: importing the package stays quick
-
-            model = clone(model, safe=False).fit(self._cut_off(adata, layer), groupby, layer=layer)
+        cells = adata if groupby is None else self._cut_off(adata, layer)
+        model = trained(self.classifier, cells, groupby, layer)
         genes = pd.Index(adata.var_names.astype(str))
         columns = model.bind(genes).align(genes)
         self._limits = Limits.around_zero(float(self.limit), len(columns))

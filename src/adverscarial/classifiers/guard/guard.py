@@ -13,6 +13,7 @@ from anndata import AnnData
 from adverscarial._docs import documented
 from adverscarial._registry import distribution_of
 from adverscarial._types import Untyped
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes
 from adverscarial.cells.columns import places_of
 from adverscarial.cells.matrix import CellMatrix, layer_of
@@ -22,6 +23,7 @@ from adverscarial.classifiers.guard.limits import Limits
 from adverscarial.classifiers.guard.outliers import detector_trained
 from adverscarial.classifiers.guard.reasons import Reason, reasons
 from adverscarial.classifiers.guard.scorers import UNSURE, ClippingScorer, JudgingScorer
+from adverscarial.classifiers.guard.training import trained
 from adverscarial.classifiers.registry import FAMILIES
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.wrap import wrap
@@ -204,7 +206,11 @@ class Guard(Classifier, family="guard"):
                 "action='refuse' or 'clip'."
             )
 
-    def fit(self, adata: AnnData, groupby: str | None = None, *, layer: str | None = None) -> Self:
+    @documented
+    def fit(
+        self, adata: Cells, groupby: str | None = None, *, mod: str | None = None, use_raw: bool = False,
+        layer: str | None = None,
+    ) -> Self:  # fmt: skip
         """Learn what values are possible, and return the guard itself.
 
         Parameters
@@ -214,8 +220,8 @@ class Guard(Classifier, family="guard"):
         groupby
             Column of ``adata.obs`` with the cell types: a fresh copy of the classifier is trained on the cells, too.
             Left out, the classifier is used as it is.
-        layer
-            Layer to learn from; ``X`` when left out.
+        %(values)s
+        %(layer_trained)s
 
         Raises
         ------
@@ -224,13 +230,9 @@ class Guard(Classifier, family="guard"):
         DataError, ClassifierError, GeneMismatchError
         """
         self._check_settings()
+        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         check_genes(adata)
-        model = wrap(self.classifier)
-        if groupby is not None:
-            from sklearn.base import clone  # here and not above: importing the package stays quick
-
-            fresh: Classifier = clone(model, safe=False)
-            model = fresh.fit(adata, groupby, layer=layer)
+        model = trained(self.classifier, adata, groupby, layer)
         matrix = CellMatrix(layer_of(adata, layer))
         matrix.check_finite(adata)
         genes = pd.Index(adata.var_names.astype(str))
@@ -272,6 +274,7 @@ class Guard(Classifier, family="guard"):
 
     def _parts(self, adata: AnnData, layer: str | None, rows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the watched genes of some cells, some cells at a time, each with their rows."""
+        check_genes(adata)
         columns, matrix = self.align(pd.Index(adata.var_names.astype(str))), CellMatrix(layer_of(adata, layer))
         matrix.check_finite(adata)
         parts = [rows[start : start + _CELLS] for start in range(0, len(rows), _CELLS)]
@@ -283,7 +286,7 @@ class Guard(Classifier, family="guard"):
 
     def possible(self, adata: AnnData, *, layer: str | None = None) -> pd.Series:
         """Return which cells are possible, True or False, a Series with index ``obs_names``."""
-        parts = self._parts(adata, layer, np.arange(adata.n_obs))
+        parts = self._parts(adata, layer, np.arange(len(adata)))
         found = np.concatenate([~self._judged(X) for _, X in parts]) if parts else np.empty(0, dtype=bool)
         return pd.Series(found, index=adata.obs_names, name="possible")
 
@@ -292,7 +295,7 @@ class Guard(Classifier, family="guard"):
 
         0 within all that was learnt. Which threshold is worth how many false alarms is told by cells that are real.
         """
-        parts = self._parts(adata, layer, np.arange(adata.n_obs))
+        parts = self._parts(adata, layer, np.arange(len(adata)))
         found = np.concatenate([self.limits.beyond(X) for _, X in parts]) if parts else np.empty(0)
         return pd.Series(found, index=adata.obs_names, name="strangeness")
 
@@ -314,9 +317,8 @@ class Guard(Classifier, family="guard"):
         >>> table["possible"].sum() == (cells.obs["cell_type"] != "CD19+ B").sum()
         np.True_
         """
-        check_genes(adata)
         rows: list[Reason] = []
-        for _, X in self._parts(adata, layer, np.arange(adata.n_obs)):
+        for _, X in self._parts(adata, layer, np.arange(len(adata))):
             assert self._watched is not None
             rows += reasons(self.limits, self._watched, X, self.far(X))
         table = pd.DataFrame(rows, columns=list(Reason._fields), index=adata.obs_names)
@@ -342,7 +344,6 @@ class Guard(Classifier, family="guard"):
         InputRejected
             If the guard refuses, and one of them is.
         """
-        check_genes(adata)
         parts, limits = self._parts(adata, layer, rows), self.limits
         if self.action != "clip":
             judged = [self._judged(X) for _, X in parts]
@@ -394,7 +395,7 @@ class Guard(Classifier, family="guard"):
         return Decision(np.where(out, UNSURE, labels) if self.action == "unsure" else labels, scores)
 
     def _decide_all(self, adata: AnnData, layer: str | None, progress: bool | None = False) -> Decision:
-        cells, out = self._admitted(adata, layer, np.arange(adata.n_obs))
+        cells, out = self._admitted(adata, layer, np.arange(len(adata)))
         labels, scores = self.inner._decide_all(cells, layer, progress)
         return Decision(np.where(out, UNSURE, labels) if self.action == "unsure" else labels, scores)
 
