@@ -246,6 +246,7 @@ def test_the_checker_uses_nothing_of_the_search() -> None:
         "adverscarial",
         "adverscarial._memory",
         "adverscarial._store",
+        "adverscarial.cells.choice",  # which cells are meant
         "adverscarial.cells.cluster",
         "adverscarial.cells.columns",
         "adverscarial.classifiers.answers",
