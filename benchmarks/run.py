@@ -42,6 +42,7 @@ class Judged:
 
 #: aims are those that were set before the code was written; where there was none, the numbers stand alone
 SCRIPTS = {
+    "waits": Judged("seconds of what a user types", "wall, s"),
     "single_gene": Judged(
         "plain loop over exact scan",
         "ratio",

@@ -9,6 +9,7 @@ import pytest
 
 from adverscarial.attacks.minimal.own_sets import OwnSets
 from adverscarial.attacks.minimal.race import Race
+from adverscarial.classifiers.scorers.moves import pair
 from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
 from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, names, subsets, tight
@@ -64,6 +65,29 @@ def test_proofs_end_where_time_is_over() -> None:
         assert (cut[others] > 1).sum() <= 2
         proven.append((whole[others] > 1).sum())
     assert max(proven) > 2
+
+
+def test_what_is_left_unproven_lowers_no_bound() -> None:
+    """The nearest label of each cell, and the smallest bound of a cluster, are no worse than with all proofs."""
+    left, raised = 0, 0
+    for seed in range(CASES):
+        case = network_case(seed)
+        moves, n = case.moves, case.moves.scores.shape[1]
+        race = Race.of(moves.codes, list(case.labels), [])
+        own, whole = OwnSets(moves, race), OwnSets(moves, race, False)
+        for cell, rival in np.ndindex(len(moves.codes), n):
+            label = int(moves.codes[cell])
+            if rival != label:
+                c = pair(rival, label, n)
+                needed = moves.fewest(c, np.array([cell]), strict=rival > label)[0]
+                whole.own[cell, rival] = whole.joins[rival][cell] = max(needed, 1)
+        assert (own.leave >= whole.leave).all()
+        goals = [k for k in range(n) if k != race.winner(race.codes)]
+        left += int(own._rough.sum())
+        while own.raised(min(goals, key=lambda k: own.lower(k)[0]), lambda: True):
+            raised += 1
+        assert min(own.lower(k)[0] for k in goals) >= min(whole.lower(k)[0] for k in goals)
+    assert min(left, raised) > 0
 
 
 def test_sets_of_single_cells_flip_them() -> None:
