@@ -41,6 +41,27 @@ def test_table_has_one_row_per_attack(serial):
     assert (most["modifiable"] + most["signature"] == 765).all()
 
 
+def test_printed_it_shows_the_answer_of_every_attack(pbmc_small, models):
+    attacks = [
+        SingleGene("perc99"),
+        adv.attacks.MinChange("perc99"),
+        adv.attacks.RandomWalk(["CD79A", "MS4A1", "CD3D"], ["perc1", "perc99"], tries=2, steps=1),
+    ]
+    found = adv.survey(pbmc_small, models["scType"], attacks=attacks, groupby="cell_type", targets=TARGETS)
+    lines = str(found).splitlines()
+    head = lines[0].split()
+    assert head[:5] == ["classifier", "cluster", "attack", "modification", "baseline"]
+    assert {"flipped", "lower", "upper", "genes_modified"} <= set(head)
+    assert "NA" not in str(found)
+    assert "nan" not in str(found)
+    frame = found.to_frame()
+    for line, row in zip(lines[1:], frame.to_dict("records"), strict=True):
+        if row["attack"] == "MinChange":
+            assert line.split()[-2:] == [str(row["lower"]), str(row["upper"])]
+    one = adv.survey(pbmc_small, models["scType"], attacks=attacks[:1], groupby="cell_type", targets=TARGETS)
+    assert str(one).splitlines()[0].split() == ["classifier", "cluster", "modification", "baseline", "flipped"]
+
+
 @pytest.mark.slow
 def test_rows_are_what_the_attacks_alone_give(serial, pbmc_small, models):
     for task, result in zip(serial.tasks, serial.results, strict=True):

@@ -218,13 +218,14 @@ class Survey:
         return card(repr(self).strip("<>"), str(self), found, rows=len(found))
 
     def __str__(self) -> str:
+        """Return the table with what each kind of attack is asked for: its count, and what is proven of it."""
         frame = self.to_frame()
-        shown = [
-            c
-            for c in ("classifier", "cluster", "modification", "baseline", "flipped", "signature", "error")
-            if c in frame
-        ]
-        return str(frame[shown].to_string(index=False, na_rep=""))
+        attacks = ["attack"] if frame["attack"].nunique() > 1 else []
+        kinds = dict.fromkeys(type(result) for result in self.results if result is not None)
+        answers = dict.fromkeys(name for kind in kinds for name in _answers(kind))
+        shown = ["classifier", "cluster", *attacks, "modification", "baseline", *answers, "error"]
+        found = frame[[name for name in shown if name in frame]]
+        return str(found.astype(object).where(found.notna(), "").to_string(index=False))
 
     def report(self, path: str | PathLike[str], **options: Any) -> Path:
         """Write the survey as one HTML file; options as in :func:`adverscarial.report.write_report`."""
@@ -242,3 +243,11 @@ class Survey:
             If the folder holds none, it is not finished, or a file in it is damaged or belongs to another survey.
         """
         return cls(*RunFolder(out).read())
+
+
+def _answers(kind: type[Result]) -> list[str]:
+    """Return the columns of a kind of result that are shown first."""
+    names = [column.name for column in kind.columns]
+    if kind.count is None:
+        return [name for name in names if name in ("success", "modified", "genes_modified")] or names[:3]
+    return [name for name in names if name == kind.count.column or name.endswith("lower")]
