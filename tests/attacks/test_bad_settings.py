@@ -116,3 +116,32 @@ def test_bounds_that_are_no_numbers(make, bound):
 def test_descents_with_impossible_settings_are_refused(settings):
     with pytest.raises(ParameterError, match=f"{next(iter(settings))} must"):
         ClusterGradientDescent(**settings)
+
+
+@pytest.mark.parametrize("given", [pd.Index, np.array, pd.Series, tuple, set, iter], ids=lambda kind: kind.__name__)
+def test_names_of_genes_may_come_in_any_collection(given, tmp_path):
+    cells = adv.datasets.embedded()[:, :40].copy()
+    model = adv.classifiers.Markers(n_markers=3).fit(cells, "cell_type")
+    names = sorted(cells.var_names[:5])
+    attack = adv.attacks.SingleGene("perc99", genes=given(names))
+    result = attack(cells, model, groupby="cell_type", target="Dendritic")
+    asked = adv.attacks.SingleGene("perc99", genes=names)(cells, model, groupby="cell_type", target="Dendritic")
+    assert "5" in str(result)
+    assert result.to_frame().equals(asked.to_frame())
+    result.save(tmp_path / "result.npz")
+    read = adv.attacks.Result.load(tmp_path / "result.npz")
+    assert list(read.attack.genes) == names
+    left = adv.attacks.MaxChange("perc99", exclude=given(names), restarts=1)
+    assert "MaxChange" in repr(left)
+
+
+def test_a_mask_with_names_is_taken_by_them():
+    cells = adv.datasets.embedded()[:, :40].copy()
+    model = adv.classifiers.Markers(n_markers=3).fit(cells, "cell_type")
+    mask = pd.Series(np.arange(40) < 6, index=cells.var_names)
+    asked = {"groupby": "cell_type", "target": "Dendritic"}
+    attack = adv.attacks.SingleGene("perc99")
+    genes = [set(attack(cells, model, mask_var=m, **asked).to_frame()["gene"]) for m in (mask, mask[::-1])]
+    assert genes[0] == genes[1] == set(cells.var_names[:6])
+    with pytest.raises(adv.errors.ParameterError, match="other genes"):
+        attack(cells, model, mask_var=mask.rename(index={cells.var_names[0]: "?"}), **asked)

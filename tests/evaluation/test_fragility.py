@@ -33,6 +33,34 @@ def test_the_interval_of_each_cell_holds_the_truth(family: str) -> None:
     assert "fragility_lower" not in adata.obs
 
 
+@pytest.mark.parametrize("family", ["logistic", "forest", "scMLP"])
+def test_where_no_gene_moves_no_number_of_genes_is_enough(family: str) -> None:
+    adata, model = cells(4), classifier(family)
+    adata.X[:, 0] = 1.0
+    adata.var["still"] = adata.var_names == adata.var_names[0]
+    out = adv.fragility(adata, model, modification="perc99", mask_var="still", sets=True, copy=True).obs
+    assert np.isposinf(out["fragility_lower"]).all()
+    assert (out["fragility_gene"] == "").all()
+    assert (out["fragility_share"] == 0).all()
+
+
+@pytest.mark.parametrize("family", ["forest", "scMLP"])
+def test_a_gene_that_is_enough_alone_is_found(family: str) -> None:
+    alone = 0
+    for seed in range(4):
+        adata, model = cells(seed), classifier(family)
+        out = adv.fragility(adata, model, modification="perc99", sets=True, copy=True).obs
+        before, flipped = model.predict(adata), np.zeros(adata.n_obs, dtype=bool)
+        for gene in range(adata.n_vars):
+            changed = adata.copy()
+            changed.X[:, gene] = np.quantile(adata.X[:, gene], 0.99)
+            flipped |= (model.predict(changed) != before).to_numpy()
+        assert (out["fragility_upper"][flipped] == 1).all()
+        assert (out["fragility_upper"][~flipped] != 1).all()
+        alone += int(flipped.sum())
+    assert alone > 0
+
+
 def test_clusters_and_blocks_agree_where_the_values_do() -> None:
     adata, model = cells(6), classifier("logistic")
     adv.fragility(adata, model, modification="perc1", key_added="blocks")

@@ -95,6 +95,11 @@ class Attack(ABC, Generic[R]):
             object.__setattr__(self, "modification", parse(given))
         if hasattr(self, "towards"):
             object.__setattr__(self, "towards", plain_towards(self.towards))
+        for name in ("genes", "exclude"):  # arrays, indexes and sets of names too
+            given = getattr(self, name, None)
+            if given is not None and not isinstance(given, list | tuple | str):
+                names = sorted(map(str, given)) if isinstance(given, set | frozenset) else [str(gene) for gene in given]
+                object.__setattr__(self, name, names)
 
     @classmethod
     def result_type(cls) -> type[Result]:

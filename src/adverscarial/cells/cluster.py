@@ -276,6 +276,12 @@ def masked_genes(adata: AnnData, mask_var: str | Sequence[bool] | np.ndarray) ->
                 f"adata.var has no column '{mask_var}'.{did_you_mean(mask_var, known)} There are: {some(known, 10)}."
             )
         mask, what = adata.var[mask_var].to_numpy(), f"var['{mask_var}']"
+    elif isinstance(mask_var, pd.Series):  # by the genes' names, in whatever order
+        if not mask_var.index.is_unique or set(mask_var.index) != set(adata.var_names):
+            raise ParameterError(
+                "mask_var is a Series of other genes than those of the data; expected one bool for each."
+            )
+        mask, what = mask_var.reindex(adata.var_names).to_numpy(), "mask_var"
     else:
         mask, what = np.asarray(mask_var), "mask_var"
     if mask.dtype != bool:

@@ -8,6 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.base import Classifier
 from adverscarial.errors import AdverscarialError
 from adverscarial.evaluation.certificate_file import Content
 from adverscarial.modifications.base import parse
@@ -41,6 +42,31 @@ def compare_with(content: Content, adata: AnnData) -> Compared:
     return Compared(rows + _steps(content, cluster, genes), [])
 
 
+def compare_models(content: Content, adata: AnnData, model: Classifier) -> Compared:
+    """Compare the model in a certificate with a classifier: its weights, or its labels where it weighs otherwise."""
+    claim = content.claim
+    try:
+        cluster = Cluster(adata, claim["groupby"], claim["target"], layer=claim["layer"], seed=claim["seed"])
+        scorer = model.scorer(cluster)
+    except AdverscarialError as error:
+        return Compared([(f"the classifier reads these data: {error}", False)], [])
+    if scorer is not None and cluster.cells.tolist() == content.cells:
+        found = scorer.weighed() if content.model is not None and hasattr(scorer, "weighed") else None
+        if found is not None and content.model is not None:
+            genes, weights, bias = found
+            used = weights.any(axis=1)
+            same = (
+                cluster.gene_names[genes[used]].tolist() == content.model.genes
+                and np.array_equal(weights[used], content.model.weights)
+                and np.array_equal(bias, content.model.bias)
+            )
+            return Compared([("the model in the certificate is the classifier", same)], [])
+    said = model.predict(adata, layer=claim["layer"]).to_numpy().astype(str)[cluster.rows]
+    proven = np.array(content.labels)[np.argmax(content.scores, axis=1)]
+    rows = [("the classifier gives the cells the labels in the certificate", np.array_equal(said, proven))]
+    return Compared(rows, ["the classifier's weights (it transforms values before it weighs them)"])
+
+
 def _scores(content: Content, cluster: Cluster) -> list[tuple[str, bool]]:
     assert content.model is not None
     try:
@@ -59,7 +85,7 @@ def _scores(content: Content, cluster: Cluster) -> list[tuple[str, bool]]:
     near = np.abs(sums - content.scores) <= _ROUNDING * np.maximum(content.size, 1.0)[:, None]
     return [
         ("the scores are the cells' values times the weights", bool(near.all())),
-        ("the genes' weights are those of the classifier", np.array_equal(own, content.weights)),
+        ("the genes' weights are those of the model in the certificate", np.array_equal(own, content.weights)),
     ]
 
 

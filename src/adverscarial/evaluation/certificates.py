@@ -15,7 +15,7 @@ from adverscarial.cells.choice import Cells, meant
 from adverscarial.classifiers.files.loading import load
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import ParameterError
-from adverscarial.evaluation.certificate_data import Compared, compare_with
+from adverscarial.evaluation.certificate_data import Compared, compare_models, compare_with
 from adverscarial.evaluation.certificate_file import (
     Claim,
     Content,
@@ -66,7 +66,7 @@ def verify_certificate(
 
     For linear and marker models the certificate holds a proof. Without the cells, its numbers (scores, weights, steps)
     are taken as they are, and it is checked that they prove the bound. With the cells it is checked, too, that the
-    numbers are those of the cells.
+    numbers are those of the cells, and with the classifier that its weights are those in the certificate.
 
     For trees and networks the bound is proven anew from the cells and the classifier; both are needed.
 
@@ -112,8 +112,15 @@ def verify_certificate(
     checker = _Checker(content)
     rows = [("the votes give the label of the claim", checker.label == content.claim["label"])]
     rows += [checker.verdict(goal) for goal in goals_of(content.claim, content.labels)]
-    compared = Compared([], ["the numbers (no cells were given)"]) if adata is None else compare_with(content, adata)
-    return _made(content.claim, rows + compared.rows, compared.left_out)
+    found = [Compared([], ["the numbers (no cells were given)"]) if adata is None else compare_with(content, adata)]
+    if adata is None or classifier is None:
+        found.append(Compared([], ["the classifier (none was given with the cells)"]))
+    else:
+        model = load(classifier) if isinstance(classifier, str | PathLike) else wrap(classifier)
+        found.append(compare_models(content, adata, model))
+    for compared in found:
+        rows += compared.rows
+    return _made(content.claim, rows, [text for compared in found for text in compared.left_out])
 
 
 #: what a form is called in messages

@@ -84,9 +84,9 @@ def fragility(  # noqa: PLR0913
     Returns
     -------
     None, or the copy. The columns: the cell's label; the proven lower number of genes (infinite: no number of genes
-    changes the label); the upper one (NaN: no set was looked for); the label that needs the fewest genes; the gene that
-    brings the cell nearest to it (empty for CHETAH); and the share of the gap that this gene closes alone (1: it is
-    enough).
+    changes the label); the upper one (NaN: no set was looked for, or none found); the label that needs the fewest
+    genes; the gene that brings the cell nearest to it (empty for CHETAH); and the share of the gap that this gene
+    closes alone (1: it is enough; of trees and networks it closes at most that share).
 
     Raises
     ------

@@ -97,6 +97,7 @@ def check_cluster(case: Case, found: Smallest, goals: list[str]) -> tuple[bool, 
     """The interval holds the truth; return whether each end is the truth."""
     truth = minimum(case, goals)
     assert found.lower <= truth
+    assert found.lower == NEVER or found.lower <= case.moves.n_genes
     if found.genes is not None:
         assert truth <= len(found.genes)
     for goal, (lower, _) in found.by_goal.items():

@@ -27,6 +27,10 @@ def smallest_for_cell(moves: Moves, rivals: Sequence[int], at_least: int) -> np.
         No smaller set does it, so the search ends there.
     """
     best: np.ndarray | None = None
+    for rival in rivals if at_least <= 1 else ():
+        one = _Cell(moves, rival).alone()
+        if one is not None:
+            return one
     for rival in rivals[:_RIVALS]:
         cell = _Cell(moves, rival)
         found = cell.climb(moves.n_genes if best is None else len(best) - 1)
@@ -62,6 +66,14 @@ class _Cell:
         effects = moves.effects(self.c[None])
         effects[chosen] = -np.inf
         return effects
+
+    def alone(self) -> np.ndarray | None:
+        """Return a gene that is enough alone; only those are tried for which the bound does not rule it out."""
+        t, G = self.moves.bound(self.c, np.array([0]), 1)
+        for gene in np.flatnonzero(G[0] >= -t[0] - self.hidden):
+            if self.lead(np.array([gene])) > 0:
+                return np.array([gene])
+        return None
 
     def climb(self, most: int) -> np.ndarray | None:
         """Change the genes with the largest effect, a twentieth of the set at a time, until the label is another."""

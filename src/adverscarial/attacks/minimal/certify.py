@@ -28,6 +28,7 @@ from adverscarial.classifiers.answers import is_named
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
+from adverscarial.classifiers.scorers.linear_votes import combination_reaching
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import ClassifierError, DataError
 
@@ -124,9 +125,18 @@ def _proofs(moves: LinearMoves, race: Race, at_most: int) -> tuple[int, list[dic
     found = [_proof(own, goal, at_most) for goal in race.goals]
     lower = min([at_most, *(bound for bound, _ in found)])
     proofs = [{**proof, "lower": bound} for bound, proof in found]
-    if lower < 2 <= at_most:  # every gene was tried alone; the checker tries them again
+    if lower < 2 <= at_most and not any(
+        _one_may(moves, race, goal) for goal in race.goals
+    ):  # the checker tries them, too
         return 2, [{**proof, "argument": "single genes"} for proof in proofs]
     return lower, proofs
+
+
+def _one_may(moves: LinearMoves, race: Race, goal: int) -> bool:
+    """Return whether a single gene may let the goal win, where rounding could decide."""
+    hidden = moves.tolerance * moves.size + moves.margin
+    steps = np.ascontiguousarray(moves.steps.T)
+    return bool(combination_reaching(moves.scores, steps, moves.weights, hidden, race.rank, goal, 1)[0])
 
 
 def _counts(label: str, attack: MinChange) -> bool:

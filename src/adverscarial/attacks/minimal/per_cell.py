@@ -81,7 +81,7 @@ def nearest_gene(moves: Moves, towards: np.ndarray) -> tuple[np.ndarray, np.ndar
     for label in np.unique(moves.codes):
         for rival in np.unique(towards):
             cells = np.flatnonzero((moves.codes == label) & (towards == rival))
-            if rival == label or not len(cells):
+            if rival == label or not len(cells) or not moves.n_genes:
                 continue
             t, G = moves.bound(pair(int(rival), int(label), n), cells, 1)
             best = G.argmax(axis=1)

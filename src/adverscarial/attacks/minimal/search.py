@@ -125,6 +125,9 @@ class _Search:
             if self.lower >= self.finder.upper or self.lower >= NEVER or not self.go_on():
                 break
             step()
+        for goal, (lower, proof) in self.bounds.items():
+            if lower > self.moves.n_genes:  # every size is refuted
+                self.bounds[goal] = (NEVER, proof)
         return Smallest(self.lower, self.finder.genes, self.finder.winner, self.bounds, self.own)
 
     @property
