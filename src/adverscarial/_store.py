@@ -62,7 +62,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
 
 def write_json(path: str | os.PathLike[str], value: Mapping[str, object]) -> Path:
     """Write JSON values with a checksum of them, atomically."""
-    text = json.dumps({**value, "checksum": _checksum(value)}, indent=1, ensure_ascii=False)
+    text = json.dumps({**value, "checksum": _checksum(value)}, indent=1, ensure_ascii=False, default=_plain)
     return write_text(path, text + "\n")
 
 
@@ -85,14 +85,23 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     return value
 
 
+def _plain(value: object) -> object:
+    """Return a setting that is one of numpy's numbers as JSON can hold it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {value!r} cannot be stored")
+
+
 def _checksum(value: Mapping[str, object]) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=_plain)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def save(path: str | os.PathLike[str], kind: str, meta: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> Path:
     """Store `meta` (JSON values) and `arrays` (no object arrays) under the name `kind`."""
-    text = json.dumps({"kind": kind, "format": FORMAT, **meta, "arrays": list(arrays)}, ensure_ascii=False)
+    text = json.dumps(
+        {"kind": kind, "format": FORMAT, **meta, "arrays": list(arrays)}, ensure_ascii=False, default=_plain
+    )
     content = {"meta": np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
     for name, array in content.items():
         if array.dtype.hasobject:

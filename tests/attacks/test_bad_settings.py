@@ -145,3 +145,14 @@ def test_a_mask_with_names_is_taken_by_them():
     assert genes[0] == genes[1] == set(cells.var_names[:6])
     with pytest.raises(adv.errors.ParameterError, match="other genes"):
         attack(cells, model, mask_var=mask.rename(index={cells.var_names[0]: "?"}), **asked)
+
+
+def test_numbers_of_numpy_are_settings_like_others(tmp_path):
+    cells = adv.datasets.embedded()[:, :40].copy()
+    model = adv.classifiers.Linear(strength=np.float32(1), against=np.int64(2)).fit(cells, "cell_type")
+    model.save(tmp_path / "model.npz")
+    assert adv.classifiers.load(tmp_path / "model.npz").get_params()["against"] == 2
+    attack = adv.attacks.MaxChange("perc99", restarts=np.int64(1))
+    result = attack(cells, model, groupby="cell_type", target="Dendritic")
+    result.save(tmp_path / "result.npz")
+    assert adv.attacks.Result.load(tmp_path / "result.npz").attack == adv.attacks.MaxChange("perc99", restarts=1)

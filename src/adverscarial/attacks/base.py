@@ -95,6 +95,9 @@ class Attack(ABC, Generic[R]):
             object.__setattr__(self, "modification", parse(given))
         if hasattr(self, "towards"):
             object.__setattr__(self, "towards", plain_towards(self.towards))
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # a number of numpy's could not be stored
+                object.__setattr__(self, name, value.item())
         for name in ("genes", "exclude"):  # arrays, indexes and sets of names too
             given = getattr(self, name, None)
             if given is not None and not isinstance(given, list | tuple | str):
