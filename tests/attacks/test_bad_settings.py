@@ -156,3 +156,13 @@ def test_numbers_of_numpy_are_settings_like_others(tmp_path):
     result = attack(cells, model, groupby="cell_type", target="Dendritic")
     result.save(tmp_path / "result.npz")
     assert adv.attacks.Result.load(tmp_path / "result.npz").attack == adv.attacks.MaxChange("perc99", restarts=1)
+
+
+@pytest.mark.parametrize("against", [float("nan"), 1.5, True, -1, "3", None])
+def test_numbers_of_genes_must_be_whole(against):
+    cells = adv.datasets.embedded()[:, :40].copy()
+    with pytest.raises(ParameterError, match="against must be a whole number"):
+        adv.classifiers.Linear(against=against).fit(cells, "cell_type")
+    if against is not None:
+        with pytest.raises(ParameterError, match="genes_per_tree must be a whole number"):
+            adv.classifiers.RandomForest(3, genes_per_tree=against).fit(cells, "cell_type")

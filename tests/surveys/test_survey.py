@@ -60,6 +60,9 @@ def test_printed_it_shows_the_answer_of_every_attack(pbmc_small, models):
             assert line.split()[-2:] == [str(row["lower"]), str(row["upper"])]
     one = adv.survey(pbmc_small, models["scType"], attacks=attacks[:1], groupby="cell_type", targets=TARGETS)
     assert str(one).splitlines()[0].split() == ["classifier", "cluster", "modification", "baseline", "flipped"]
+    aimed = [SingleGene("perc99", towards="B cell"), adv.attacks.MinChange("perc1", genes=["CD3D"])]
+    two = adv.survey(pbmc_small, models["scType"], attacks=aimed, groupby="cell_type", targets=["Dendritic"])
+    assert {"towards", "impossible"} <= set(str(two).splitlines()[0].split())
 
 
 @pytest.mark.slow

@@ -223,7 +223,9 @@ class Survey:
         attacks = ["attack"] if frame["attack"].nunique() > 1 else []
         kinds = dict.fromkeys(type(result) for result in self.results if result is not None)
         answers = dict.fromkeys(name for kind in kinds for name in _answers(kind))
-        shown = ["classifier", "cluster", *attacks, "modification", "baseline", *answers, "error"]
+        aims = ["towards"] if "towards" in frame and frame["towards"].fillna("").ne("").any() else []
+        never = ["impossible"] if "impossible" in frame and frame["impossible"].fillna(False).astype(bool).any() else []
+        shown = ["classifier", "cluster", *attacks, "modification", *aims, "baseline", *answers, *never, "error"]
         found = frame[[name for name in shown if name in frame]]
         return str(found.astype(object).where(found.notna(), "").to_string(index=False))
 

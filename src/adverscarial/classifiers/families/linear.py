@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -130,8 +131,8 @@ class Linear(
                 "Linear: strength must be a number above 0 and max_iter at least 1, got "
                 f"{self.strength!r} and {self.max_iter!r}."
             )
-        if self.against < 0:
-            raise ParameterError(f"Linear: against must be a number of genes, 0 or more, got {self.against!r}.")
+        if not isinstance(self.against, Integral) or isinstance(self.against, bool) or self.against < 0:
+            raise ParameterError(f"Linear: against must be a whole number of genes, 0 or more, got {self.against!r}.")
         adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         X, labels, genes = training_matrix(adata, groupby, layer, None, 0)
         names, codes = np.unique(labels, return_inverse=True)

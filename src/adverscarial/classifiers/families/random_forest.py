@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -88,9 +89,10 @@ class RandomForest(
     def _check_settings(self) -> None:
         if self.n_estimators < 1:
             raise ParameterError(f"RandomForest: n_estimators must be at least 1, got {self.n_estimators}.")
-        if self.genes_per_tree is not None and self.genes_per_tree < 1:
+        few = self.genes_per_tree
+        if few is not None and (not isinstance(few, Integral) or isinstance(few, bool) or few < 1):
             raise ParameterError(
-                f"RandomForest: genes_per_tree must be at least 1, or None for all, got {self.genes_per_tree}."
+                f"RandomForest: genes_per_tree must be a whole number, at least 1, or None for all; got {few!r}."
             )
 
     @property
