@@ -130,9 +130,9 @@ def test_impossible_settings(halves: tuple[AnnData, AnnData]) -> None:
     for model, text in (
         (Linear(0.0), "strength must be a number above 0"),
         (Linear(max_iter=0), "max_iter at least 1"),
-        (Linear(against=-1), "against must be a number of genes"),
+        (Linear(against=-1), "against must be a whole number of genes"),
         (Clipped(Linear(), limit=-1), "limit must be a number above 0"),
-        (RandomForest(5, genes_per_tree=0), "genes_per_tree must be at least 1"),
+        (RandomForest(5, genes_per_tree=0), "genes_per_tree must be a whole number"),
     ):
         with pytest.raises(ParameterError, match=text):
             model.fit(train, "cell_type")
