@@ -39,9 +39,9 @@ def changed(certificate, change, path):
 
 @pytest.mark.slow
 def test_the_bound_is_confirmed_from_the_cells(pbmc_small, logistic, tmp_path) -> None:
-    _, result, certificate = logistic
+    model, result, certificate = logistic
     assert certificate.lower == result.lower > 2
-    check = verify_certificate(certificate.save(tmp_path / "c.json"), pbmc_small)
+    check = verify_certificate(certificate.save(tmp_path / "c.json"), pbmc_small, model)
     assert check, str(check)
     assert len(check.table) > 5
     assert not check.left_out

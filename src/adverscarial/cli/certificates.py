@@ -30,7 +30,8 @@ def verify(
         typer.Option(
             "--classifier",
             "--model",
-            help="File of the classifier that was attacked. Needed for trees and networks: the bound is proven anew.",
+            help="File of the classifier that was attacked. Needed for trees and networks: the bound is proven anew. "
+            "Of linear and marker models its weights are compared.",
             rich_help_panel=Panel.CLASSIFIER,
         ),
     ] = None,
