@@ -1,4 +1,4 @@
-"""What a user waits for, as the command line gives it: help, one scan, a survey with its report, the paper's figure."""
+"""What a user waits for, as the command line gives it: help, one scan, a survey with its report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import QUICK, data_folder, save, show, wall
+from common import data_folder, save, show, wall
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
@@ -33,10 +33,6 @@ def commands(folder: Path) -> dict[str, list[str]]:
                 "survey", cells, *given, "--out", str(folder / f"survey-{name}"),
             ],
         }  # fmt: skip
-    if not QUICK:
-        markers = ["--markers", str(data_folder() / "sctype_db.tsv"), "--out", str(folder / "fig2")]
-        figure = ["reproduce", "fig2", "--data", cells, *markers]
-        made |= {"figure 2 of the paper: 450 attacks, two processes": [*figure, "--jobs", "2"]}
     return made
 
 
