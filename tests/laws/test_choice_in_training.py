@@ -200,6 +200,15 @@ def test_halves_of_a_modality() -> None:
         adv.datasets.split(data, "type", seed=0, mod="protein")
 
 
+def test_a_modality_is_preprocessed() -> None:
+    data = several(1)
+    for choice, mod in (({}, "rna"), ({"mod": "prot"}, "prot")):
+        found = adv.datasets.preprocess(data, target_sum=None, **choice)
+        expected = adv.datasets.preprocess(by_hand(data, mod), target_sum=None)
+        pd.testing.assert_frame_equal(found.to_df(), expected.to_df())
+        pd.testing.assert_frame_equal(found.to_df("lognorm"), expected.to_df("lognorm"))
+
+
 def test_quality_of_a_modality() -> None:
     data = several(1)
     for choice, mod in (({}, "rna"), ({"mod": "prot"}, "prot")):

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial._types import Matrix
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.matrix import CellMatrix, copy_of, is_sparse, layer_of
 from adverscarial.cells.zscores import zscores
 from adverscarial.errors import DataError, ParameterError
@@ -20,8 +21,9 @@ _BLOCK = 512  # genes made dense in float64 at a time
 
 
 def preprocess(
-    adata: AnnData, *, target_sum: float | None = 1e4, scale: bool = True, max_value: float | None = 10
-) -> AnnData:
+    adata: Cells, *, target_sum: float | None = 1e4, scale: bool = True, max_value: float | None = 10,
+    mod: str | None = None,
+) -> AnnData:  # fmt: skip
     """Normalise counts, take logarithms, and z-score each gene, as Seurat does.
 
     ``log(1 + count / cell's total * target_sum)``, then per gene minus its mean, divided by its standard deviation
@@ -31,13 +33,15 @@ def preprocess(
     Parameters
     ----------
     adata
-        Cells x genes, counts in X; not changed. May be backed.
+        Cells x genes, counts in X; not changed. May be backed. Or a MuData with such a modality.
     target_sum
         Total of each cell after normalisation; None when X is log-normalised already. Cells without any count stay 0.
     scale
         Whether to z-score; otherwise X of the result is the log-normalised matrix.
     max_value
         Upper limit of z-scores; None for none.
+    mod
+        The modality of a MuData; its ``rna`` when left out.
 
     Returns
     -------
@@ -67,6 +71,7 @@ def preprocess(
     for name, value in (("target_sum", target_sum), ("max_value", max_value)):
         if value is not None and not value > 0:
             raise ParameterError(f"{name} must be positive, or None to leave that step out; got {value!r}.")
+    adata = meant(adata, mod=mod)
     if adata.n_obs == 0:
         raise DataError("The data set has no cells.")
     new = copy_of(adata)
