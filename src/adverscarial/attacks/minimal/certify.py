@@ -125,9 +125,8 @@ def _proofs(moves: LinearMoves, race: Race, at_most: int) -> tuple[int, list[dic
     found = [_proof(own, goal, at_most) for goal in race.goals]
     lower = min([at_most, *(bound for bound, _ in found)])
     proofs = [{**proof, "lower": bound} for bound, proof in found]
-    if lower < 2 <= at_most and not any(
-        _one_may(moves, race, goal) for goal in race.goals
-    ):  # the checker tries them, too
+    # every gene was tried alone, and the checker tries them again, with less trust in what rounding decided
+    if lower < 2 <= at_most and not any(_one_may(moves, race, goal) for goal in race.goals):
         return 2, [{**proof, "argument": "single genes"} for proof in proofs]
     return lower, proofs
 
