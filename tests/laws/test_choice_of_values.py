@@ -175,7 +175,7 @@ def test_a_result_holds_for_what_was_attacked(
 def test_a_certificate_of_raw(data: AnnData, tmp_path: Path) -> None:
     result = adv.attacks.MinChange("perc1")(data, MODEL, **WHERE, use_raw=True)
     path = result.certificate(data, MODEL).save(tmp_path / "proof.json")
-    check = adv.evaluation.verify_certificate(path, data, use_raw=True)
+    check = adv.evaluation.verify_certificate(path, data, MODEL, use_raw=True)
     assert check
     assert not check.left_out
     assert not adv.evaluation.verify_certificate(path, data)  # X holds other numbers
