@@ -112,3 +112,18 @@ def test_sets_of_cells_are_looked_for_where_asked(family: str) -> None:
         assert known.sum() > plain["fragility_upper"].notna().sum()
     else:
         assert asked["fragility_upper"].equals(plain["fragility_upper"])
+
+
+@pytest.mark.parametrize("groupby", [None, "cluster"])
+def test_names_of_cells_may_occur_more_than_once(groupby: str | None) -> None:
+    adata, model = cells(3), classifier("logistic")
+    unique = adv.fragility(adata, model, modification="perc99", groupby=groupby, copy=True).obs
+    adata.obs_names = ["cell"] * adata.n_obs
+    repeated = adv.fragility(adata, model, modification="perc99", groupby=groupby, copy=True).obs
+    for column in unique.filter(like="fragility"):
+        assert repeated[column].tolist() == unique[column].tolist()
+
+
+def test_one_cell_is_too_few() -> None:
+    with pytest.raises(adv.errors.DataError, match="one cell only"):
+        adv.fragility(cells(1)[:1].copy(), classifier("logistic"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anndata
@@ -221,6 +222,21 @@ def test_columns_are_written_where_the_cells_are(several: object) -> None:
     assert "own_lower" in several.mod["rna"].obs
     assert adv.modify(several, ["CD79A"], "fixed:77", **WHERE, inplace=True) is None
     assert several.mod["rna"][:, "CD79A"].X.max() == 77
+
+
+def test_figures_of_cells_take_a_modality(several: object) -> None:
+    several = several.copy()
+    adv.fragility(several, MODEL, modification="fixed:9", mod="prot")
+    alone = by_hand(several, "prot")
+    alone.obsm["X_umap"] = several.mod["prot"].obsm["X_umap"] = np.arange(2.0 * alone.n_obs).reshape(-1, 2)
+    for draw in (adv.pl.flippable, adv.pl.fragility_umap, partial(adv.pl.fragility, groupby="cell_type")):
+        drawn, expected = draw(several, mod="prot"), draw(alone)
+        assert [line.get_ydata().tolist() for line in drawn.lines] == [
+            line.get_ydata().tolist() for line in expected.lines
+        ]
+        assert len(drawn.collections) == len(expected.collections)
+        with pytest.raises(ParameterError, match="fragility"):
+            draw(several)  # nothing was written to the modality rna
 
 
 def test_a_survey_goes_on_only_with_the_same_choice(several: object, tmp_path: Path) -> None:

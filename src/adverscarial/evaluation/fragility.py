@@ -24,7 +24,7 @@ from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.scorers.moves import Moves
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
 from adverscarial.classifiers.wrap import wrap
-from adverscarial.errors import ClassifierError, ParameterError
+from adverscarial.errors import ClassifierError, DataError, ParameterError
 from adverscarial.modifications import Modification
 from adverscarial.modifications.base import parse
 
@@ -53,7 +53,7 @@ def fragility(  # noqa: PLR0913
 
     Each cell is looked at alone, with the genes that are best for it. The answer is an interval: fewer than the lower
     number of genes never change the label (proven), and the upper number, chosen well, does. For weighted sums (linear
-    models, marker scores) both are the same.
+    models, marker scores) both are the same, save where two labels tie so closely that rounding decides.
 
     Parameters
     ----------
@@ -92,6 +92,8 @@ def fragility(  # noqa: PLR0913
     ------
     ClassifierError
         If nothing can be proven about this classifier.
+    DataError
+        If there is one cell only.
     ParameterError
         If the modification looks at all changed genes at once; or if the classifier looks at all cells, and `groupby`
         is left out.
@@ -127,15 +129,17 @@ def fragility(  # noqa: PLR0913
         )
         for name in track(names, "Fragility", len(names), progress)
     ]
-    found = pd.concat(parts).reindex(adata.obs_names)
+    found = pd.concat(parts).reindex(range(adata.n_obs))
     out = held.copy() if copy else held
     for name in found:
-        out.obs[f"{key_added}_{name}"] = found[name]
+        out.obs[f"{key_added}_{name}"] = found[name].to_numpy()
     return out if copy else None
 
 
 def _in_blocks(adata: AnnData) -> AnnData:
     """Return the same cells with a column that cuts them into blocks."""
+    if adata.n_obs == 1:
+        raise DataError("There is one cell only, and new values are taken from other cells too: give more cells.")
     size = min(_CELLS, max(1, adata.n_obs // 2))  # at least two, since an attack needs cells beside the cluster
     blocks = pd.DataFrame({_BLOCK: [f"{i // size:06d}" for i in range(adata.n_obs)]}, index=adata.obs_names)
     return AnnData(adata.X, obs=blocks, var=pd.DataFrame(index=adata.var_names), layers=dict(adata.layers))
@@ -177,7 +181,7 @@ def _one_cluster(
             "gene": named[gene],
             "share": share,
         },
-        index=cluster.cells,
+        index=cluster.rows,  # not the names of cells, which may occur more than once
     )
 
 

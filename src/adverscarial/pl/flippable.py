@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-from anndata import AnnData
 
 from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.errors import ParameterError
 from adverscarial.pl._figures import figure
 from adverscarial.pl._fragile import needed
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 @figure("Which share of the cells can k genes flip, and which share at most?")
 @documented
 def flippable(
-    adata: AnnData, *, keys: str | Sequence[str] = "fragility", ax: Axes | None = None, **options: Unpack[Options]
-) -> Axes:
+    adata: Cells, *, keys: str | Sequence[str] = "fragility", mod: str | None = None, ax: Axes | None = None,
+    **options: Unpack[Options],
+) -> Axes:  # fmt: skip
     """Draw which share of the cells has another label after k genes, each cell with the genes that are best for it.
 
     Parameters
@@ -32,6 +33,7 @@ def flippable(
     %(cells_with_fragility)s
     keys
         The ``key_added`` of each line, for example one for each classifier.
+    %(modality)s
     %(ax)s
 
     Returns
@@ -56,6 +58,7 @@ def flippable(
     names = [keys] if isinstance(keys, str) else list(keys)
     if not names:
         raise ParameterError("keys= is empty: name the key_added of one call of adverscarial.fragility at least.")
+    adata = meant(adata, mod=mod)
     ends = {name: (needed(adata, name), needed(adata, name, "upper")) for name in names}
     numbers = np.concatenate([both for pair in ends.values() for both in pair])
     top = float(numbers[np.isfinite(numbers)].max(initial=2.0))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-from anndata import AnnData
 
 from adverscarial._docs import documented
+from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import cluster_labels, cluster_names
 from adverscarial.errors import ParameterError
 from adverscarial.pl._figures import figure
@@ -25,8 +25,9 @@ _WHAT = "Genes a cell needs at least (proven)"
 @figure("How many genes does each single cell need before its label changes?")
 @documented
 def fragility(
-    adata: AnnData, groupby: str, *, key: str = "fragility", ax: Axes | None = None, **options: Unpack[Options]
-) -> Axes:
+    adata: Cells, groupby: str, *, key: str = "fragility", mod: str | None = None, ax: Axes | None = None,
+    **options: Unpack[Options],
+) -> Axes:  # fmt: skip
     """Draw a violin per cell type: how many genes its cells need at least before their label changes.
 
     Parameters
@@ -36,8 +37,8 @@ def fragility(
         Column of ``obs`` that holds the types.
     key
         The ``key_added`` of :func:`adverscarial.fragility`.
-    ax
-        Where to draw; a new figure when left out.
+    %(modality)s
+    %(ax)s
 
     Returns
     -------
@@ -57,6 +58,7 @@ def fragility(
     >>> fragility(cells, "cell_type").get_ylabel().splitlines()
     ['Genes a cell needs', 'at least (proven)']
     """
+    adata = meant(adata, mod=mod)
     numbers, labels = needed(adata, key), cluster_labels(adata, groupby)
     _some_flip(numbers, key)
     parts = {name: numbers[labels == name] for name in cluster_names(labels)}
@@ -87,8 +89,9 @@ def fragility(
 @figure("Where in an embedding are the cells whose labels change with few genes?")
 @documented
 def fragility_umap(
-    adata: AnnData, *, key: str = "fragility", basis: str = "X_umap", ax: Axes | None = None, **options: Unpack[Options]
-) -> Axes:
+    adata: Cells, *, key: str = "fragility", basis: str = "X_umap", mod: str | None = None, ax: Axes | None = None,
+    **options: Unpack[Options],
+) -> Axes:  # fmt: skip
     """Draw every cell where an embedding puts it, coloured by how many genes it needs before its label changes.
 
     Parameters
@@ -99,6 +102,7 @@ def fragility_umap(
         The ``key_added`` of :func:`adverscarial.fragility`.
     basis
         Name of the embedding in ``obsm``; its first two columns are drawn.
+    %(modality)s
     %(ax)s
 
     Returns
@@ -122,6 +126,7 @@ def fragility_umap(
     """
     from matplotlib.colors import LogNorm
 
+    adata = meant(adata, mod=mod)
     numbers = needed(adata, key)
     _some_flip(numbers, key)
     if basis not in adata.obsm or np.ndim(adata.obsm[basis]) != 2 or np.shape(adata.obsm[basis])[1] < 2:
