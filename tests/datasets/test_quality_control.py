@@ -56,6 +56,20 @@ def test_limits_of_ones_own_come_before_the_preset() -> None:
     assert cells.obs.columns.tolist() == ["cell_type"]
 
 
+def test_counts_in_raw_judge_cells_that_keep_their_values() -> None:
+    counts = wide_cells()
+    scaled = counts[:, 1:].copy()  # other genes than raw
+    scaled.X = scaled.X * 0.5
+    scaled.raw = counts
+    found = adv.datasets.quality_control(scaled, "kidney10k", use_raw=True)
+    expected = adv.datasets.quality_control(counts, "kidney10k")
+    assert list(found.obs_names) == list(expected.obs_names)
+    assert found.obs["pct_counts_mt"].tolist() == expected.obs["pct_counts_mt"].tolist()
+    assert found.shape == (expected.n_obs, counts.n_vars - 1)
+    np.testing.assert_array_equal(found.X.toarray(), scaled[found.obs_names].X.toarray())
+    assert found.raw.n_vars == counts.n_vars
+
+
 def test_types_and_layers() -> None:
     cells = portal_cells(normalized=False)
     cells.layers["counts"] = cells.X.copy()

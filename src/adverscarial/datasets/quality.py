@@ -67,7 +67,7 @@ def limits_of(preset: str) -> Limits:
 
 
 @documented
-def quality_control(
+def quality_control(  # noqa: PLR0913
     adata: Cells,
     preset: str | None = None,
     *,
@@ -77,6 +77,7 @@ def quality_control(
     remove: Iterable[str] | None = None,
     groupby: str = "cell_type",
     mod: str | None = None,
+    use_raw: bool = False,
     layer: str | None = None,
 ) -> AnnData:
     """Leave out cells with too few or too many genes, or too many mitochondrial counts.
@@ -95,8 +96,9 @@ def quality_control(
     remove, groupby
         Cell types to leave out, and the column of ``obs`` that names each cell's; left alone where `remove` names none.
     %(modality)s
-    layer
-        Layer that holds the counts; ``X`` when left out.
+    use_raw, layer
+        Where the counts are: in ``raw``, or in a layer; in ``X`` when both are left out. Only the limits are judged by
+        them: the cells that are returned hold what they held.
 
     Returns
     -------
@@ -127,7 +129,7 @@ def quality_control(
     limits = Limits(**chosen)
     adata = meant(adata, mod=mod)
     adata = adata.to_memory() if adata.isbacked else adata
-    metrics = _metrics(adata, limits, layer)
+    metrics = _metrics(meant(adata, use_raw=use_raw, layer=layer), limits, layer)
     taken = _taken(metrics, limits)
     if limits.remove:
         labels = pd.Series(cluster_labels(adata, groupby))
