@@ -114,7 +114,9 @@ def test_words_say_an_interval_unless_it_is_closed(found) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"seconds": 0}, {"exact": "yes"}, {"change_type": "other"}], ids=["seconds", "exact", "change type"]
+    "wrong",
+    [{"seconds": 0}, {"seconds": "3"}, {"exact": "yes"}, {"change_type": "other"}],
+    ids=["seconds", "text", "exact", "change type"],
 )
 def test_impossible_settings_are_said(wrong: dict) -> None:
     with pytest.raises(adv.errors.ParameterError):

@@ -130,6 +130,7 @@ def test_survey_writes_table_and_report_and_goes_on(run, cells_file, tmp_path):
     code, _, err = run(*arguments, "--seed", "5")
     assert code == 2
     assert "belongs to another survey, which differs in seed" in err
+    assert "seed: there 0, here 5" in err
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -74,7 +75,7 @@ class MinChange(Attack[MinChangeResult], name="min-change"):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_change_type(self.change_type)
-        if self.seconds is not None and not self.seconds > 0:
+        if self.seconds is not None and not (isinstance(self.seconds, Real) and self.seconds > 0):
             raise ParameterError(f"seconds must be a positive number, got {self.seconds!r}.")
         if self.exact not in ("auto", True, False):
             raise ParameterError(f"exact must be 'auto', True or False, got {self.exact!r}.")

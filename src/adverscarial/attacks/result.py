@@ -27,6 +27,7 @@ from adverscarial.attacks.gate import Gate
 from adverscarial.attacks.judge import Judge
 from adverscarial.attacks.reading import check_result
 from adverscarial.attacks.sameness import ByContent
+from adverscarial.attacks.settings import budget_of
 from adverscarial.attacks.storing import describe, rebuild
 from adverscarial.attacks.verification import Verification
 from adverscarial.cells.choice import Cells, Chosen, attacked, held_of
@@ -206,7 +207,7 @@ class Result(ByContent, ABC):
     @property
     def sentence(self) -> str:
         """What was found, in one sentence."""
-        end = "" if self.complete else " The search ended early: its budget was spent."
+        end = "" if self.complete else f" The search ended early: its {budget_of(self.attack)} was spent."
         now = f"{self.label} ({of_the_cells(self.share)})"
         if not self.success:
             aim = self.attack.aim_text
@@ -219,7 +220,7 @@ class Result(ByContent, ABC):
     @property
     def notes(self) -> list[str]:
         """What limits the numbers, each a part of a sentence that follows "N of M searches"."""
-        early = "ended early because the budget of queries was spent"
+        early = f"ended early because the {budget_of(self.attack)} was spent"
         named = "count only flips to a real cell type; a change to “unknown” and the like counts as held"
         drawn = "draw their new values by chance, once (see the seed): another seed can give other genes"
         aimed = f"count only flips to {self.attack.aim_text}; a change to any other label counts as held"

@@ -91,6 +91,11 @@ def check_towards(towards: Sequence[str], baseline: str, model: str, known: Sequ
         )
 
 
+def budget_of(attack: Any) -> str:
+    """Return what can end a search early, in words."""
+    return "budget of queries" + (" or seconds" if vars(attack).get("seconds") else "")
+
+
 def is_limited(attack: Any, genes_of_data: int) -> bool:
     """Return whether the settings of an attack leave out some genes of the data."""
     settings = vars(attack)

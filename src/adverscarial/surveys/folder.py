@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import time
@@ -38,6 +39,7 @@ from adverscarial.surveys.stored import StoredPlan, check_plan
 logger = logging.getLogger(__name__)
 
 _LEFT_BEHIND = 600  # seconds after which a half-written file is taken for left behind
+_LONG = 120  # characters, from which on a value is not shown whole
 
 
 class RunFolder:
@@ -177,7 +179,7 @@ class RunFolder:
         if same.differs:
             there, here = dict(found), dict(same.plan)
             keys = ["attack_identities" if key == "attacks" else key for key in same.differs]
-            details = "; ".join(f"{key}: there {_short(there.get(key))}, here {_short(here[key])}" for key in keys)
+            details = "; ".join("{}: there {}, here {}".format(key, *_short(there.get(key), here[key])) for key in keys)
             raise StorageError(
                 f"The folder '{self.path}' belongs to another survey, which differs in {', '.join(same.differs)}. "
                 f"Choose another folder, or remove this one to start over. ({details})"
@@ -243,6 +245,10 @@ def _plain(value: object) -> str:
     return json.dumps(value, default=str)
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 120 else text[:117] + "..."
+def _short(*values: object) -> list[str]:
+    """Return values as text, of long ones what follows the last few characters that all of them begin with."""
+    texts = [json.dumps(value, ensure_ascii=False) for value in values]
+    alike = sum(1 for _ in itertools.takewhile(lambda signs: len(set(signs)) == 1, zip(*texts, strict=False)))
+    start = max(0, alike - 20) if max(map(len, texts)) >= _LONG else 0
+    texts = ["..." * bool(start) + text[start:] for text in texts]
+    return [text if len(text) < _LONG else text[: _LONG - 3] + "..." for text in texts]

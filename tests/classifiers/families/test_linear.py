@@ -132,6 +132,7 @@ def test_impossible_settings(halves: tuple[AnnData, AnnData]) -> None:
         (Linear(max_iter=0), "max_iter at least 1"),
         (Linear(against=-1), "against must be a whole number of genes"),
         (Clipped(Linear(), limit=-1), "limit must be a number above 0"),
+        (Clipped(Linear(), limit="1"), "limit must be a number above 0, got '1'"),
         (RandomForest(5, genes_per_tree=0), "genes_per_tree must be a whole number"),
     ):
         with pytest.raises(ParameterError, match=text):

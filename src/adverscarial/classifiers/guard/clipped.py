@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -90,7 +91,7 @@ class Clipped(Guard, family="clipped"):
             If the limit is not above 0.
         DataError, ClassifierError, GeneMismatchError
         """
-        if not 0 < self.limit < np.inf:
+        if not isinstance(self.limit, Real) or not 0 < self.limit < np.inf:
             raise ParameterError(f"Clipped: limit must be a number above 0, got {self.limit!r}.")
         adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         check_genes(adata)
