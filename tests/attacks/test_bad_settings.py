@@ -95,7 +95,7 @@ def test_gradients_of_a_model_that_has_none(cells, forest, make):
 
 
 def test_a_gradient_asked_of_the_model_itself(cells, forest):
-    with pytest.raises(ClassifierError, match="no linear model"):
+    with pytest.raises(ClassifierError, match="neither linear nor a network"):
         forest.gradient(np.asarray(cells.X), np.ones((20, 2)))
 
 

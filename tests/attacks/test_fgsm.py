@@ -167,7 +167,7 @@ def test_a_root_has_a_slope_at_zero():
 def test_no_slope_is_claimed_for_a_forest():
     forest = adv.classifiers.wrap(RandomForestClassifier(5, random_state=0).fit(cells().X, ["B", "T"] * 20))
     assert not forest.differentiable
-    with pytest.raises(ClassifierError, match="no linear model"):
+    with pytest.raises(ClassifierError, match="neither linear nor a network"):
         forest.gradient(cells().X, np.ones((40, 2)))
 
 

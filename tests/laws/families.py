@@ -50,11 +50,18 @@ def classifier(name: str) -> Classifier:
     """Return the classifier of that name, trained once on cells of its own."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
 
     train, classifiers = cells(10**7), adv.classifiers
     make: dict[str, Callable[[], Classifier]] = {
         "markers": lambda: classifiers.Markers({"B": ["G0", "G3"], "NK": ["G1", "G4"], "T": ["G2"]}, unknown_below=0.9),
         "logistic": lambda: wrap(LogisticRegression().fit(train.X, train.obs["type"]), genes=GENES),
+        "perceptron": lambda: wrap(
+            MLPClassifier((8, 4), max_iter=300, learning_rate_init=0.01, random_state=0).fit(
+                train.X, train.obs["type"]
+            ),
+            genes=GENES,
+        ),
         "forest": lambda: wrap(
             RandomForestClassifier(12, min_samples_leaf=2, random_state=0).fit(train.X, train.obs["type"]), genes=GENES
         ),
@@ -68,6 +75,6 @@ def classifier(name: str) -> Classifier:
     return make[name]()
 
 
-FAMILIES = ["markers", "logistic", "forest", "CHETAH", "function"]
+FAMILIES = ["markers", "logistic", "perceptron", "forest", "CHETAH", "function"]
 if find_spec("torch"):  # which trains it
     FAMILIES.append("scMLP")

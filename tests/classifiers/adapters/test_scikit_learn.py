@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy.special import softmax
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestClassifier
@@ -29,9 +31,11 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from tests.classifiers.scorer_law import check_scorer_law
 
+import adverscarial as adv
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers import wrap
 from adverscarial.classifiers.adapters.scikit_learn import Estimator
+from adverscarial.classifiers.adapters.scikit_network import PerceptronScorer
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.general import GeneralScorer
 from adverscarial.classifiers.scorers.linear import LinearScorer
@@ -55,6 +59,10 @@ def log1p() -> FunctionTransformer:
 
 def k_best() -> SelectKBest:
     return SelectKBest(k=30)
+
+
+def network(*units: int) -> MLPClassifier:
+    return MLPClassifier(units or (8,), max_iter=60, random_state=0)
 
 
 def shares(X: np.ndarray) -> np.ndarray:
@@ -96,12 +104,19 @@ TREES: dict[str, Callable[[], Any]] = {
     "boosting": lambda: GradientBoostingClassifier(n_estimators=4, max_depth=2, random_state=0),
     "select, then forest": lambda: make_pipeline(k_best(), RandomForestClassifier(10, random_state=0)),
 }
+NETWORKS: dict[str, Callable[[], Any]] = {
+    "network": lambda: network(),
+    "deep network": lambda: network(8, 6, 4),
+    "scaled network": lambda: make_pipeline(k_best(), StandardScaler(), network()),
+    "network after pca": lambda: make_pipeline(StandardScaler(), PCA(8), network()),
+}
 GENERAL: dict[str, Callable[[], Any]] = {
     "neighbours": lambda: KNeighborsClassifier(3, algorithm="kd_tree"),
     "svc": SVC,
     "linear kernel": lambda: SVC(kernel="linear"),  # of many classes: one sum per pair
     "bayes": GaussianNB,
-    "network": lambda: MLPClassifier((8,), max_iter=30, random_state=0),
+    "tanh": lambda: MLPClassifier((8,), activation="tanh", max_iter=30, random_state=0),
+    "network after log": lambda: make_pipeline(log1p(), network()),
     "mixed cells": lambda: make_pipeline(Normalizer(), logistic()),
     "clipped": lambda: make_pipeline(MinMaxScaler(clip=True), logistic()),
     "scaled after pca": lambda: make_pipeline(PCA(8), StandardScaler(), logistic()),
@@ -115,6 +130,7 @@ PROMISED = [
     for models, scorer, settings in (
         (LINEAR, LinearScorer, [(False, np.float64), (True, np.float64), (False, np.float32)]),
         (TREES, TreeScorer, [(False, np.float64), (True, np.float64), (False, np.float32)]),
+        (NETWORKS, PerceptronScorer, [(False, np.float64), (True, np.float64), (False, np.float32)]),
         (GENERAL, GeneralScorer, [(False, np.float64), (True, np.float32)]),
     )
     for name, build in models.items()
@@ -166,12 +182,42 @@ def test_each_model_gets_its_scorer_and_obeys_the_law(
 @pytest.mark.fast(4)
 @pytest.mark.parametrize("name", ["logistic", "standard", "forest", "boosting", "neighbours", "network"])
 def test_labels_and_scores_are_the_estimators_own(small: AnnData, name: str) -> None:
-    build = (LINEAR | TREES | GENERAL)[name]
+    build = (LINEAR | TREES | NETWORKS | GENERAL)[name]
     estimator = build().fit(small.X, types(small, False))
     model = wrap(estimator)
     assert model.predict(small).tolist() == estimator.predict(small.X).tolist()
     np.testing.assert_allclose(model.scores(small), estimator.predict_proba(small.X), rtol=1e-9)
     assert list(model.scores(small).columns) == list(estimator.classes_)
+
+
+@pytest.mark.fast(4)
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_gradients_of_networks_are_those_of_finite_differences(small: AnnData, name: str, binary: bool) -> None:
+    estimator = NETWORKS[name]().fit(small.X, types(small, binary))
+    model, rng, step = wrap(estimator), np.random.default_rng(0), 1e-6
+    X, weights = np.asarray(small.X[:5]), rng.normal(size=(5, len(estimator.classes_)))
+    assert model.differentiable
+    np.testing.assert_allclose(softmax(model.logits(X), axis=1), estimator.predict_proba(X), rtol=1e-9, atol=1e-300)
+    gradient = model.gradient(X, weights)
+    for j in rng.choice(X.shape[1], 12, replace=False):
+        moved = X.copy()
+        moved[:, j] += step
+        change = ((model.logits(moved) - model.logits(X)) * weights).sum(axis=1) / step
+        np.testing.assert_allclose(gradient[:, j], change, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.fast("scaled network")
+@pytest.mark.parametrize("name", ["network", "scaled network"])
+def test_certificates_of_networks_are_checked(small: AnnData, name: str, tmp_path: Path) -> None:
+    model = wrap(NETWORKS[name]().fit(small.X, types(small, False)), genes=list(small.var_names))
+    results = adv.survey(small, model, attacks=adv.attacks.MinChange("perc1"), groupby="cell_type").results
+    result = max(results, key=lambda result: result.lower)
+    assert result.lower > 1
+    path = result.certificate(small, model).save(tmp_path / "proof.json")
+    assert adv.evaluation.verify_certificate(path, small, model)
+    other = wrap(network(7).fit(small.X, types(small, False)), genes=list(small.var_names))
+    assert not adv.evaluation.verify_certificate(path, small, other)
 
 
 def test_decisions_serve_as_scores_where_there_are_no_probabilities(small: AnnData) -> None:

@@ -116,6 +116,17 @@ class StepsBefore:
 
         return apply
 
+    def through(self, X: np.ndarray) -> np.ndarray:
+        """Return values of all genes in front, float64, after what happens to each gene by itself."""
+        values = np.asarray(X, dtype=np.float64)
+        return values if self.elementwise is None else self.elementwise(np.arange(X.shape[1]), values)
+
+    def scaled_in(self, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return weights and bias that do to values of genes what these do after scaling, which moves and stretches."""
+        shift = self.through(np.zeros((1, self._n)))[0]
+        stretch = self.through(np.ones((1, self._n)))[0] - shift
+        return stretch[:, None] * weights, bias + shift @ weights
+
     def fold(self, weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return weights and bias of the mixing steps and the model together, for all genes in front."""
         for center, components in reversed(self._mix):

@@ -1,7 +1,8 @@
 """scikit-learn estimators and pipelines, with the exact scorer that their inside allows.
 
 Linear models get theirs also behind steps that treat each gene alone (scaling, selecting, a logarithm) and behind a
-PCA; tree ensembles behind steps that select genes. Everything else gets the general scorer.
+PCA; neural networks with ReLU behind scaling, selecting and a PCA; tree ensembles behind steps that select genes.
+Everything else gets the general scorer.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ from adverscarial.classifiers.adapters.pipeline_steps import (
     slope,
     steps_of,
 )
+from adverscarial.classifiers.adapters.scikit_network import DenseLayers, PerceptronScorer, layers_of
 from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.training import training_matrix
-from adverscarial.classifiers.plain import PlainTrees
+from adverscarial.classifiers.plain import PlainNetwork, PlainTrees
 from adverscarial.classifiers.scorers.all_cells import company_test
 from adverscarial.classifiers.scorers.base import Scorer
+from adverscarial.classifiers.scorers.dense_layers import backward, forward
 from adverscarial.classifiers.scorers.general import GeneralScorer
 from adverscarial.classifiers.scorers.linear import LinearScorer, gradient_of, logits_of
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble, forest_arrays
@@ -273,22 +276,25 @@ class Estimator(Classifier, wraps=50):
 
     @property
     def differentiable(self) -> bool:
-        """Whether :meth:`logits` and :meth:`gradient` work: for linear models, also behind steps that are taken in."""
+        """Whether :meth:`logits` and :meth:`gradient` work: for linear models, also behind steps that are taken in.
+
+        And for neural networks with ReLU, behind scaling, selecting and a PCA.
+        """
         n_genes = self._n_features or len(() if self.genes is None else self.genes)
+        if self._network(n_genes) is not None:
+            return True
         return is_linear(last_of(self.estimator), len(self.classes)) and self._front(n_genes) is not None
 
     def logits(self, X: np.ndarray) -> np.ndarray:
-        """Return a linear model's weighted sums, shape (cells, classes); their softmax is its probability.
+        """Return the weighted sums of the last layer, shape (cells, classes); their softmax is the probability.
 
         Raises
         ------
         ClassifierError
-            If the estimator is not linear.
+            If the estimator is neither linear nor a neural network with ReLU.
         """
-        front, weights, bias = self._linear(X.shape[1])
-        values = np.asarray(X, dtype=np.float64)
-        values = values if front.elementwise is None else front.elementwise(np.arange(X.shape[1]), values)
-        return logits_of(values @ weights + bias)
+        front, layers = self._layers(X.shape[1])
+        return logits_of(forward(layers, front.through(X)))
 
     def gradient(self, X: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return the gradient of ``sum_k weights[c, k] * logit_k(c)`` with respect to each value of `X`.
@@ -307,10 +313,13 @@ class Estimator(Classifier, wraps=50):
         Raises
         ------
         ClassifierError
-            If the estimator is not linear.
+            If the estimator is neither linear nor a neural network with ReLU.
         """
-        front, model_weights, _ = self._linear(X.shape[1])
-        gradient = gradient_of(weights, model_weights)
+        front, layers = self._layers(X.shape[1])
+        if len(layers) == 1:
+            gradient = gradient_of(weights, layers[0][0])
+        else:
+            gradient = backward(layers, front.through(X), weights)
         return gradient if front.elementwise is None else gradient * slope(front.elementwise, X)
 
     def _front(self, n_genes: int) -> StepsBefore | None:
@@ -318,11 +327,28 @@ class Estimator(Classifier, wraps=50):
         front = StepsBefore(n_genes)
         return front if all(front.add(step) for step in steps_of(self.estimator)[:-1]) else None
 
+    def _network(self, n_genes: int) -> tuple[StepsBefore, DenseLayers] | None:
+        """Return the steps before a network of dense layers with ReLU, and its layers after them; None for others."""
+        layers, front = layers_of(last_of(self.estimator), len(self.classes)), self._front(n_genes)
+        if layers is None or front is None or front.checked.any():
+            return None
+        return front, [front.fold(*layers[0]), *layers[1:]]
+
+    def _layers(self, n_genes: int) -> tuple[StepsBefore, DenseLayers]:
+        """Return the steps before a network or a linear model, and its layers: one, if it is linear."""
+        found = self._network(n_genes)
+        if found is not None:
+            return found
+        front, weights, bias = self._linear(n_genes)
+        return front, [(weights, bias)]
+
     def _linear(self, n_genes: int) -> tuple[StepsBefore, np.ndarray, np.ndarray]:
         """Return the steps before a linear model, and its weights and bias after them."""
         front, model = self._front(n_genes), last_of(self.estimator)
         if front is None or not is_linear(model, len(self.classes)):
-            raise ClassifierError(f"{self.name} is no linear model behind simple steps, so it has no gradient here.")
+            raise ClassifierError(
+                f"{self.name} is neither linear nor a network with ReLU behind simple steps, so it has no gradient."
+            )
         return front, *front.fold(dense_coefficients(model).T, np.ravel(model.intercept_))
 
     def own_answer(self, adata: AnnData, *, layer: str | None = None) -> Decision:  # noqa: D102
@@ -336,9 +362,15 @@ class Estimator(Classifier, wraps=50):
         values = matrix.rows(rows)[:, columns]
         return self._own(pd.DataFrame(values, columns=self.genes) if self._frame else values)
 
-    def plain(self, cluster: Cluster) -> PlainTrees | None:  # noqa: D102
+    def plain(self, cluster: Cluster) -> PlainTrees | PlainNetwork | None:  # noqa: D102
         reading = self._reading(cluster.statistics.matrix, cluster.rows, cluster.genes)
         columns = self.align(cluster.genes)
+        if (network := self._network(len(columns))) is not None:
+            front, (first, *upper) = network
+            W, b = front.scaled_in(*first)
+            read = W.any(axis=1)  # a step may have left some out
+            names = [str(name) for name in cluster.gene_names[columns[read]]]
+            return PlainNetwork(names, list(self.classes), [(W[read], b), *upper], single=False)
         found = None if reading._given_sparse else self._trees(len(columns))
         if found is None:
             return None
@@ -381,6 +413,9 @@ class Estimator(Classifier, wraps=50):
                 X, columns, n_genes, weights, bias, self.classes, transform=front.elementwise,
                 checked=front.checked, link=_link(self._method),
             )  # fmt: skip
+        if (network := self._network(len(columns))) is not None:
+            front, layers = network
+            return PerceptronScorer(cluster, columns, layers, self.classes, front.elementwise)
         found = self._trees(len(columns))
         if found is None:
             return None

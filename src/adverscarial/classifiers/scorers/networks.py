@@ -18,6 +18,7 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.dense_layers import Layers, moved
 from adverscarial.classifiers.scorers.lead import lead_of
+from adverscarial.classifiers.scorers.linear import Transform
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
 from adverscarial.errors import ParameterError
 
@@ -48,12 +49,20 @@ class FirstLayerScorer(StatefulScorer):
         First layer, shapes (classifier's genes, units) and (units,).
     classes
         Names of the classes.
+    transform
+        What happens to each gene before the first layer, called with the positions of genes in the classifier and
+        their values; nothing when left out.
     """
 
     def __init__(
-        self, cluster: Cluster, columns: np.ndarray, W: np.ndarray, b: np.ndarray, classes: Sequence[str]
-    ) -> None:
+        self, cluster: Cluster, columns: np.ndarray, W: np.ndarray, b: np.ndarray, classes: Sequence[str],
+        *, transform: Transform | None = None,
+    ) -> None:  # fmt: skip
         self._X, self._columns, self._W, self._b = cluster.X, columns, W, b
+        self._dtype, self._transform = cluster.X.dtype, transform
+        if transform is not None:
+            self._X = cluster.X.astype(np.float64)
+            self._X[:, columns] = transform(np.arange(len(columns)), self._X[:, columns])
         self._row = places_of(np.where(W.any(axis=1), columns, -1), len(cluster.genes))
         self._size = np.linalg.norm(W, axis=1)
         self._ballot = Ballot(classes)
@@ -82,8 +91,10 @@ class FirstLayerScorer(StatefulScorer):
         """Return the values of `genes` as they stand, float64, shape (cells, len(genes))."""
         return values_now(self._X, self._changed, genes)
 
-    def _rounded(self, values: np.ndarray) -> np.ndarray:
-        return values.astype(self._X.dtype).astype(np.float64)
+    def _read(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return new values as the first layer gets them, of genes that it reads; shapes as numpy broadcasts them."""
+        rounded: np.ndarray = values.astype(self._dtype).astype(np.float64)
+        return rounded if self._transform is None else self._transform(self._row[genes], rounded)
 
     def _sums(self, without: np.ndarray) -> np.ndarray:
         """Return the first layer's input sums from all genes but `without`, from scratch."""
@@ -137,7 +148,7 @@ class FirstLayerScorer(StatefulScorer):
         read = self.reads(genes)
         if not read.all():
             genes, values = genes[read], values[:, read]
-        return genes, self._rounded(values)
+        return genes, self._read(genes, values)
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         genes, values = self._known(genes, values)
@@ -146,7 +157,7 @@ class FirstLayerScorer(StatefulScorer):
         return self._ballot.answer(np.argmax(scores, axis=1), scores)
 
     def pairs(self, cells: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Changed:  # noqa: D102
-        old, values = self._X[cells, genes].astype(np.float64), self._rounded(values)
+        old, values = self._X[cells, genes].astype(np.float64), self._read(genes, values)
         for gene, accepted in self._changed.items():
             old = np.where(genes == gene, np.broadcast_to(accepted, len(self._X))[cells], old)
         rows, size = self._row[genes], max(1, _BATCH // (8 * self._W.shape[1]))
@@ -202,12 +213,12 @@ class FirstLayerScorer(StatefulScorer):
         for start in range(0, len(todo), _GENES):
             block = todo[start : start + _GENES]
             rows, old = self._row[genes[block]], self._now(genes[block])
-            changes = self._rounded(values[:, block]) - old
+            changes = self._read(genes[block], values[:, block]) - old
             heavy = self._outweighs(old, rows)
             for k in block[heavy]:
-                votes[k] = self._ballot.count(
-                    np.argmax(self._scores(self._moved(genes[[k]], self._rounded(values[:, [k]]))[0]), axis=1)
-                )
+                alone = genes[[k]]
+                sums, _ = self._moved(alone, self._read(alone, values[:, [k]]))
+                votes[k] = self._ballot.count(np.argmax(self._scores(sums), axis=1))
             which, cells = np.nonzero(~self._unmoved(changes, rows).T & ~heavy[:, None])
             for first in range(0, len(which), pairs):
                 g, c = which[first : first + pairs], cells[first : first + pairs]
