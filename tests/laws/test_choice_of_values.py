@@ -258,7 +258,8 @@ def test_a_survey_goes_on_only_with_the_same_choice(several: object, tmp_path: P
     [
         ({"use_raw": True, "layer": "twice"}, "different values"),
         ({"mod": "rna"}, "this is an AnnData. Leave mod out"),
-        ({"mask_var": "none"}, "has no column 'none'"),
+        ({"mask_var": "none"}, r"adata\.var has no column 'none'"),
+        ({"mask_var": "some", "use_raw": True}, r"raw\.var has no column 'some'"),
     ],
 )
 def test_what_makes_no_sense(options: dict[str, object], words: str, data: AnnData) -> None:

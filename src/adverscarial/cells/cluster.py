@@ -15,6 +15,7 @@ from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._types import Floats, Ints, Matrix
+from adverscarial.cells.choice import chosen_of
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, replace
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
@@ -272,8 +273,9 @@ def masked_genes(adata: AnnData, mask_var: str | Sequence[bool] | np.ndarray) ->
     if isinstance(mask_var, str):
         if mask_var not in adata.var:
             known = list(adata.var.columns)
+            where = "raw.var" if chosen_of(adata).get("use_raw") else "adata.var"
             raise DataError(
-                f"adata.var has no column '{mask_var}'.{did_you_mean(mask_var, known)} There are: {some(known, 10)}."
+                f"{where} has no column '{mask_var}'.{did_you_mean(mask_var, known)} There are: {some(known, 10)}."
             )
         mask, what = adata.var[mask_var].to_numpy(), f"var['{mask_var}']"
     elif isinstance(mask_var, pd.Series):  # by the genes' names, in whatever order
