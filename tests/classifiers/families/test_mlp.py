@@ -331,6 +331,28 @@ def test_proofs_change_no_answer(seed: int, size: float, float32: bool) -> None:
         assert proven.mean() > 0.5
 
 
+@pytest.mark.parametrize("float32", [True, False])
+@pytest.mark.parametrize("value", [1e6, -1e6, 300.0, -300.0, 20.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_that_one_value_makes_alike_are_answered_as_each_alone(seed: int, value: float, float32: bool) -> None:
+    model, adata = _network(seed, 30, (16, 8), 4, float32_output=float32), _data(seed, 20, 30)
+    cluster, genes = Cluster(adata, "cluster", "A"), np.arange(adata.n_vars)
+    values = np.full((len(cluster.rows), len(genes)), value)
+    on, off = (MLPScorer(model, cluster, skip=skip) for skip in (True, False))
+    for changed in (genes[:0], genes[:1], genes[:12]):
+        for scorer in (on, off):
+            scorer.accept(changed, values[:, changed])
+        for new in (values, cluster.X):  # also back from the value, which then outweighs the rest no more
+            with_proofs, without = on.each(genes, new), off.each(genes, new)
+            assert (with_proofs.label == without.label).all()
+            assert (with_proofs.share == without.share).all()
+    if abs(value) == 1e6:
+        fresh = MLPScorer(model, cluster)
+        alike = fresh._alike(values - cluster.X, fresh._row)
+        assert (alike >= 0).mean() > 0.9
+        assert (off._alike(values - cluster.X, off._row) == -1).all()
+
+
 @pytest.mark.parametrize("last", [np.array([[1.0, 0.0]]), np.array([[0.0, -3.0]]), np.array([[2.0, -1.0]])])
 def test_proof_holds_where_the_bound_is_tight(last: np.ndarray) -> None:
     """One unit per layer: no change is smaller than the bound says, so a hair above the radius flips the cell."""

@@ -417,9 +417,9 @@ class MLPScorer(FirstLayerScorer):
         super()._settle(sums, scores)
         self._radius: np.ndarray | None = None  # computed when first asked for
 
-    def _radii(self) -> np.ndarray:
-        """Return each cell's radius, see above."""
-        logits, size = self.model.upper(self._A), np.abs(self._A)
+    def _radii(self, sums: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the radius of each row of first-layer sums, given its label, see above."""
+        logits, size = self.model.upper(sums), np.abs(sums)
         for W, b in self.model.layers[1:]:
             size = size @ np.abs(W) + np.abs(b)
         last = self.model.layers[-1][0]
@@ -427,11 +427,11 @@ class MLPScorer(FirstLayerScorer):
         stretch = math.prod(np.linalg.norm(W, 2) for W in middle)
         growth = math.prod(np.linalg.norm(np.abs(W), 2) for W in middle) * np.linalg.norm(last, axis=0).max()
         cells = np.arange(len(logits))
-        margin = logits[cells, self._codes][:, None] - logits
+        margin = logits[cells, codes][:, None] - logits
         margin -= 1e-6 + 2e-9 * size.max(axis=1, keepdims=True)
-        apart = np.linalg.norm(last[:, :, None] - last[:, None, :], axis=0)[self._codes]
+        apart = np.linalg.norm(last[:, :, None] - last[:, None, :], axis=0)[codes]
         radius = margin / (1.000001 * stretch * apart + 2e-9 * growth + 1e-300)
-        radius[cells, self._codes] = np.inf
+        radius[cells, codes] = np.inf
         smallest: np.ndarray = radius.min(axis=1)
         return smallest
 
@@ -440,6 +440,22 @@ class MLPScorer(FirstLayerScorer):
         if not self.skip:
             return unmoved
         if self._radius is None:
-            self._radius = self._radii()
+            self._radius = self._radii(self._A, self._codes)
         unmoved |= np.abs(changes) * self._size[rows] < self._radius[:, None]
         return unmoved
+
+    def _alike(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Compare the cells with one point amid them, whose radius may reach all: an aberrant value outweighs the rest.
+
+        A cell lies no farther from that point than from the middle of the cells before, and its change from the middle
+        one, together.
+        """
+        if not self.skip or not len(rows):
+            return super()._alike(changes, rows)
+        middle = self._A.mean(axis=0)
+        apart = np.linalg.norm(self._A - middle, axis=1).max()
+        low, high = changes.min(axis=0), changes.max(axis=0)
+        sums = middle + ((low + high) / 2)[:, None] * self._W[rows]
+        codes = np.argmax(self.model.upper(sums), axis=1)
+        proven = self._radii(sums, codes) > 1.000001 * (apart + (high - low) / 2 * self._size[rows])
+        return np.where(proven, codes, -1)

@@ -205,6 +205,10 @@ class FirstLayerScorer(StatefulScorer):
         unmoved: np.ndarray = changes == 0
         return unmoved
 
+    def _alike(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return for each change of one gene the code that all cells are proven to get, -1 where none is proven."""
+        return np.full(len(rows), -1)
+
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:
         """Return one answer per gene; only cells whose label may change go through the upper layers."""
         votes = np.tile(self._ballot.count(self._codes), (len(genes), 1))
@@ -219,7 +223,13 @@ class FirstLayerScorer(StatefulScorer):
                 alone = genes[[k]]
                 sums, _ = self._moved(alone, self._read(alone, values[:, [k]]))
                 votes[k] = self._ballot.count(np.argmax(self._scores(sums), axis=1))
-            which, cells = np.nonzero(~self._unmoved(changes, rows).T & ~heavy[:, None])
+            asked = ~self._unmoved(changes, rows).T & ~heavy[:, None]
+            many = np.flatnonzero(asked.sum(axis=1) > 1)
+            alike = self._alike(changes[:, many], rows[many])
+            for k, code in zip(many[alike >= 0], alike[alike >= 0], strict=True):
+                votes[block[k]] = len(self._X) * (np.arange(votes.shape[1]) == code)
+                asked[k] = False
+            which, cells = np.nonzero(asked)
             for first in range(0, len(which), pairs):
                 g, c = which[first : first + pairs], cells[first : first + pairs]
                 sums = moved(self._A, c, self._W, rows[g], changes[c, g])
