@@ -36,7 +36,8 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
     further gene can be added, so the set is maximal, and the smallest signature of several restarts is kept. The first
     try starts from a short signature that is computed from the classifier's weights, trees or ranks, where it has any;
     later ones exchange some genes of the shortest signature so far, or search among genes that stood in one. Where
-    several bring nothing, the rest is not tried.
+    several bring nothing, the rest is not tried. In the end, two genes of a short signature are exchanged for one
+    other, as long as that is possible.
 
     *Maximal* does not mean that the signature is the smallest one: ``result.lower`` says how many genes every signature
     must have, proven.
@@ -45,7 +46,7 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
     ----------
     %(modification)s
     restarts
-        Tries at most.
+        Tries at most. With 1, no genes are exchanged in the end: that is quick, and a signature may be longer.
     max_split_size
         The union drops pieces of at most this many genes; the completion still tries each of them.
     maximal
@@ -107,7 +108,8 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
             run.meter.advance()
             if best.settled:
                 break
-        self._exchange(run, read, best)
+        if self.restarts > 1:
+            self._exchange(run, read, best)
         free = np.setdiff1d(genes, best.genes)
         names = run.cluster.genes
         return MaxChangeResult(

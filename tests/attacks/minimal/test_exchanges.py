@@ -10,7 +10,8 @@ from anndata import AnnData
 
 import adverscarial as adv
 from adverscarial.attacks import max_change
-from adverscarial.attacks.minimal.signature import one_fewer
+from adverscarial.attacks.minimal.signature import _least_harm, one_fewer
+from adverscarial.attacks.run import Run
 from adverscarial.classifiers.answers import vote
 from attacks.minimal.test_short_signatures import cells_of, chetah, forest, network
 
@@ -57,3 +58,31 @@ def test_every_exchange_of_two_genes_for_one_is_tried(made, monkeypatch: pytest.
                 assert holds(shorter)
     assert found[True] > 2
     assert found[False] > 0 or made is chetah  # whose shortest signatures have one gene at most here
+
+
+def asked_about(cells: AnnData, restarts: int, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Run, np.ndarray]]:
+    """Attack a cluster, and return what was asked about exchanges: the run, and the signature."""
+    asked: list[tuple[Run, np.ndarray]] = []
+    monkeypatch.setattr(max_change, "one_fewer", lambda run, genes, signature, known: asked.append((run, signature)))
+    model = adv.classifiers.RandomForest(30, seed=0).fit(cells, "cell_type")
+    adv.attacks.MaxChange("perc99", restarts=restarts)(cells, model, groupby="cell_type", target="CD19+ B")
+    return asked
+
+
+def test_one_try_exchanges_nothing(pbmc_small: AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not asked_about(pbmc_small, 1, monkeypatch)
+    assert asked_about(pbmc_small, 2, monkeypatch)
+
+
+def test_of_a_long_signature_the_pairs_that_harm_least_are_tried(
+    pbmc_small: AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, signature = asked_about(pbmc_small, 2, monkeypatch)[0]
+    base = run.scorer.fork()
+    pairs = [pair.tolist() for pair in _least_harm(run, base, signature)]
+    assert len(pairs) == len(signature) * (len(signature) - 1) // 2 > 2
+    harm = dict(zip(signature.tolist(), base.each(signature, run.values(signature)).lead, strict=True))
+    sums = [harm[a] + harm[b] for a, b in pairs]
+    assert sums == sorted(sums)
+    monkeypatch.setattr("adverscarial.attacks.minimal.signature._COUPLES", 2)
+    assert [pair.tolist() for pair in _least_harm(run, base, signature)] == pairs[:2]

@@ -20,7 +20,8 @@ from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.errors import InputRejected
 
 _PAIRED = 200  # genes among which all pairs are tried
-_EXCHANGES = 5_000  # of two genes of a signature for one other, up to which all are tried
+_EXCHANGES = 5_000  # of two genes of a signature for one other that are tried at most
+_COUPLES = 100  # of genes of a signature, those that harm least, that are exchanged
 _PACE = 4  # a step gives back one gene for so many that are back already
 
 
@@ -84,7 +85,8 @@ def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
 def one_fewer(run: Run, genes: np.ndarray, signature: np.ndarray, known: np.ndarray) -> np.ndarray | None:
     """Return a signature with one gene less: two of its genes are changed, and another one is left alone.
 
-    Tried are the `known` ones, and those that bring the label nearest, as far as there is room; None if none does it.
+    Of a long signature, only pairs are tried whose genes harm the label least, each alone; in their place the `known`
+    ones, and those that bring the label nearest, as far as there is room. None if none does it.
 
     Parameters
     ----------
@@ -102,13 +104,14 @@ def one_fewer(run: Run, genes: np.ndarray, signature: np.ndarray, known: np.ndar
     base, changed = run.scorer.fork(), np.setdiff1d(genes, signature)
     try:
         base.accept(changed, run.values(changed))
+        couples = _least_harm(run, base, signature)
         pulls = base.pulls(changed, run.cluster.values(changed), run.baseline.label)
         if pulls is not None:
             pulling = changed[np.argsort(-pulls, kind="stable")]
-            others = np.append(others, pulling[~np.isin(pulling, others)])[: _EXCHANGES // pairs]
+            others = np.append(others, pulling[~np.isin(pulling, others)])[: _EXCHANGES // len(couples)]
         old = run.cluster.values(others)
-        for pair in itertools.combinations(signature, 2):
-            state, two = base.fork(), np.array(pair)
+        for two in couples:
+            state = base.fork()
             state.accept(two, run.values(two))
             back = _alone(run, state, others, old)
             if back is None:
@@ -118,6 +121,15 @@ def one_fewer(run: Run, genes: np.ndarray, signature: np.ndarray, known: np.ndar
     except InputRejected:
         return None
     return None
+
+
+def _least_harm(run: Run, base: Scorer, signature: np.ndarray) -> list[np.ndarray]:
+    """Return pairs of genes of a signature, first those whose genes take least of the lead, each changed alone."""
+    run.meter.ask(len(signature), run.cluster.n_cells)
+    answers = base.each(signature, run.values(signature))
+    harm = answers.share if answers.lead is None else answers.lead
+    pairs = sorted(itertools.combinations(range(len(signature)), 2), key=lambda pair: float(harm[list(pair)].sum()))
+    return [signature[list(pair)] for pair in pairs[:_COUPLES]]
 
 
 def _few(run: Run, changed: Scorer, genes: np.ndarray, found: Signature) -> Signature:
