@@ -200,7 +200,7 @@ class _Task:
 def _check_task(task: _Task, method: str) -> None:
     """Raise an error for a classifier or settings that no training can work with."""
     model = task.model
-    if type(model).fit is Classifier.fit:
+    if not model.is_trained_here():
         raise ClassifierError(
             f"{model.name} cannot be trained here, so it cannot be hardened. Expected a classifier with fit(), such as "
             "RandomForest; for another one, add adversarial_cells() to its training set and train it where it was made."

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import track
@@ -119,30 +120,8 @@ class Chetah(
         shown += ["cap_genes=True"] if self.cap_genes else []
         return f"Chetah({', '.join(shown)})"
 
-    @documented
-    def fit(
-        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
-    ) -> Self:
-        """Build the tree, the gene lists and the two correlation distributions of each type at each node.
-
-        Parameters
-        ----------
-        adata
-            Reference, cells x genes, raw counts in the article.
-        groupby
-            Column of ``adata.obs`` with the cell types. Cells without one are left out.
-        %(values)s
-        %(layer_read)s
-
-        Raises
-        ------
-        DataError
-            If there are fewer than two cell types, fewer genes than `n_genes` (without `cap_genes`), or NaN.
-        ParameterError
-            If a setting makes no sense, or a type is called like CHETAH's own labels.
-        """
-        self._check_settings()
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+    def _train(self, adata: AnnData, groupby: str, layer: str | None) -> None:
+        """Build the tree, the gene lists and the two correlation distributions of each type at each node."""
         check_genes(adata)
         labels = cluster_labels(adata, groupby)
         classes = list(dict.fromkeys(label for label in labels if label is not None))
@@ -187,7 +166,6 @@ class Chetah(
         log.info(
             "Chetah: %d types, %d nodes, %d of %d genes read", len(classes), len(nodes), len(read), matrix.shape[1]
         )
-        return self
 
     def _list_length(self, available: int) -> int:
         if available >= self.n_genes:

@@ -225,12 +225,13 @@ class Guard(Classifier, family="guard"):
 
         Raises
         ------
-        ParameterError
-            If a setting makes no sense.
-        DataError, ClassifierError, GeneMismatchError
+        ParameterError, DataError, ClassifierError, GeneMismatchError
         """
         self._check_settings()
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+        self._train(meant(adata, mod=mod, use_raw=use_raw, layer=layer), groupby, layer)
+        return self
+
+    def _train(self, adata: AnnData, groupby: str | None, layer: str | None) -> None:
         check_genes(adata)
         model = trained(self.classifier, adata, groupby, layer)
         matrix = CellMatrix(layer_of(adata, layer))
@@ -244,7 +245,6 @@ class Guard(Classifier, family="guard"):
         self._inner, self._watched, self.trained_on = model, genes[columns], model.trained_on
         if self.outliers is not None:
             self.detector = detector_trained(self.outliers, matrix.rows(np.arange(adata.n_obs))[:, columns])
-        return self
 
     def check_cluster(self, cluster: Cluster) -> None:  # noqa: D102
         self.inner.check_cluster(cluster)
