@@ -129,13 +129,7 @@ def guarding(  # noqa: PLR0913
         Share of the cells as they are that the guard finds impossible. Where it refuses, these are left out of the
         attacks.
 
-    Raises
-    ------
-    DataError, ParameterError, ClassifierError
-
-    Examples
-    --------
-    >>> import adverscarial as adv
+    %(attack_errors_and_example)s
     >>> train, test = adv.datasets.split(adv.datasets.embedded(), "cell_type", seed=0)
     >>> guard = adv.classifiers.Guard(adv.classifiers.Markers(n_markers=5)).fit(train, "cell_type")
     >>> table = guarding(test, guard, groupby="cell_type", attacks=[adv.attacks.SingleGene("positive_aberrant")])

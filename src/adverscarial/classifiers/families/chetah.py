@@ -245,7 +245,6 @@ class Chetah(
         codes = rank_labels.codes(values, model, float(self.threshold), len(self.classes))
         return Decision(np.array(self.labels, dtype=object)[codes], None)
 
-    @documented
     def scores(
         self, adata: Cells, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None,
         progress: bool | None = None,
@@ -253,14 +252,8 @@ class Chetah(
         """Return the profile score of each cell for each type at each node, columns (node, type).
 
         CHETAH has no score per class, which is what :attr:`gives_scores` and attacks that follow scores speak of: a
-        type is scored at every node above it, against the opposite branch. See :meth:`profile_scores`.
-
-        Parameters
-        ----------
-        %(adata)s
-        %(values)s
-        %(layer_read)s
-        %(progress)s
+        type is scored at every node above it, against the opposite branch. See :meth:`profile_scores`. Parameters as
+        for :meth:`predict`.
         """
         adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         check_genes(adata)
