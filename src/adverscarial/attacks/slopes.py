@@ -16,7 +16,7 @@ from scipy.special import softmax
 
 from adverscarial.attacks.run import Run
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.wrapped import WrappedScorer
@@ -97,7 +97,7 @@ class ModelSlopes(Slopes):
 
     def __init__(self, model: GradientModel, cluster: Cluster, genes: np.ndarray) -> None:
         columns = model.align(cluster.genes)
-        place = places_of(columns, len(cluster.genes))
+        place = positions_among(columns, len(cluster.genes))
         self.genes = genes[place[genes] >= 0]
         self._places = place[self.genes]
         self._model, self._X = model, cluster.values(columns).astype(np.float64)

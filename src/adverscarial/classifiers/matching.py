@@ -123,10 +123,10 @@ def _means(absent: pd.Index, model: Classifier, reference: AnnData | None, layer
         return np.zeros(0)
     if reference is not None:
         known = pd.Index(reference.var_names.astype(str))
-        places = known.get_indexer(absent)
-        if (places < 0).any():
+        found = known.get_indexer(absent)
+        if (found < 0).any():
             raise GeneMismatchError(mismatch_message("The reference", absent, known))
-        return np.asarray(CellMatrix(layer_of(reference, layer)).columns(places).mean(axis=0, dtype=np.float64))
+        return np.asarray(CellMatrix(layer_of(reference, layer)).columns(found).mean(axis=0, dtype=np.float64))
     kept = model.gene_means()
     if kept is None or model.genes is None:
         raise ParameterError(

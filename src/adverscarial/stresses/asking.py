@@ -90,8 +90,8 @@ class Asker:
         return np.concatenate([self._labels_of(self._dense(read.rows(here)), rows[here]) for here in parts])
 
     def _dense(self, read: Read) -> np.ndarray:
-        once, places = np.unique(self._columns, return_inverse=True)
-        return read.dense(self._columns) if len(once) == len(self._columns) else read.dense(once)[:, places]
+        once, inverse = np.unique(self._columns, return_inverse=True)
+        return read.dense(self._columns) if len(once) == len(self._columns) else read.dense(once)[:, inverse]
 
     def _parts(self, n: int) -> list[slice]:
         size = n if self._whole else _CELLS

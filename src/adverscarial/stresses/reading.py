@@ -85,13 +85,13 @@ class Read:
     def dense(self, columns: Ints) -> np.ndarray:
         """Return the values of some genes, each named once, cells x genes."""
         n_cells, n_genes = self.values.shape
-        places = np.full(n_genes, -1)
-        places[columns] = np.arange(len(columns))
+        column_of = np.full(n_genes, -1)
+        column_of[columns] = np.arange(len(columns))
         if self.zero is None:
             out = np.zeros((n_cells, len(columns)), dtype=self.values.dtype)
         else:
             out = np.tile(self.zero[columns], (n_cells, 1))
-        fill(out, self.values.indptr, self.values.indices, self.values.data, places)
+        fill(out, self.values.indptr, self.values.indices, self.values.data, column_of)
         return out
 
 

@@ -20,7 +20,7 @@ from adverscarial._docs import documented
 from adverscarial._progress import track
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
@@ -322,7 +322,7 @@ class ChetahScorer(Scorer):
         self._model, self._threshold = classifier._fitted(), float(classifier.threshold)
         self._n_classes = len(classifier.classes)
         columns = classifier.align(cluster.genes)
-        self._column = places_of(columns, len(cluster.genes))
+        self._column = positions_among(columns, len(cluster.genes))
         self._dtype = cluster.dtype
         values = np.ascontiguousarray(cluster.values(columns), dtype=np.float64)
         _check_numbers(values)

@@ -105,9 +105,9 @@ class Markers(
         self._markers = read_markers(found)
 
     def bind(self, genes: pd.Index) -> LinearModel:  # noqa: D102
-        places = {gene: place for place, gene in reversed(list(enumerate(genes.str.upper())))}
+        positions = {gene: place for place, gene in reversed(list(enumerate(genes.str.upper())))}
         present = {
-            name: [places[gene] for gene in dict.fromkeys(sets.positive) if gene in places]
+            name: [positions[gene] for gene in dict.fromkeys(sets.positive) if gene in positions]
             for name, sets in self.markers.items()
         }
         if empty := [name for name, found in present.items() if not found]:
@@ -117,7 +117,7 @@ class Markers(
                 + (difference(pd.Index(wanted), genes.str.upper()) or MARKERS_ARE_SYMBOLS)
             )
         listed = {gene for sets in self.markers.values() for gene in sets.positive}
-        warn_of_orthologues(self.name, tuple(sorted(listed - set(places))), tuple(genes))
+        warn_of_orthologues(self.name, tuple(sorted(listed - set(positions))), tuple(genes))
         used = sorted({place for found in present.values() for place in found})
         weights = np.zeros((len(used), len(self.classes)))
         bias = np.zeros(len(self.classes))

@@ -343,10 +343,10 @@ class SingleRScorer(GeneralScorer):
         """Return of one cell, with each change alone, scores and label among some classes, and where to ask again."""
         level = self._level(labels)
         cell = cell_ranks(X[level.columns], level)
-        places = level.place[columns]
+        markers = level.place[columns]
         scores = np.tile(scores_of(cell, level), (len(columns), 1))
-        inside = np.flatnonzero(places >= 0)
-        scores[inside] = scores_each(cell, level, places[inside], new[inside])
+        inside = np.flatnonzero(markers >= 0)
+        scores[inside] = scores_each(cell, level, markers[inside], new[inside])
         best = scores.max(axis=1, keepdims=True)
         behind = best - scores
         codes = labels[behind.argmin(axis=1)]

@@ -15,7 +15,7 @@ from adverscarial._registry import distribution_of
 from adverscarial._types import Untyped
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.answers import Answer, Decision, vote
 from adverscarial.classifiers.base import Classifier
@@ -418,7 +418,7 @@ class Guard(Classifier, family="guard"):
         if self.action == "refuse":
             return JudgingScorer(self.inner.scorer(cluster), self, cluster)
         clipped = self._clipped(cluster, columns)
-        inside = ClippingScorer(self.inner.scorer(clipped), limits, places_of(columns, len(cluster.genes)))
+        inside = ClippingScorer(self.inner.scorer(clipped), limits, positions_among(columns, len(cluster.genes)))
         return inside if self.action == "clip" else JudgingScorer(inside, self, cluster)
 
     def _clipped(self, cluster: Cluster, columns: np.ndarray) -> Cluster:

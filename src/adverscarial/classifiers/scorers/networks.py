@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg.blas import dger
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of, values_now
+from adverscarial.cells.columns import positions_among, values_now
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.dense_layers import Layers, moved
@@ -54,7 +54,7 @@ class FirstLayerScorer(StatefulScorer):
         self, cluster: Cluster, columns: np.ndarray, W: np.ndarray, b: np.ndarray, classes: Sequence[str]
     ) -> None:
         self._X, self._columns, self._W, self._b = cluster.X, columns, W, b
-        self._row = places_of(np.where(W.any(axis=1), columns, -1), len(cluster.genes))
+        self._row = positions_among(np.where(W.any(axis=1), columns, -1), len(cluster.genes))
         self._size = np.linalg.norm(W, axis=1)
         self._ballot = Ballot(classes)
         self._changed: dict[int, np.ndarray] = {}  # gene -> its accepted values
