@@ -62,10 +62,10 @@ def margins(labels: np.ndarray, scores: np.ndarray, classes: Sequence[str]) -> n
     known = np.flatnonzero(own >= 0)
     found = np.full(len(labels), np.nan)
     if len(classes) > 1 and len(known):
-        others = np.array(scores[known], dtype=np.float64)
-        mine = others[np.arange(len(known)), own[known]].copy()
-        others[np.arange(len(known)), own[known]] = -np.inf
-        found[known] = mine - others.max(axis=1)
+        rivals = np.array(scores[known], dtype=np.float64)
+        mine = rivals[np.arange(len(known)), own[known]].copy()
+        rivals[np.arange(len(known)), own[known]] = -np.inf
+        found[known] = mine - rivals.max(axis=1)
     return found
 
 

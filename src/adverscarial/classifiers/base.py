@@ -103,9 +103,9 @@ class Classifier(ABC):
         family: str | None = None,
         command_line: CommandLine | None = None,
         wraps: int | None = None,
-        **others: object,
+        **keywords: object,
     ) -> None:
-        super().__init_subclass__(**others)
+        super().__init_subclass__(**keywords)
         # not inherited: what a subclass answers may differ, and a file of its parent's name would forget that
         cls.family, cls.command_line, cls.wraps = family or cls.__dict__.get("family"), command_line, wraps
         if cls.family is not None:

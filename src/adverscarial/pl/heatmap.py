@@ -161,7 +161,7 @@ def _name_genes(ax: Axes, shown: _Shown) -> None:
 
 
 def _lines(middles: Floats, line: float, whole: float) -> Floats:
-    """Return where names stand, in order: near the middles of their rows, a line apart, within the whole if they fit."""
+    """Return where names stand, in order: near the middles of their rows, a line apart, within `whole` if they fit."""
     steps = line * np.arange(len(middles))
     room = max(whole - line * len(middles), 0.0)
     # names that would overlap form a block, whose middle is that of its rows

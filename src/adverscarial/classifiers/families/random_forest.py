@@ -131,20 +131,20 @@ class RandomForest(
         assert self.genes_per_tree is not None
         generator = np.random.default_rng(self.seed)
         n_genes, codes = min(self.genes_per_tree, X.shape[1]), np.unique(labels, return_inverse=True)[1]
-        seen, trees = [], []
+        drawn, trees = [], []
         for _ in range(self.n_estimators):
             genes = np.sort(generator.choice(X.shape[1], n_genes, replace=False))
             # weights, not rows: a type that is not drawn stays a class
             weights = np.bincount(generator.integers(len(X), size=len(X)), minlength=len(X)).astype(np.float64)
             tree = DecisionTreeClassifier(max_features="sqrt", random_state=int(generator.integers(2**31)))
             trees.append(tree.fit(X[:, genes], codes, sample_weight=weights))
-            seen.append(genes)
+            drawn.append(genes)
             advance(1)
         found = forest_arrays(trees)
         of_tree = np.searchsorted(found.roots, np.arange(len(found.feature)), side="right") - 1
         inner = found.feature >= 0
         feature = found.feature.copy()
-        feature[inner] = np.array(seen)[of_tree[inner], found.feature[inner]]
+        feature[inner] = np.array(drawn)[of_tree[inner], found.feature[inner]]
         return replace(found, feature=feature)
 
     @classmethod
