@@ -84,6 +84,11 @@ ParameterError
 [epsilon]
 epsilon
     Largest change, in the units of the data: of each value (linf), or of each cell's Euclidean distance (l2).
+[cells_example]
+Examples
+--------
+>>> import adverscarial as adv
+>>> cells = adv.datasets.embedded()
 [expression_tests]
 types
     Which cluster is meant by which label, for a classifier with names of its own: ``{"CD8 T cell": "CD8 T"}``.

@@ -70,10 +70,7 @@ def match_genes(
     what their means would give; marker scores use the markers that are there. Nobody knows what a forest says of genes
     that it never saw absent: look at how many matched, and at the labels of known cells.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> model = adv.classifiers.RandomForest(n_estimators=5, seed=0).fit(cells, "cell_type")
     >>> fewer = cells[:, 100:]
     >>> found = match_genes(fewer, model, missing="zero")

@@ -111,10 +111,7 @@ def quality_control(
     ParameterError
         If there is no such preset.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> quality_control(cells, min_genes=200).shape
     (693, 765)
     """

@@ -40,10 +40,7 @@ class Clipped(Guard, family="clipped"):
     Guard : learns from the training cells which values are possible, and is wider than this.
     adverscarial.harden : what hardening brings, and how that is measured.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> model = Clipped(adv.classifiers.Markers(n_markers=50), limit=2).fit(cells, "cell_type")
     >>> changed = adv.modify(cells, list(cells.var_names), "fixed:900", groupby="cell_type", target="CD19+ B")
     >>> at_the_limit = adv.modify(cells, list(cells.var_names), "fixed:2", groupby="cell_type", target="CD19+ B")

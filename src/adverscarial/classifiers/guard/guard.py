@@ -83,10 +83,7 @@ class Guard(Classifier, family="guard"):
     With ``"clip"`` and ``"unsure"``, the classifier sees possible values only. Negative values are impossible where no
     training cell has any, and so are values that are not whole where all are.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> markers = adv.classifiers.Markers({"B": ["CD79A", "MS4A1"], "T": ["CD3D", "CD3E"]})
     >>> attack = adv.attacks.SingleGene("positive_aberrant")
     >>> where = {"groupby": "cell_type", "target": "CD19+ B"}
