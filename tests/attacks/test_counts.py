@@ -117,9 +117,8 @@ def test_chetah_on_counts(counts):
 
 
 def test_what_is_not_counted_is_written_as_it_is(pbmc_small, counts):
-    assert not attacks.SingleGene("perc99", genes=["LYZ"])(
-        pbmc_small, adv.classifiers.ScType(scaled=False), **WHERE
-    ).rounded
+    attack, model = attacks.SingleGene("perc99", genes=["LYZ"]), adv.classifiers.ScType(scaled=False)
+    assert not attack(pbmc_small, model, **WHERE).rounded
     for text, value in (("fixed:2.5", 2.5), ("negative_aberrant", None)):
         changed = adv.modify(counts, ["LYZ"], text, **WHERE, whole=True)[
             counts.obs["cell_type"] == WHERE["target"], "LYZ"
