@@ -48,6 +48,12 @@ def needing(n: int) -> Callable[[np.ndarray], np.ndarray]:
     return labels
 
 
+def check_renamed(named: AnnData, before: AnnData) -> None:
+    """Check that genes got other names, and nothing else: the old names are kept, and the values."""
+    assert list(named.var["gene_id"]) == list(before.var_names)
+    np.testing.assert_array_equal(named.X, before.X)
+
+
 def install(folder: Path, package: str, module: str, code: str, entry_points: str) -> None:
     """Write a package of one module as pip would: the module, and what its metadata say."""
     (folder / f"{module}.py").write_text(code)
