@@ -17,26 +17,17 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Judged:
-    """What a script's table says, and what is aimed at.
+    """What a script's table says, and what is aimed at."""
 
-    Attributes
-    ----------
-    what
-        What is compared.
-    column
-        Holds the number; empty: the table is all there is.
-    aims
-        Of rows, by their first cell; of all rows, under "".
-    small
-        The smaller the better.
-    long
-        Takes an hour or more: run only where it is named.
-    """
-
+    #: What is compared.
     what: str
+    #: Holds the number; empty: the table is all there is.
     column: str = ""
+    #: Of rows, by their first cell; of all rows, under "".
     aims: dict[str, float] = field(default_factory=dict)
+    #: The smaller the better.
     small: bool = False
+    #: Takes an hour or more: run only where it is named.
     long: bool = False
 
 

@@ -28,25 +28,17 @@ COLUMN = "attacked"
 
 @dataclass
 class Question:
-    """One model, and cells whose genes may move from their old values towards the new ones.
-
-    Attributes
-    ----------
-    layers
-        Kernel and bias of each layer of the model.
-    cells
-        All that the percentiles are taken over; those that are attacked have a type in the column ``attacked``.
-    genes
-        Positions of those that can move.
-    old, new
-        Their values, shape (attacked cells, genes).
-    """
+    """One model, and cells whose genes may move from their old values towards the new ones."""
 
     family: str
     model: adv.classifiers.Classifier
+    #: Kernel and bias of each layer of the model.
     layers: list[tuple[np.ndarray, np.ndarray]]
+    #: All that the percentiles are taken over; those that are attacked have a type in the column ``attacked``.
     cells: anndata.AnnData
+    #: Positions of those that can move.
     genes: np.ndarray
+    #: Their values, shape (attacked cells, genes).
     old: np.ndarray
     new: np.ndarray
 

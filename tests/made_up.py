@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,23 @@ def cautious() -> adv.classifiers.Classifier:
         return np.stack([high, 5 - high], axis=1)
 
     return adv.classifiers.wrap(scores, classes=["high", "low"])
+
+
+def needing(n: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A classifier that calls every cell A, and fails on fewer cells than `n`."""
+
+    def labels(X: np.ndarray) -> np.ndarray:
+        if len(X) < n:
+            raise RuntimeError("too few cells")
+        return np.full(len(X), "A")
+
+    return labels
+
+
+def check_renamed(named: AnnData, before: AnnData) -> None:
+    """Check that genes got other names, and nothing else: the old names are kept, and the values."""
+    assert list(named.var["gene_id"]) == list(before.var_names)
+    np.testing.assert_array_equal(named.X, before.X)
 
 
 def install(folder: Path, package: str, module: str, code: str, entry_points: str) -> None:

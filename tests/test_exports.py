@@ -101,6 +101,26 @@ def test_modules_are_short_and_say_what_they_are(file: Path) -> None:
     assert ast.get_docstring(parsed(file))
 
 
+def test_at_most_one_function_in_a_hundred_is_long() -> None:
+    """Above 40 lines, its docstring not counted."""
+    functions = [
+        node
+        for file in FILES
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    long = [function.name for function in functions if lines_of_code(function) > 40]
+    assert len(long) <= len(functions) / 100, long
+
+
+def lines_of_code(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return how many lines a function has without its docstring."""
+    assert function.end_lineno is not None
+    first = function.body[0]
+    told = 0 if ast.get_docstring(function) is None else (first.end_lineno or first.lineno) - first.lineno + 1
+    return function.end_lineno - function.lineno + 1 - told
+
+
 @cache
 def parsed(file: Path) -> ast.Module:
     """Return a file's syntax tree, which several tests read."""

@@ -32,6 +32,14 @@ gene
 [annotated]
 adata
     The cells that were attacked. Columns are added, of ``raw`` to ``raw.var``; the values stay as they are.
+[attack_errors_and_example]
+Raises
+------
+DataError, ParameterError, ClassifierError
+
+Examples
+--------
+>>> import adverscarial as adv
 [ax]
 ax
     Where to draw; a new figure of one journal column (89 mm), when left out.
@@ -44,6 +52,11 @@ towards
 [classifier]
 classifier
     A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands.
+[classifier_and_cluster]
+%(adata)s
+%(classifier)s
+%(groupby)s
+%(values)s
 [classifiers]
 classifiers
     One classifier or several, or a dict of name -> classifier; anything that
@@ -71,6 +84,11 @@ ParameterError
 [epsilon]
 epsilon
     Largest change, in the units of the data: of each value (linf), or of each cell's Euclidean distance (l2).
+[cells_example]
+Examples
+--------
+>>> import adverscarial as adv
+>>> cells = adv.datasets.embedded()
 [expression_tests]
 types
     Which cluster is meant by which label, for a classifier with names of its own: ``{"CD8 T cell": "CD8 T"}``.
@@ -153,6 +171,9 @@ progress
 [progress_trained]
 progress
     Show a progress bar while training; None shows it on a terminal only.
+[setting]
+setting
+    Cells and classifiers, of :func:`~adverscarial.reproduce.setting`.
 [setting_scored]
 setting
     Cells and classifiers, of :func:`~adverscarial.reproduce.setting`. CHETAH gives no scores and takes no part.

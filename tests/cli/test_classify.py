@@ -104,21 +104,6 @@ def test_nothing_of_a_malicious_file_runs(run, cells_file, tmp_path, command, na
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--classifier", "random-forest"], "must be trained first: adverscarial train"),
-        (["--classifier", "scype"], "Did you mean 'sctype'"),
-        (["--classifier", "sctype", "--out", "labels.xlsx"], "labels are written as .csv"),
-        (["--classifier", "sctype", "--groupby", "celltype"], "Did you mean 'cell_type'"),
-    ],
-)
-def test_bad_input_ends_with_one_clear_message(run, cells_file, arguments, message):
-    code, out, err = run("classify", cells_file, *arguments)
-    assert (code, out) == (2, "")
-    assert message in err
-
-
 def test_genes_that_the_data_do_not_have(run, pbmc_small, tmp_path):
     """A forest of all genes is asked about cells with fewer."""
     import adverscarial as adv

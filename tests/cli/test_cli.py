@@ -177,28 +177,6 @@ def test_clusters_that_have_the_label_already_do_not_fail_a_survey(run, cells_fi
     assert "failed" not in err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--classifier", "random-forest:3"], "random-forest takes nothing behind a colon"),
-        (["--modification", "perk99"], "is no modification"),
-        (["--attack", "single"], "There is no attack 'single'"),
-        (["--classifier", "svm9"], "is neither a classifier nor a file"),
-        (["--target", "Dentritic"], "Did you mean 'Dendritic'"),
-        (["--groupby", "celltype"], "Did you mean 'cell_type'"),
-        (["--layer", "counts"], "There is no layer 'counts'"),
-        (["--out", "result.xml"], "must end in .csv, .npz or .h5ad"),
-        (["--budget", "0"], "budget must be at least 1"),
-    ],
-)
-def test_bad_input_ends_with_one_clear_message(run, cells_file, arguments, message):
-    code, out, err = run(*attack_arguments(cells_file, *arguments))
-    assert code == 2
-    assert out == ""
-    assert message in err
-    assert "Traceback" not in err
-
-
 def test_missing_file_as_a_program(tmp_path):
     command = [
         sys.executable,

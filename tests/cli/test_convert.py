@@ -92,25 +92,6 @@ def test_convert_names_genes_by_their_symbols(run, tmp_path, column):
     assert adata.var["gene_id"].tolist() == ["ENSG1", "ENSG2"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["cells.csv", "out.loom"], "must end in .h5ad or .zarr"),
-        (["cell.csv", "out.h5ad"], "Did you mean 'cells.csv'"),
-        (["cells.csv", "out.h5ad", "--symbols", "auto"], "--symbols COLUMN"),
-        (["cells.csv", "out.h5ad", "--symbols", "symbol"], "adata.var has no column 'symbol'"),
-        (["cells.csv", "folder.h5ad", "--overwrite"], "'folder.h5ad' is a folder; it is not replaced"),
-    ],
-)
-def test_bad_input_ends_with_one_clear_message(run, table, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder.h5ad").mkdir()
-    code, out, err = run("convert", *arguments)
-    assert (code, out) == (2, "")
-    assert message in err
-    assert not (tmp_path / "out.h5ad").exists()
-
-
 def test_what_a_file_cannot_hold_is_said(run, table, tmp_path, monkeypatch):
     from adverscarial import datasets
 

@@ -98,25 +98,6 @@ def test_the_same_seed_saves_the_same_classifier(run, few, tmp_path):
     assert all(np.array_equal(a[key], b[key]) for key in a.files)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--classifier", "random-forrest"], "Did you mean 'random-forest'"),
-        (["--classifier", "sctype"], "There is no classifier 'sctype' to train"),
-        (["--out", "model.pkl"], "classifiers are saved as .npz"),
-        (["--groupby", "celltype"], "Did you mean 'cell_type'"),
-        (["--groupby", "celltype", "--all"], "Did you mean 'cell_type'"),
-        (["--preprocess", "lognorm"], "--preprocess scale to z-score it"),
-    ],
-)
-def test_bad_input_ends_with_one_clear_message(run, cells_file, tmp_path, arguments, message):
-    code, out, err = run("train", cells_file, "--groupby", "cell_type", "--out", tmp_path / "m.npz", *arguments)
-    assert code == 2
-    assert out == ""
-    assert message in err.replace("\n", " ")
-    assert not (tmp_path / "m.npz").exists()
-
-
 @pytest.mark.slow
 def test_a_trained_family_gets_what_stands_behind_a_colon(run, few, tmp_path, monkeypatch):
     from adverscarial.classifiers import CommandLine, Linear

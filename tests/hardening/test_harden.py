@@ -91,6 +91,17 @@ def test_given_classifier_is_not_changed_and_what_it_learned_is_not_used(halves)
     assert done.before.markers == Markers(n_markers=5).fit(train, "cell_type").markers != before
 
 
+def test_cells_with_raw_are_joined_with_examples_without_a_warning(halves, recwarn):
+    train, test = (part.copy() for part in halves)
+    train.raw = train
+    done = harden(train, Markers(n_markers=5), ATTACK, groupby="cell_type", test=test, rounds=1, folds=1)
+    assert done.table["adversarial_cells"].iloc[-1] > 0
+    assert not [str(warning.message) for warning in recwarn if "raw" in str(warning.message)]
+    assert train.raw is not None
+    without = harden(halves[0], Markers(n_markers=5), ATTACK, groupby="cell_type", test=test, rounds=1, folds=1)
+    pd.testing.assert_frame_equal(done.table, without.table)
+
+
 class Noting(Markers):
     """Remembers which cells it was trained on, and which copies of them."""
 

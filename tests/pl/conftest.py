@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 from anndata import AnnData
 
 import adverscarial as adv
 from adverscarial.attacks import MaxChange, SingleGene
+from made_up import needing
 
 
 @pytest.fixture(autouse=True)
@@ -23,13 +23,7 @@ def _close() -> Iterator[None]:
 @pytest.fixture(scope="package")
 def survey(pbmc_small: AnnData) -> adv.Survey:
     """Four clusters under both kinds of counted attacks; one classifier fails on the smallest of them."""
-
-    def half_broken(X: np.ndarray) -> np.ndarray:
-        if len(X) < 80:
-            raise RuntimeError("too few cells")
-        return np.full(len(X), "A")
-
     attacks = [*map(SingleGene, ("perc99", "positive_aberrant")), MaxChange("perc99", restarts=1)]
-    models = {"scType": adv.classifiers.ScType(scaled=False), "half": half_broken}
+    models = {"scType": adv.classifiers.ScType(scaled=False), "half": needing(80)}
     targets = ["CD19+ B", "Dendritic", "CD14+ Monocyte", "CD4+/CD25 T Reg"]
     return adv.survey(pbmc_small, models, attacks=attacks, groupby="cell_type", targets=targets)

@@ -12,18 +12,14 @@ import adverscarial as adv
 from adverscarial import pl
 from adverscarial.attacks import MinChange, SingleGene
 from adverscarial.errors import ParameterError
+from made_up import needing
 
 TARGETS = ["CD19+ B", "Dendritic", "CD14+ Monocyte"]
 
 
 @pytest.fixture(scope="module")
 def survey(pbmc_small: AnnData) -> adv.Survey:
-    def broken(X: np.ndarray) -> np.ndarray:
-        if len(X) < 100:
-            raise RuntimeError("too few cells")
-        return np.full(len(X), "A")
-
-    models = {"scType": adv.classifiers.ScType(scaled=False), "constant": broken}
+    models = {"scType": adv.classifiers.ScType(scaled=False), "constant": needing(100)}
     attacks = [MinChange("perc1", genes=list(pbmc_small.var_names[:300]))]
     return adv.survey(pbmc_small, models, attacks=attacks, groupby="cell_type", targets=TARGETS)
 

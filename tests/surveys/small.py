@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,8 @@ import adverscarial as adv
 
 ATTACK = adv.attacks.SingleGene("perc99", search="exact")
 LEVEL = 1.0
+#: where these tests are found
+TESTS = str(Path(__file__).resolve().parents[1])
 
 
 def cells(n: int = 60, genes: int = 8, types: tuple[str, ...] = ("B", "NK", "T"), seed: int = 0) -> AnnData:
@@ -42,3 +48,12 @@ def run(model: Any = labels, *, adata: AnnData | None = None, **options: Any) ->
     """Survey the small cells."""
     asked = {"attacks": ATTACK, "groupby": "cell_type", "progress": False, **options}
     return adv.survey(cells() if adata is None else adata, model, **asked)
+
+
+def script(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a fresh process that finds the small cells; processes that it starts find the tests, too."""
+    path = os.pathsep.join([TESTS, os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-c", f"from surveys.small import *\n{body}"],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path, **environment},
+    )  # fmt: skip

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
 import pickle
 import re
-import subprocess
 import sys
 import threading
 import types
@@ -28,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 import adverscarial as adv
 from adverscarial.surveys.identity import Unidentified, identity
-from surveys.small import above, cells
+from surveys.small import above, cells, script
 
 
 class Tool:
@@ -268,15 +266,9 @@ def test_another_process_finds_the_same_identity() -> None:
         "    print(identity(make(1.5)))\n"
         "print(identity(trained('forest', False)))"
     )
-    path = str(Path(__file__).resolve().parents[1])
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r})\n{code}"],
-            env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }  # fmt: skip
-    assert len(found) == 1
+    first, second = (script(code, PYTHONHASHSEED=seed) for seed in ("1", "2"))
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
 
 
 def test_what_cannot_be_read_has_no_identity(tmp_path: Path) -> None:

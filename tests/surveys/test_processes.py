@@ -5,8 +5,6 @@ from __future__ import annotations
 import faulthandler
 import io
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -19,7 +17,7 @@ from numba.core import event
 import adverscarial as adv
 from adverscarial.errors import StorageError
 from adverscarial.surveys.timeouts import Clock
-from surveys.small import above, cells, labels, run
+from surveys.small import above, cells, labels, run, script
 
 
 def marked() -> Any:
@@ -88,15 +86,6 @@ def test_a_missing_temporary_folder_is_named(tmp_path: Path, monkeypatch: pytest
     assert not run(out=tmp_path / "run").errors  # one process needs none
 
 
-def script(body: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a fresh process that finds the small cells."""
-    path = str(Path(__file__).resolve().parents[1])
-    code = f"import sys; sys.path.insert(0, {path!r})\nfrom surveys.small import *\n{body}"
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}
-    )
-
-
 def test_compilation_does_not_count_against_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: happened.append("starts"))
@@ -152,8 +141,7 @@ def test_inside_a_worker_of_joblib() -> None:
         "    found = joblib.Parallel(n_jobs=2)(joblib.delayed(in_a_worker)(k) for k in (1, 2))\n"
         "    print([frame.equals(run().to_frame()) for frame in found])"
     )
-    path = str(Path(__file__).resolve().parents[1])
-    done = script(body, PYTHONPATH=os.pathsep.join([path, os.environ.get("PYTHONPATH", "")]))
+    done = script(body)
     assert done.stdout == "[True, True]\n", done.stderr
 
 
@@ -166,7 +154,6 @@ def put(pipe: Any, n_jobs: int) -> None:
 def test_inside_another_process(method: str) -> None:
     if method == "fork" and not hasattr(os, "fork"):
         pytest.skip("needs fork")
-    path = str(Path(__file__).resolve().parents[1])
     body = (
         "import multiprocessing\nfrom surveys.test_processes import put\n"
         f"context = multiprocessing.get_context({method!r})\n"
@@ -177,7 +164,7 @@ def test_inside_another_process(method: str) -> None:
         "    print(here.recv().equals(run().to_frame()))\n"
         "    process.join()"
     )
-    done = script(body, PYTHONPATH=os.pathsep.join([path, os.environ.get("PYTHONPATH", "")]))
+    done = script(body)
     assert done.stdout == "True\nTrue\n", done.stderr
 
 

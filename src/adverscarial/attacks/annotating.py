@@ -62,10 +62,10 @@ def margins(labels: np.ndarray, scores: np.ndarray, classes: Sequence[str]) -> n
     known = np.flatnonzero(own >= 0)
     found = np.full(len(labels), np.nan)
     if len(classes) > 1 and len(known):
-        others = np.array(scores[known], dtype=np.float64)
-        mine = others[np.arange(len(known)), own[known]].copy()
-        others[np.arange(len(known)), own[known]] = -np.inf
-        found[known] = mine - others.max(axis=1)
+        rivals = np.array(scores[known], dtype=np.float64)
+        mine = rivals[np.arange(len(known)), own[known]].copy()
+        rivals[np.arange(len(known)), own[known]] = -np.inf
+        found[known] = mine - rivals.max(axis=1)
     return found
 
 
@@ -142,14 +142,14 @@ def gene_columns(found: pd.DataFrame, genes: pd.Index) -> dict[str, pd.Categoric
     DataError
         If a gene is not in the data.
     """
-    places = genes.get_indexer(found.index)
-    if (places < 0).any():
-        absent = found.index[places < 0]
+    positions = genes.get_indexer(found.index)
+    if (positions < 0).any():
+        absent = found.index[positions < 0]
         raise DataError(
             f"{len(absent):,} of the {len(found):,} genes of the result are not in the data: {some(absent)}. Pass the "
             "data that were attacked."
         )
-    return {str(name): spread(found[name].to_numpy(), places, len(genes)) for name in found}
+    return {str(name): spread(found[name].to_numpy(), positions, len(genes)) for name in found}
 
 
 def parameters(result: Result) -> dict[str, Plain | Mapping[str, str]]:

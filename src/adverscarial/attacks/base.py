@@ -202,10 +202,7 @@ class Attack(ABC, Generic[R]):
 
         Parameters
         ----------
-        %(adata)s
-        %(classifier)s
-        %(groupby)s
-        %(values)s
+        %(classifier_and_cluster)s
         %(layer_attacked)s
         %(mask_var)s
         seed

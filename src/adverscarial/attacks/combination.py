@@ -285,9 +285,9 @@ class CombinationResult(Counted, Result):
         mine = [changes[gene] for gene in cluster.genes[positions]]
         values = np.empty((cluster.n_cells, len(positions)))
         for modification in self.attack.changes:
-            places = np.array([i for i, other in enumerate(mine) if other is modification], dtype=np.int64)
-            if len(places):
-                values[:, places] = modification.new_values(cluster, positions[places])
+            chosen = np.array([i for i, other in enumerate(mine) if other is modification], dtype=np.int64)
+            if len(chosen):
+                values[:, chosen] = modification.new_values(cluster, positions[chosen])
         return values
 
     def apply(self, adata: Cells, gene: str | None = None) -> AnnData:

@@ -115,23 +115,15 @@ def check_positive(**settings: object) -> None:
 
 
 class Climb:
-    """Steps uphill on the cells' losses, inside the ball around each cell and between the bounds.
-
-    Attributes
-    ----------
-    genes
-        Positions of the genes that can change.
-    start
-        Their values in the cluster, float64, shape (cells, genes).
-    seed
-        Of random starts.
-    """
+    """Steps uphill on the cells' losses, inside the ball around each cell and between the bounds."""
 
     def __init__(self, run: Run, slopes: Slopes, attack: GradientAttack) -> None:
         self._run, self._slopes, self._attack = run, slopes, attack
         dtype = run.cluster.dtype
         self._low, self._high = (float(dtype.type(bound)) for bound in attack._bounds)  # as the data can hold them
+        #: positions of the genes that can change, and the seed of random starts
         self.genes, self.seed = slopes.genes, run.cluster.seed
+        #: values of these genes in the cluster, float64, shape (cells, genes)
         self.start = run.cluster.values(self.genes).astype(np.float64)
         outside = (self.start < self._low) | (self.start > self._high)
         if outside.any():

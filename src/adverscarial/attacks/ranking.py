@@ -320,12 +320,12 @@ def _changes(
         for way in ways:
             width = 1 if way.joint else _BLOCK  # a joint modification would see the other genes of the block
             for start in range(0, len(read), width):
-                places = read[start : start + width]
+                asked = read[start : start + width]
                 with np.errstate(over="ignore"):
-                    values = way.new_values(cluster, genes[places]).astype(cluster.dtype)
-                for k, place in enumerate(places):
+                    values = way.new_values(cluster, genes[asked]).astype(cluster.dtype)
+                for k, place in enumerate(asked):
                     total[place] += _distance(now, scorer.together(genes[[place]], values[:, [k]]))
-                advance(len(places))
+                advance(len(asked))
     return total / len(ways)
 
 

@@ -13,7 +13,7 @@ from adverscarial._progress import Advance, stand_still
 from adverscarial.attacks.recognition import right_cells
 from adverscarial.cells.choice import chosen_of
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Answers, is_named, vote
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.scorers.base import Scorer
@@ -169,14 +169,14 @@ class Run:
         """Compute the new values of `genes` once, for a search that asks about them many times."""
         if self.modification is not None and not self.modification.joint:
             self._values = self.values(genes)
-            self._cached = places_of(genes, len(self.cluster.genes))
+            self._cached = positions_among(genes, len(self.cluster.genes))
 
     def values(self, genes: np.ndarray) -> np.ndarray:
         """Return the new values of `genes`, rounded to what the data can hold."""
         if self._values is not None and self._cached is not None:
-            places = self._cached[genes]
-            if (places >= 0).all():
-                return self._values[:, places]
+            kept = self._cached[genes]
+            if (kept >= 0).all():
+                return self._values[:, kept]
         assert self.modification is not None
         with np.errstate(over="ignore"):
             return self.modification.new_values(self.cluster, genes).astype(self.cluster.dtype)

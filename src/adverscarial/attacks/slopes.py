@@ -16,7 +16,7 @@ from scipy.special import softmax
 
 from adverscarial.attacks.run import Run
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.wrapped import WrappedScorer
@@ -97,16 +97,16 @@ class ModelSlopes(Slopes):
 
     def __init__(self, model: GradientModel, cluster: Cluster, genes: np.ndarray) -> None:
         columns = model.align(cluster.genes)
-        place = places_of(columns, len(cluster.genes))
+        place = positions_among(columns, len(cluster.genes))
         self.genes = genes[place[genes] >= 0]
-        self._places = place[self.genes]
+        self._columns = place[self.genes]
         self._model, self._X = model, cluster.values(columns).astype(np.float64)
         self.classes, self.scores = model.classes, model.logits(self._X)
 
     def __call__(self, values: np.ndarray, codes: np.ndarray) -> np.ndarray:  # noqa: D102
-        self._X[:, self._places] = values
+        self._X[:, self._columns] = values
         weights = loss_slopes(self._model.logits(self._X), codes)
-        found: np.ndarray = self._model.gradient(self._X, weights)[:, self._places].astype(np.float64)
+        found: np.ndarray = self._model.gradient(self._X, weights)[:, self._columns].astype(np.float64)
         return found
 
 
@@ -272,9 +272,9 @@ def loss_slopes(logits: np.ndarray, codes: np.ndarray) -> np.ndarray:
     array([[-1. ,  0.5,  0.5]])
     """
     cells = np.arange(len(logits))
-    others = logits.astype(np.float64)
-    others[cells, codes] = -np.inf
-    slopes = softmax(others, axis=1)
+    rivals = logits.astype(np.float64)
+    rivals[cells, codes] = -np.inf
+    slopes = softmax(rivals, axis=1)
     slopes[cells, codes] = -1.0
     found: np.ndarray = slopes
     return found

@@ -9,7 +9,7 @@ import numpy as np
 from adverscarial._types import Ints
 
 
-def places_of(columns: Ints, n_genes: int) -> Ints:
+def positions_among(columns: Ints, n_genes: int) -> Ints:
     """Return for each gene of the data set where it stands among `columns`; -1 for genes that are not there.
 
     Parameters
@@ -21,13 +21,13 @@ def places_of(columns: Ints, n_genes: int) -> Ints:
 
     Examples
     --------
-    >>> places_of(np.array([2, -1, 0]), 4)
+    >>> positions_among(np.array([2, -1, 0]), 4)
     array([ 2, -1,  0, -1])
     """
-    places = np.full(n_genes, -1, dtype=np.int64)
+    positions = np.full(n_genes, -1, dtype=np.int64)
     there = np.flatnonzero(columns >= 0)
-    places[columns[there]] = there
-    return places
+    positions[columns[there]] = there
+    return positions
 
 
 def values_now(X: np.ndarray, accepted: Mapping[int, np.ndarray], columns: Ints) -> np.ndarray:

@@ -50,12 +50,12 @@ def layer_of(adata: AnnData, layer: str | None) -> Matrix:
 
 def _elsewhere(adata: AnnData) -> str:
     """Say where values are, if not in X."""
-    places = []
+    remedies = []
     if layers := layers_of(adata):
-        places.append(f"choose one of its layers with layer=: {some(layers)}")
+        remedies.append(f"choose one of its layers with layer=: {some(layers)}")
     if adata.raw is not None:
-        places.append("take the values of raw: adata = adata.raw.to_adata()")
-    text = "; or ".join(places) or "there are no layers and no raw either: read the data again, with values"
+        remedies.append("take the values of raw: adata = adata.raw.to_adata()")
+    text = "; or ".join(remedies) or "there are no layers and no raw either: read the data again, with values"
     return f"{text[0].upper()}{text[1:]}."
 
 

@@ -103,9 +103,9 @@ class Classifier(ABC):
         family: str | None = None,
         command_line: CommandLine | None = None,
         wraps: int | None = None,
-        **others: object,
+        **keywords: object,
     ) -> None:
-        super().__init_subclass__(**others)
+        super().__init_subclass__(**keywords)
         # not inherited: what a subclass answers may differ, and a file of its parent's name would forget that
         cls.family, cls.command_line, cls.wraps = family or cls.__dict__.get("family"), command_line, wraps
         if cls.family is not None:
@@ -183,16 +183,39 @@ class Classifier(ABC):
     def fit(
         self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
     ) -> Self:
-        """Train on labelled cells, and return the classifier itself.
+        """Train on labelled cells, and return the classifier itself; cells without a label are left out.
 
         Parameters
         ----------
         adata
-            Cells x genes.
+            Cells x genes. Which values a classifier is meant for, its class says.
         %(groupby_types)s
         %(values)s
         %(layer_trained)s
+
+        Raises
+        ------
+        ParameterError
+            If a setting makes no sense.
+        DataError
+            If fewer than two types are named, or values are NaN or infinite.
+        ClassifierError
+            If the classifier comes ready-made, or training fails.
         """
+        self._check_settings()
+        self._train(meant(adata, mod=mod, use_raw=use_raw, layer=layer), groupby, layer)
+        return self
+
+    @classmethod
+    def is_trained_here(cls) -> bool:
+        """Return whether :meth:`fit` trains it; a classifier that comes ready-made refuses."""
+        return cls.fit is not Classifier.fit or cls._train is not Classifier._train
+
+    def _check_settings(self) -> None:  # noqa: B027
+        """Raise a ParameterError for settings that make no sense; asked before training."""
+
+    def _train(self, adata: AnnData, groupby: str, layer: str | None) -> None:
+        """Train on cells x genes, with checked settings: what :meth:`fit` leaves to each family."""
         raise ClassifierError(f"{self.name} cannot be trained here: it comes ready-made.")
 
     def align(self, genes: pd.Index) -> np.ndarray:

@@ -70,10 +70,7 @@ def match_genes(
     what their means would give; marker scores use the markers that are there. Nobody knows what a forest says of genes
     that it never saw absent: look at how many matched, and at the labels of known cells.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> model = adv.classifiers.RandomForest(n_estimators=5, seed=0).fit(cells, "cell_type")
     >>> fewer = cells[:, 100:]
     >>> found = match_genes(fewer, model, missing="zero")
@@ -123,10 +120,10 @@ def _means(absent: pd.Index, model: Classifier, reference: AnnData | None, layer
         return np.zeros(0)
     if reference is not None:
         known = pd.Index(reference.var_names.astype(str))
-        places = known.get_indexer(absent)
-        if (places < 0).any():
+        found = known.get_indexer(absent)
+        if (found < 0).any():
             raise GeneMismatchError(mismatch_message("The reference", absent, known))
-        return np.asarray(CellMatrix(layer_of(reference, layer)).columns(places).mean(axis=0, dtype=np.float64))
+        return np.asarray(CellMatrix(layer_of(reference, layer)).columns(found).mean(axis=0, dtype=np.float64))
     kept = model.gene_means()
     if kept is None or model.genes is None:
         raise ParameterError(

@@ -36,10 +36,7 @@ def predict(
 
     Parameters
     ----------
-    %(adata)s
-    %(classifier)s
-    %(groupby)s
-    %(values)s
+    %(classifier_and_cluster)s
     %(layer_read)s
 
     Raises

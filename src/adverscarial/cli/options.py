@@ -95,15 +95,14 @@ Prepare = Annotated[
 TrainFile = Annotated[
     Path | None, Panel.CLASSIFIER.option("--train", help="Labelled cells to train on; left out, half of the data is.")
 ]
-ClassifierSpec = Annotated[
-    str,
-    Panel.CLASSIFIER.option(
-        help="random-forest, markers, mlp, chetah, scannotatr, singler (trained first), sctype, sctype:MARKERS.tsv, "
-        "or a file: .npz (of train), .skops (scikit-learn), .json or .ubj (XGBoost), .txt (LightGBM), .pkl, .pickle "
-        "or .joblib (CellTypist, scikit-learn; needs --trust), .R or .R:FUNCTION (your own function in R), .rds (a "
-        "model of R; needs --trust)."
-    ),
-]
+_CLASSIFIER = Panel.CLASSIFIER.option(
+    help="random-forest, markers, mlp, chetah, scannotatr, singler (trained first), sctype, sctype:MARKERS.tsv, "
+    "or a file: .npz (of train), .skops (scikit-learn), .json or .ubj (XGBoost), .txt (LightGBM), .pkl, .pickle "
+    "or .joblib (CellTypist, scikit-learn; needs --trust), .R or .R:FUNCTION (your own function in R), .rds (a "
+    "model of R; needs --trust)."
+)
+ClassifierSpec = Annotated[str, _CLASSIFIER]
+ClassifierSpecs = Annotated[list[str], _CLASSIFIER]
 GuardOption = Annotated[
     GuardAction | None,
     Panel.CLASSIFIER.option(

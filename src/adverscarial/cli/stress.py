@@ -14,7 +14,7 @@ from adverscarial.cli.exits import NotDecided
 from adverscarial.cli.models import setting
 from adverscarial.cli.options import (
     AsJson,
-    ClassifierSpec,
+    ClassifierSpecs,
     DataFile,
     Groupby,
     Jobs,
@@ -32,7 +32,7 @@ def stress(
     data: DataFile,
     groupby: Groupby,
     *,
-    classifier: Annotated[list[str], ClassifierSpec.__metadata__[0]] = ["random-forest"],  # noqa: B006
+    classifier: ClassifierSpecs = ["random-forest"],  # noqa: B006
     change: Annotated[
         list[str] | None,
         Panel.CHANGE.option(

@@ -16,7 +16,7 @@ from adverscarial.cli.models import added_genes, setting
 from adverscarial.cli.options import (
     AsJson,
     Budget,
-    ClassifierSpec,
+    ClassifierSpecs,
     DataFile,
     Deciding,
     FailOver,
@@ -43,7 +43,7 @@ def survey(
     data: DataFile,
     groupby: Groupby,
     *,
-    classifier: Annotated[list[str], ClassifierSpec.__metadata__[0]] = ["random-forest"],  # noqa: B006
+    classifier: ClassifierSpecs = ["random-forest"],  # noqa: B006
     recipe: Annotated[Recipe | None, Panel.ATTACK.option(help=HELP)] = None,
     attack: Annotated[
         list[str] | None,

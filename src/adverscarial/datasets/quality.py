@@ -113,10 +113,7 @@ def quality_control(  # noqa: PLR0913
     ParameterError
         If there is no such preset.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> quality_control(cells, min_genes=200).shape
     (693, 765)
     """

@@ -94,10 +94,10 @@ def _steps(content: Content, cluster: Cluster, genes: np.ndarray) -> list[tuple[
     assert content.model is not None
     change = parse(content.claim["modification"])
 
-    def steps(places: np.ndarray) -> np.ndarray:
+    def steps(positions: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
-            new = np.asarray(change.new_values(cluster, places).astype(cluster.dtype), dtype=np.float64)
-        return new - cluster.values(places).astype(np.float64)
+            new = np.asarray(change.new_values(cluster, positions).astype(cluster.dtype), dtype=np.float64)
+        return new - cluster.values(positions).astype(np.float64)
 
     rows = [("the steps are those of the modification", np.array_equal(steps(genes), content.steps))]
     if not content.claim["some_genes"]:

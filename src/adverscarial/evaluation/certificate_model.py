@@ -6,7 +6,7 @@ import numpy as np
 from anndata import AnnData
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.plain import Plain, PlainTrees, fingerprint
 from adverscarial.errors import AdverscarialError, InputRejected
@@ -29,7 +29,7 @@ def check(content: ModelContent, adata: AnnData, model: Classifier) -> tuple[lis
     try:
         cluster = Cluster(adata, claim["groupby"], claim["target"], layer=claim["layer"], seed=claim["seed"])
         plain = model.plain(cluster)
-        places = cluster.positions(content.genes)
+        positions = cluster.positions(content.genes)
     except AdverscarialError as error:
         return [(f"the data hold the cluster and its genes: {error}", False)], []
     rows = [("the cells are those of the cluster", cluster.cells.tolist() == content.cells)]
@@ -37,7 +37,7 @@ def check(content: ModelContent, adata: AnnData, model: Classifier) -> tuple[lis
     rows.append(("the classifier is that of the certificate", same and fingerprint(plain) == content.model))
     if plain is None or not all(holds for _, holds in rows):
         return rows, []
-    subject = _Subject(content, cluster, model, plain, places)
+    subject = _Subject(content, cluster, model, plain, positions)
     rows += subject.values_hold()
     if all(holds for _, holds in rows):
         rows += subject.proof()
@@ -48,22 +48,22 @@ class _Subject:
     """The classifier, the cells and the new values that a certificate is about."""
 
     def __init__(
-        self, content: ModelContent, cluster: Cluster, model: Classifier, plain: Plain, places: np.ndarray
+        self, content: ModelContent, cluster: Cluster, model: Classifier, plain: Plain, positions: np.ndarray
     ) -> None:
         self.content, self.cluster, self.model, self.plain = content, cluster, model, plain
-        self.places, self.read = places, cluster.positions(plain.genes)
+        self.positions, self.read = positions, cluster.positions(plain.genes)
         self.old = cluster.values(self.read)
         with np.errstate(over="ignore"):
             given = None if content.values is None else content.values.astype(cluster.dtype)
-        self.values = self._changed(places) if given is None else given
+        self.values = self._changed(positions) if given is None else given
         columns = model.align(cluster.genes)
-        self._X, self._column = cluster.values(columns), places_of(columns, len(cluster.genes))
+        self._X, self._column = cluster.values(columns), positions_among(columns, len(cluster.genes))
 
-    def _changed(self, places: np.ndarray) -> np.ndarray:
+    def _changed(self, positions: np.ndarray) -> np.ndarray:
         """Return what the modification makes of genes."""
         with np.errstate(over="ignore"):
-            values = parse(self.content.claim["modification"]).new_values(self.cluster, places)
-            return np.broadcast_to(values.astype(self.cluster.dtype), (self.cluster.n_cells, len(places)))
+            values = parse(self.content.claim["modification"]).new_values(self.cluster, positions)
+            return np.broadcast_to(values.astype(self.cluster.dtype), (self.cluster.n_cells, len(positions)))
 
     def values_hold(self) -> list[Row]:
         """Compare values with those of the certificate, and see that no other gene moves."""
@@ -74,15 +74,15 @@ class _Subject:
             ("the new values are those of the modification", fingerprint(self.values) == self.content.new),
         ]
         if not self.content.claim["some_genes"] and self.content.values is None:
-            others = np.setdiff1d(self.read, self.places)
+            others = np.setdiff1d(self.read, self.positions)
             moving = others[(self._changed(others) != self.cluster.values(others)).any(axis=0)]
             held = all(self._labels(self._changed(moving[[k]]), moving[[k]]) is None for k in range(len(moving)))
             rows.append(("no other gene of the classifier moves, unless it refuses the new values", held))
         return rows
 
-    def _labels(self, values: np.ndarray, places: np.ndarray) -> np.ndarray | None:
+    def _labels(self, values: np.ndarray, positions: np.ndarray) -> np.ndarray | None:
         """Return the classifier's own labels after genes are changed, -1 for unknown ones; None if it refuses."""
-        X, column = self._X.copy(), self._column[places]
+        X, column = self._X.copy(), self._column[positions]
         X[:, column[column >= 0]] = values[:, column >= 0]
         try:
             labels = self.model.decide(X).labels
@@ -93,14 +93,14 @@ class _Subject:
 
     def proof(self) -> list[Row]:
         """Prove the bound anew."""
-        new, place = self.old.copy(), places_of(self.read, len(self.cluster.genes))[self.places]
+        new, place = self.old.copy(), positions_among(self.read, len(self.cluster.genes))[self.positions]
         new[:, place[place >= 0]] = self.values[:, place >= 0]
         bounds: Bounds
         if isinstance(self.plain, PlainTrees):
             bounds = TreeBounds(self.plain, self.old, new)
         else:
             bounds = NetworkBounds(self.plain, self.old, new)
-        codes = self._labels(self.values[:, :0], self.places[:0])
+        codes = self._labels(self.values[:, :0], self.positions[:0])
         what = "trees" if self.plain.form == "trees" else "layers"
         agree = f"the {what} label the cells as the classifier does, also with {_SETS} random sets of genes changed"
         if codes is None or (codes < 0).any() or not self._agree(bounds, new):
@@ -132,12 +132,12 @@ class _Subject:
 
     def _agree(self, bounds: Bounds, new: np.ndarray) -> bool:
         """Return whether trees or layers give the classifier's own labels where their scores are not too near."""
-        rng, n = np.random.default_rng(0), len(self.places)
-        place = places_of(self.read, len(self.cluster.genes))
+        rng, n = np.random.default_rng(0), len(self.positions)
+        place = positions_among(self.read, len(self.cluster.genes))
         for k in range(_SETS):
             chosen = np.flatnonzero(rng.random(n) < k / (_SETS - 1))  # from none to all
-            theirs = self._labels(self.values[:, chosen], self.places[chosen])
-            values, read = self.old.copy(), place[self.places[chosen]]
+            theirs = self._labels(self.values[:, chosen], self.positions[chosen])
+            values, read = self.old.copy(), place[self.positions[chosen]]
             values[:, read[read >= 0]] = new[:, read[read >= 0]]
             scores = bounds.scores_of(values)
             best = np.sort(scores, axis=1)
@@ -149,13 +149,13 @@ class _Subject:
     def _none_alone(self, votes: Votes, goals: list[int], new: np.ndarray) -> bool:
         """Return whether no gene alone lets a goal win; where scores are near, the classifier itself is asked."""
         labels = self.content.labels
-        place = places_of(self.read, len(self.cluster.genes))[self.places]
+        place = positions_among(self.read, len(self.cluster.genes))[self.positions]
         moving = (new != self.old).any(axis=0)
         for gene in votes.genes_that_may(goals).tolist():
             if not moving[gene]:
                 continue
             chosen = np.flatnonzero(place == gene)
-            codes = self._labels(self.values[:, chosen], self.places[chosen])
+            codes = self._labels(self.values[:, chosen], self.positions[chosen])
             if codes is not None and ((codes < 0).any() or winner_of(codes, labels) in goals):
                 return False
         return True

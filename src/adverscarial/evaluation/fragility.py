@@ -98,10 +98,7 @@ def fragility(  # noqa: PLR0913
         If the modification looks at all changed genes at once; or if the classifier looks at all cells, and `groupby`
         is left out.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> adv.fragility(cells, adv.classifiers.ScType(), modification="perc99")
     >>> int(cells.obs["fragility_lower"].min())
     1

@@ -19,7 +19,7 @@ from adverscarial.attacks.single_gene import SingleGene
 from adverscarial.attacks.start import scorer_for
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, cluster_labels, cluster_names
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.classifiers.base import Classifier
@@ -51,11 +51,11 @@ class AtLimit(Modification):  # without a name: no short string holds a guard
     sign: int = 1
 
     def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:  # noqa: D102
-        limits, places = self.guard.limits, places_of(self.guard.align(cluster.genes), len(cluster.genes))[genes]
+        limits, own = self.guard.limits, positions_among(self.guard.align(cluster.genes), len(cluster.genes))[genes]
         statistics = cluster.statistics
         free = statistics.maximum(genes) if self.sign > 0 else statistics.minimum(genes)
         allowed = limits.high if self.sign > 0 else limits.low
-        return np.where(places >= 0, allowed[places], free)[None, :]
+        return np.where(own >= 0, allowed[own], free)[None, :]
 
     def __str__(self) -> str:
         return f"{'largest' if self.sign > 0 else 'smallest'} allowed value"
@@ -129,13 +129,7 @@ def guarding(  # noqa: PLR0913
         Share of the cells as they are that the guard finds impossible. Where it refuses, these are left out of the
         attacks.
 
-    Raises
-    ------
-    DataError, ParameterError, ClassifierError
-
-    Examples
-    --------
-    >>> import adverscarial as adv
+    %(attack_errors_and_example)s
     >>> train, test = adv.datasets.split(adv.datasets.embedded(), "cell_type", seed=0)
     >>> guard = adv.classifiers.Guard(adv.classifiers.Markers(n_markers=5)).fit(train, "cell_type")
     >>> table = guarding(test, guard, groupby="cell_type", attacks=[adv.attacks.SingleGene("positive_aberrant")])
@@ -203,10 +197,10 @@ def _found(clusters: Sequence[Cluster], model: Classifier, attack: Attack[Result
 def _after(cluster: Cluster, result: Result, guard: Guard) -> np.ndarray:
     """Return the cluster as an attack leaves it, cells x watched genes."""
     columns, genes = guard.align(cluster.genes), cluster.positions(result.changed_genes)
-    X, places = cluster.values(columns), places_of(columns, len(cluster.genes))[genes]
+    X, own = cluster.values(columns), positions_among(columns, len(cluster.genes))[genes]
     values = np.broadcast_to(result.changed_values(cluster, genes), (len(X), len(genes)))
     with np.errstate(over="ignore"):
-        X[:, places[places >= 0]] = values[:, places >= 0]
+        X[:, own[own >= 0]] = values[:, own >= 0]
     return X
 
 

@@ -79,13 +79,7 @@ def sweep(  # noqa: PLR0913
     ``baseline``; and the ``label`` at the end with its ``share``. At strength 0, nothing is tested. Tables of several
     classifiers can be put below each other with :func:`pandas.concat`.
 
-    Raises
-    ------
-    DataError, ParameterError, ClassifierError
-
-    Examples
-    --------
-    >>> import adverscarial as adv
+    %(attack_errors_and_example)s
     >>> model = adv.classifiers.ScType(scaled=False)
     >>> table = sweep(adv.datasets.embedded(), model, groupby="cell_type", target="CD19+ B",
     ...               genes=["CD79A", "CD79B", "MS4A1"], strengths=[0, 2], kinds=["both"])

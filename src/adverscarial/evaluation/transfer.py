@@ -77,10 +77,7 @@ def transfer(
         If there is no result, or none of an attack that writes such values.
     DataError, ClassifierError
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> models = {"three": adv.classifiers.Markers({"B": ["CD79A", "CD79B", "MS4A1"], "T": ["CD3D"]}),
     ...           "one": adv.classifiers.Markers({"B": ["MS4A1"], "T": ["CD3D"]})}
     >>> attack = adv.attacks.SingleGene("perc99")

@@ -93,10 +93,7 @@ def adversarial_cells(  # noqa: PLR0913
     ClassifierError
         If the classifier fails.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> model = adv.classifiers.ScType(scaled=False)
     >>> fooled = adversarial_cells(cells, model, adv.attacks.SingleGene("perc99"), groupby="cell_type", n_per_type=20)
     >>> more = anndata.concat([cells, fooled], merge="same")

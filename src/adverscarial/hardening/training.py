@@ -144,6 +144,7 @@ def harden(  # noqa: PLR0913
     cells = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     held = None if test is None else in_memory(meant(test, mod=mod, use_raw=use_raw, layer=layer))
     train, held_out = split(cells, groupby, seed=seed) if held is None else (in_memory(cells), held)
+    train = _without_raw(train)
     with bar(f"Hardening {task.model.name}", rounds + 1, progress) as advance:
         last = before = _Trained(task.fit(train), 0)
         rows = [_row(0, before, task, held_out)]
@@ -200,7 +201,7 @@ class _Task:
 def _check_task(task: _Task, method: str) -> None:
     """Raise an error for a classifier or settings that no training can work with."""
     model = task.model
-    if type(model).fit is Classifier.fit:
+    if not model.is_trained_here():
         raise ClassifierError(
             f"{model.name} cannot be trained here, so it cannot be hardened. Expected a classifier with fit(), such as "
             "RandomForest; for another one, add adversarial_cells() to its training set and train it where it was made."
@@ -281,6 +282,15 @@ def _by_examples(task: _Task, train: AnnData, current: Classifier, rounds: int, 
 def _joined(cells: AnnData, fooled: list[AnnData]) -> AnnData:
     """Return cells with adversarial ones below, and what `uns` says of their values, such as the base of logarithms."""
     return anndata.concat([cells, *fooled], merge="same", uns_merge="first")
+
+
+def _without_raw(cells: AnnData) -> AnnData:
+    """Return cells without `raw`: adversarial ones have none, so cells and examples cannot be joined with it."""
+    if cells.raw is None:
+        return cells
+    cells = cells.copy()
+    del cells.raw
+    return cells
 
 
 def _parts(types: np.ndarray, folds: int, seed: int) -> Ints:

@@ -128,9 +128,9 @@ class Modification(ABC):
         >>> cells = adv.datasets.embedded()
         >>> cells.X = np.rint(cells.X.toarray() * 9)
         >>> cluster = adv.cells.Cluster(cells, "cell_type", "Dendritic")
-        >>> places = cluster.positions(["CD79A"])
+        >>> genes = cluster.positions(["CD79A"])
         >>> on = adv.Percentile(99)
-        >>> exact, whole = on.values(cluster, places).item(), on.new_values(cluster, places).item()
+        >>> exact, whole = on.values(cluster, genes).item(), on.new_values(cluster, genes).item()
         >>> round(exact, 2), whole
         (34.02, 34.0)
         """

@@ -9,12 +9,12 @@ import numpy as np
 
 from adverscarial.cells.cluster import Cluster
 from adverscarial.errors import DataError, some
-from adverscarial.modifications.base import Modification, check_number
-from adverscarial.modifications.effect import Intent
+from adverscarial.modifications.base import check_number
+from adverscarial.modifications.loss import Loss
 
 
 @dataclass(frozen=True, repr=False)
-class Thinning(Modification, name="thinning"):
+class Thinning(Loss, name="thinning"):
     """Every cell's counts as sequencing to a share `depth` gives them: a count k becomes Binomial(k, depth).
 
     Each molecule is kept or lost by itself; integer data stay integer.
@@ -35,8 +35,6 @@ class Thinning(Modification, name="thinning"):
         "thinning:0.5": "keep each counted molecule with probability one half (raw counts only)"
     }
     place = 60
-    possible = True
-    random = True
 
     def __post_init__(self) -> None:
         check_number("Thinning: depth", self.depth, 0, 1)
@@ -59,10 +57,6 @@ class Thinning(Modification, name="thinning"):
             kept = binom.ppf(cluster.uniform(gene)[full], counts[full, k], self.depth)
             out[full, k] = np.maximum(kept, 0)  # scipy's quantile 0 is -1
         return out
-
-    @property
-    def intent(self) -> Intent | None:  # noqa: D102
-        return "lower"
 
     @property
     def meaning(self) -> str:  # noqa: D102

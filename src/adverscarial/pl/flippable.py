@@ -47,10 +47,7 @@ def flippable(
     ParameterError
         If the columns are not there.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> adv.fragility(cells, adv.classifiers.ScType(), modification="perc99")
     >>> flippable(cells).get_ylabel()
     'Cells that k genes can flip (share)'

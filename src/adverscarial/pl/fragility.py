@@ -50,10 +50,7 @@ def fragility(
     ParameterError
         If the columns are not there, or no cell can be flipped.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> adv.fragility(cells, adv.classifiers.ScType(), modification="perc99")
     >>> fragility(cells, "cell_type").get_ylabel().splitlines()
     ['Genes a cell needs', 'at least (proven)']
@@ -115,10 +112,7 @@ def fragility_umap(
     ParameterError
         If the columns or the embedding are not there, or no cell can be flipped.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> adv.fragility(cells, adv.classifiers.ScType(), modification="perc99")
     >>> cells.obsm["X_genes"] = cells.to_df()[["CD79A", "LYZ"]].to_numpy()
     >>> fragility_umap(cells, basis="X_genes").get_xlabel()

@@ -160,19 +160,19 @@ def _name_genes(ax: Axes, shown: _Shown) -> None:
                     annotation_clip=False)  # fmt: skip
 
 
-def _lines(places: Floats, line: float, whole: float) -> Floats:
-    """Return where names stand, in order: near their places, a line apart, within the whole where they fit."""
-    steps = line * np.arange(len(places))
-    room = max(whole - line * len(places), 0.0)
-    # names that would overlap form a block, whose middle is that of its places
-    blocks: list[list[float]] = []  # of each: the sum of its places without steps, and how many
-    for free in places - steps - line / 2:
+def _lines(middles: Floats, line: float, whole: float) -> Floats:
+    """Return where names stand, in order: near the middles of their rows, a line apart, within `whole` if they fit."""
+    steps = line * np.arange(len(middles))
+    room = max(whole - line * len(middles), 0.0)
+    # names that would overlap form a block, whose middle is that of its rows
+    blocks: list[list[float]] = []  # of each: the sum of its middles without steps, and how many
+    for free in middles - steps - line / 2:
         blocks.append([free, 1])
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:
             total, n = blocks.pop()
             blocks[-1][0] += total
             blocks[-1][1] += n
-    starts = np.concatenate([np.full(int(n), total / n) for total, n in blocks]) if blocks else places
+    starts = np.concatenate([np.full(int(n), total / n) for total, n in blocks]) if blocks else middles
     found: Floats = np.clip(starts, 0, room) + steps + line / 2
     return found
 
@@ -228,7 +228,7 @@ class _Shown:
     before: np.ndarray
     after: np.ndarray
     names: np.ndarray  # of the genes
-    changed: np.ndarray  # places among them, the largest shift first
+    changed: np.ndarray  # positions among them, the largest shift first
     tree: np.ndarray | None  # of the genes; None for one gene
     ends: dict[str, int]  # cluster -> where its columns end
     notes: list[str]

@@ -56,14 +56,14 @@ def nearest(result: Result, *, n: int = 15, ax: Axes | None = None, **options: U
     if not len(table):
         raise ParameterError("There is nothing to draw: no gene takes any cell or any lead from the label.")
     ax = new_axes(COLUMN, 0.7 + _ROW * len(table)) if ax is None else ax
-    places, lead = np.arange(len(table)), table["lead"].to_numpy(dtype=float)
+    rows, lead = np.arange(len(table)), table["lead"].to_numpy(dtype=float)
     bar, dot = (*colours((PALETTE[5], PALETTE[0])), PALETTE[0])[:2]
-    ax.barh(places, table["votes"], height=0.6, color=bar, label="of the cells")
+    ax.barh(rows, table["votes"], height=0.6, color=bar, label="of the cells")
     if (lead > 0).any():
         shown = lead > 0
-        ax.plot(lead[shown], places[shown], "o", color=dot, markersize=3.5, label="of the lead")
+        ax.plot(lead[shown], rows[shown], "o", color=dot, markersize=3.5, label="of the lead")
         legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    ax.set_yticks(places, table["gene"])
+    ax.set_yticks(rows, table["gene"])
     ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"Share that the gene takes from {result.baseline}")
     ax.set_xlim(left=0)
     ax.axvline(0, color="#bbbbbb", linewidth=0.6)

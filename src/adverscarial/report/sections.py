@@ -73,7 +73,7 @@ class AttackSection(Generic[R]):
         Heading of the section; the attack's question when left empty.
     meaning
         What the attack does; the first sentence of its class when left empty.
-    noun, nouns
+    noun
         What one run of it is called.
     columns
         Headings of the table's own columns; those of the result when left empty.
@@ -86,7 +86,6 @@ class AttackSection(Generic[R]):
     title: ClassVar[str] = ""
     meaning: ClassVar[str] = ""
     noun: ClassVar[str] = "search"
-    nouns: ClassVar[str] = "searches"
     columns: ClassVar[tuple[str, ...]] = ()
     compared: ClassVar[Compared | None] = None
 
@@ -100,7 +99,7 @@ class AttackSection(Generic[R]):
 
     def searches(self, n: int, of: int) -> str:
         """Return, for example, ``3 of 45 single-gene searches``."""
-        return f"{n:,} of {count(of, self.noun, self.nouns)}"
+        return f"{n:,} of {count(of, self.noun)}"
 
     def summary(self, grid: Grid) -> list[str]:
         """Return what one classifier's grid shows, in sentences."""
@@ -108,7 +107,7 @@ class AttackSection(Generic[R]):
             return [f"{self.searches(len(grid.entries), len(grid.entries))} {no_result(grid)}."]
         size = self.searches(len(grid.values), len(grid.entries))
         if not grid.values:
-            return [f"{_capital(grid.count.title)}: none was found in {count(len(grid.done), self.noun, self.nouns)}."]
+            return [f"{_capital(grid.count.title)}: none was found in {count(len(grid.done), self.noun)}."]
         return [f"{_capital(grid.count.title)}: {spread(grid.values)}, in {size}."]
 
     def told(self, grid: Grid) -> list[str]:

@@ -10,10 +10,10 @@ from adverscarial.classifiers.answers import in_percent
 def count(n: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun.
 
-    >>> count(1, "gene"), count(13714, "gene")
-    ('1 gene', '13,714 genes')
+    >>> count(1, "gene"), count(13714, "gene"), count(2, "search")
+    ('1 gene', '13,714 genes', '2 searches')
     """
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+    return f"{n:,} {noun if n == 1 else plural or noun + ('es' if noun.endswith('ch') else 's')}"
 
 
 def percent(share: float) -> str:

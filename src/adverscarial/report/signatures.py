@@ -22,7 +22,6 @@ class MaxChangeSection(AttackSection[MaxChangeResult]):
         "answer, found in random order; others, also shorter ones, can exist."
     )
     noun: ClassVar[str] = "signature search"
-    nouns: ClassVar[str] = "signature searches"
     compared: ClassVar[Compared | None] = Compared(
         "modifiable",
         "genes that can be rewritten at once",

@@ -18,7 +18,6 @@ from adverscarial.surveys.grid import Entry, Grid
 class SingleGeneSection(AttackSection[SingleGeneResult]):
     """Which single genes flip the label."""
 
-    title: ClassVar[str] = "Which single genes flip the label?"
     meaning: ClassVar[str] = (
         "Number of genes that flip the label of a cluster when they alone are changed in its cells. Under each "
         "cluster: what the classifier calls it before any attack, and the share of its cells with that label. "
@@ -26,7 +25,6 @@ class SingleGeneSection(AttackSection[SingleGeneResult]):
         "tell nothing."
     )
     noun: ClassVar[str] = "single-gene search"
-    nouns: ClassVar[str] = "single-gene searches"
     compared: ClassVar[Compared | None] = Compared(
         "flipped", "genes that flip the label alone", "withstands single genes best", "withstand single genes best"
     )

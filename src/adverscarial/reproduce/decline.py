@@ -90,13 +90,7 @@ def forest_outlasts(curves: Mapping[str, Curve]) -> Finding:
 
 @stated("section 3.3.2, Fig. 2C")
 def alike_in_sum(frame: pd.DataFrame) -> Finding:
-    """Judge whether the five modifications reach sums of signatures that do not differ drastically.
-
-    Parameters
-    ----------
-    frame
-        The table of a survey, with ``flipped`` and ``signature``.
-    """
+    """Judge by a survey's table whether the five modifications reach sums of signatures that hardly differ."""
     claim = "Summed over clusters, the signatures of the five modifications do not differ drastically"
     column = COLUMNS[1]
     found = {name: totals(frame, column, name) for name in frame["classifier"].unique()}

@@ -29,8 +29,7 @@ def fig1(
 
     Parameters
     ----------
-    setting
-        Cells and classifiers, of :func:`~adverscarial.reproduce.setting`.
+    %(setting)s
     classifier
         Which of them is attacked; the first that gives scores where there is none of that name.
     target

@@ -34,8 +34,7 @@ def fig2(
 
     Parameters
     ----------
-    setting
-        Cells and classifiers, of :func:`~adverscarial.reproduce.setting`.
+    %(setting)s
     out
         Folder that keeps each attack's result, so that an interrupted run goes on; nothing is kept when left out.
     restarts

@@ -114,9 +114,9 @@ def most_vulnerable(frame: pd.DataFrame) -> Finding:
     }
     if "scType" not in sums or len(sums) < 2:
         return Finding(claim, OPEN, _missing(["scType", "another classifier"]))
-    others = max(n for name, n in sums.items() if name != "scType")
+    most_elsewhere = max(n for name, n in sums.items() if name != "scType")
     listed = ", ".join(f"{name} {n:,}" for name, n in sorted(sums.items(), key=lambda item: -item[1]))
-    return Finding(claim, HOLDS if sums["scType"] > others else FAILS, f"Genes that flip a cluster: {listed}.")
+    return Finding(claim, HOLDS if sums["scType"] > most_elsewhere else FAILS, f"Genes that flip a cluster: {listed}.")
 
 
 @stated("section 3.3.1")

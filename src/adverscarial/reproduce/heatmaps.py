@@ -64,11 +64,11 @@ def heatmaps(
             plt.close(figure)
             return {}, [f"No heatmaps: {error}"]
         plt.close(figure)
-        found[name] = figure, _words(name, classifier, cluster, result)
+        found[name] = figure, _caption(name, classifier, cluster, result)
     return found, notes
 
 
-def _words(name: str, classifier: str, cluster: str, result: Result) -> str:
+def _caption(name: str, classifier: str, cluster: str, result: Result) -> str:
     kept = result.number_in("signature")
     n = len(result.changed_genes)
     what = (

@@ -73,13 +73,7 @@ def means_as_published(counts: pd.DataFrame, same_data: bool) -> Finding:
 
 @stated("section 3.3.2")
 def empty_signature(frame: pd.DataFrame) -> Finding:
-    """Judge whether each classifier has a cluster that no gene defends: a signature of length 0 (section 3.3).
-
-    Parameters
-    ----------
-    frame
-        The table of a survey, with ``signature``.
-    """
+    """Judge by a survey's table whether each classifier has a cluster that no gene defends: a signature of length 0."""
     claim = "For every classifier there are a cluster and a modification whose signature is empty"
     part = frame[frame["attack"] == "MaxChange"]
     if part.empty or "signature" not in part or part["signature"].isna().any():

@@ -25,11 +25,6 @@ class Ambient(Change, name="ambient"):
     ----------
     Young and Behjati (2020), *SoupX removes ambient RNA contamination from droplet-based single-cell RNA sequencing
     data*, GigaScience 9:giaa151.
-
-    Examples
-    --------
-    >>> str(Ambient())
-    'ambient'
     """
 
     unit = "share of counts that is ambient"

@@ -49,7 +49,7 @@ class Asker:
         self._whole = self.model.needs_all_cells or self.model.of_clusters
         self._bound = self.model if self._whole else self.model.bind(genes)
         self._columns = self._bound.align(genes)
-        self._others = self._of_read_genes() if self._whole else None
+        self._all_cells = self._of_read_genes() if self._whole else None
 
     def _of_read_genes(self) -> AnnData:
         """Return all cells with the genes that the classifier reads, dense: changed cells are written into it."""
@@ -90,8 +90,8 @@ class Asker:
         return np.concatenate([self._labels_of(self._dense(read.rows(here)), rows[here]) for here in parts])
 
     def _dense(self, read: Read) -> np.ndarray:
-        once, places = np.unique(self._columns, return_inverse=True)
-        return read.dense(self._columns) if len(once) == len(self._columns) else read.dense(once)[:, places]
+        once, inverse = np.unique(self._columns, return_inverse=True)
+        return read.dense(self._columns) if len(once) == len(self._columns) else read.dense(once)[:, inverse]
 
     def _parts(self, n: int) -> list[slice]:
         size = n if self._whole else _CELLS
@@ -99,7 +99,7 @@ class Asker:
 
     def _labels_of(self, values: np.ndarray, rows: Ints) -> np.ndarray:
         try:
-            labels = self._of_cells(values) if self._others is None else self._of_all(self._others, values, rows)
+            labels = self._of_cells(values) if self._all_cells is None else self._of_all(self._all_cells, values, rows)
         except InputRejected:
             return np.full(len(rows), REFUSED)
         if labels.shape != (len(rows),):
@@ -109,9 +109,9 @@ class Asker:
     def _of_cells(self, values: np.ndarray) -> np.ndarray:
         return np.asarray(self._bound.decide(values).labels, dtype=str)
 
-    def _of_all(self, others: AnnData, values: np.ndarray, rows: Ints) -> np.ndarray:
-        others.X[rows] = values
-        answer = self.model.predict_cluster(others, rows, self.cluster, self.labels, None)
+    def _of_all(self, all_cells: AnnData, values: np.ndarray, rows: Ints) -> np.ndarray:
+        all_cells.X[rows] = values
+        answer = self.model.predict_cluster(all_cells, rows, self.cluster, self.labels, None)
         if answer.rejected:
             return np.full(len(rows), REFUSED)
         # one that labels whole clusters says the same of each cell

@@ -145,6 +145,11 @@ def parse(change: Change | str) -> Change:
     return kind.parsed(argument)
 
 
+def names_in(argument: str) -> tuple[str, ...]:
+    """Return the names of genes that stand in an argument, ``"FOS,JUN"``."""
+    return tuple(name.strip() for name in argument.split(",") if name.strip())
+
+
 def checked_strengths(change: Change, strengths: Sequence[float]) -> tuple[float, ...]:
     """Return strengths in rising order, without 0, which is the unmodified cells.
 

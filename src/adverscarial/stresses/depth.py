@@ -24,11 +24,6 @@ class Depth(Change, name="depth"):
     ----------
     Svensson, Beltrame and Pachter (2019), *Quantifying the tradeoff between sequencing depth and cell number in
     single-cell RNA-seq*, bioRxiv 762773; downsampling of molecules is binomial thinning.
-
-    Examples
-    --------
-    >>> str(Depth())
-    'depth'
     """
 
     unit = "share of counts lost"

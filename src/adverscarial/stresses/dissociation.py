@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from adverscarial._types import Ints
 from adverscarial.errors import DataError, some
-from adverscarial.stresses.base import Change
+from adverscarial.stresses.base import Change, names_in
 from adverscarial.stresses.cells import CountCells, shares
 from adverscarial.stresses.molecules import shifted
 
@@ -56,7 +56,7 @@ class Dissociation(Change, name="dissociation"):
     @classmethod
     def parsed(cls, argument: str) -> Dissociation:
         """Return the response of other genes: ``"dissociation:FOS,JUN"``."""
-        return cls(tuple(name.strip() for name in argument.split(",") if name.strip()))
+        return cls(names_in(argument))
 
     def apply(self, cells: CountCells, rows: Ints, strength: float, rng: np.random.Generator) -> sp.csr_array:
         """Return counts with more of the set."""

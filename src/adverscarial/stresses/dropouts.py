@@ -25,11 +25,6 @@ class Dropouts(Change, name="dropout"):
     ----------
     Kharchenko, Silberstein and Scadden (2014), *Bayesian approach to single-cell differential expression analysis*,
     Nat Methods 11:740, for dropout as an event of the whole gene.
-
-    Examples
-    --------
-    >>> str(Dropouts())
-    'dropout'
     """
 
     unit = "share of expressed genes lost"

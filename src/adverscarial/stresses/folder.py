@@ -52,8 +52,8 @@ class StressFolder:
             If the folder holds something else, or another test is writing to it.
         """
         run = self.path / "run.json"
-        others = not self.path.is_dir() or (not run.exists() and any(f.name not in _OURS for f in self.path.iterdir()))
-        if self.path.exists() and others:
+        foreign = not self.path.is_dir() or (not run.exists() and any(f.name not in _OURS for f in self.path.iterdir()))
+        if self.path.exists() and foreign:
             raise StorageError(f"'{self.path}' holds other things than a stress test; choose an empty or a new folder.")
         with locked(self.path):
             if run.exists():

@@ -124,10 +124,10 @@ def draws_to_close(have: Ints, wanted: Ints) -> int:
 
 
 @compiled
-def fill(out: np.ndarray, starts: Ints, indices: Ints, data: np.ndarray, places: Ints) -> None:
+def fill(out: np.ndarray, starts: Ints, indices: Ints, data: np.ndarray, column_of: Ints) -> None:
     """Write each stored value to its row of `out` and its gene's place there; genes at a place below 0 are left out."""
     for row in range(len(starts) - 1):
         for k in range(starts[row], starts[row + 1]):
-            place = places[indices[k]]
+            place = column_of[indices[k]]
             if place >= 0:
                 out[row, place] = data[k]

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from adverscarial._types import Ints
 from adverscarial.cells.cluster import gene_positions
-from adverscarial.stresses.base import Change
+from adverscarial.stresses.base import Change, names_in
 from adverscarial.stresses.cells import CountCells
 from adverscarial.stresses.molecules import with_data
 
@@ -46,7 +46,7 @@ class MissingGenes(Change, name="missing-genes"):
     @classmethod
     def parsed(cls, argument: str) -> MissingGenes:
         """Return missing genes outside a panel: ``"missing-genes:CD3D,CD79A"``."""
-        return cls(tuple(name.strip() for name in argument.split(",") if name.strip()))
+        return cls(names_in(argument))
 
     def apply(self, cells: CountCells, rows: Ints, strength: float, rng: np.random.Generator) -> sp.csr_array:
         """Return counts, those of missing genes 0."""

@@ -28,27 +28,18 @@ _CAP = 10.0  # of z-scores, as Seurat and scanpy have it
 
 @dataclass(frozen=True)
 class Reading:
-    """How a layer is made of counts.
+    """How a layer is made of counts."""
 
-    Attributes
-    ----------
-    kind
-        ``"counts"``, ``"log-normalised"`` or ``"z-scores"``.
-    dtype
-        Number type of the layer.
-    size
-        Sum of each cell's normalised values, before the logarithm: the library size after normalisation.
-    zero, slope
-        Of z-scores: each gene's value without a count, and what one unit of its logarithm adds.
-    most
-        Of z-scores: their upper limit.
-    """
-
+    #: ``"counts"``, ``"log-normalised"`` or ``"z-scores"``.
     kind: str
+    #: Number type of the layer.
     dtype: np.dtype[np.generic]
+    #: Sum of each cell's normalised values, before the logarithm: the library size after normalisation.
     size: Floats
+    #: Of z-scores: each gene's value without a count, and what one unit of its logarithm adds.
     zero: Floats | None = None
     slope: Floats | None = None
+    #: Of z-scores: their upper limit.
     most: float = np.inf
 
     def values(self, counts: sp.csr_array, rows: Ints, columns: Ints | None = None) -> np.ndarray:
@@ -80,17 +71,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Read:
-    """What a classifier reads of some cells: values where there are counts, one value per gene where there are none.
+    """What a classifier reads of some cells: values where there are counts, one value per gene where there are none."""
 
-    Attributes
-    ----------
-    values
-        Cells x all genes.
-    zero
-        Of each gene; None where it is 0.
-    """
-
+    #: Cells x all genes.
     values: sp.csr_array
+    #: Of each gene; None where it is 0.
     zero: np.ndarray | None
 
     def rows(self, here: slice) -> Read:
@@ -100,13 +85,13 @@ class Read:
     def dense(self, columns: Ints) -> np.ndarray:
         """Return the values of some genes, each named once, cells x genes."""
         n_cells, n_genes = self.values.shape
-        places = np.full(n_genes, -1)
-        places[columns] = np.arange(len(columns))
+        column_of = np.full(n_genes, -1)
+        column_of[columns] = np.arange(len(columns))
         if self.zero is None:
             out = np.zeros((n_cells, len(columns)), dtype=self.values.dtype)
         else:
             out = np.tile(self.zero[columns], (n_cells, 1))
-        fill(out, self.values.indptr, self.values.indices, self.values.data, places)
+        fill(out, self.values.indptr, self.values.indices, self.values.data, column_of)
         return out
 
 

@@ -25,11 +25,6 @@ class Swapping(Change, name="swapping"):
     ----------
     Griffiths, Richard, Bach, Lun and Marioni (2018), *Detection and removal of barcode swapping in single-cell RNA-seq
     data*, Nat Commun 9:2667.
-
-    Examples
-    --------
-    >>> str(Swapping())
-    'swapping'
     """
 
     unit = "share of counts of another cell"

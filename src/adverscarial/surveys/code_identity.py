@@ -217,11 +217,11 @@ def installed_version(module: str) -> str | None:
             spec = importlib.util.find_spec(root) if root else None
         except (ImportError, ValueError, AttributeError):
             spec = None
-        places = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
+        origins = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
     else:
-        places = [getattr(found, "__file__", None), *(getattr(found, "__path__", None) or ())]
+        origins = [getattr(found, "__file__", None), *(getattr(found, "__path__", None) or ())]
     ours = root == "adverscarial"
-    if not ours and not any({"site-packages", "dist-packages"} & set(Path(str(place)).parts) for place in places):
+    if not ours and not any({"site-packages", "dist-packages"} & set(Path(str(place)).parts) for place in origins):
         return None
     try:
         return version(root)

@@ -27,24 +27,16 @@ ALIASES = {"single": "single-gene", "max": "max-change"}
 
 @dataclass(frozen=True)
 class Entry:
-    """One attack on one cluster.
+    """One attack on one cluster."""
 
-    Attributes
-    ----------
-    cluster, heading
-        Row and column of the grid.
-    attack
-        The attack, with its settings.
-    result
-        None where the attack failed.
-    error
-        Its message then, else an empty text.
-    """
-
+    #: Row and column of the grid.
     cluster: str
     heading: str
+    #: The attack, with its settings.
     attack: Attack[Result]
+    #: None where the attack failed.
     result: Result | None
+    #: Its message then, else an empty text.
     error: str
 
     @cached_property
@@ -80,30 +72,20 @@ class Entry:
 
 @dataclass(frozen=True)
 class Grid:
-    """Clusters x modifications of one classifier; clusters and headings in the survey's order.
+    """Clusters x modifications of one classifier; clusters and headings in the survey's order."""
 
-    Attributes
-    ----------
-    kind
-        Name of the attack.
-    count
-        What its numbers count.
-    classifier
-        Name of the classifier.
-    clusters, headings
-        Rows and columns.
-    entries
-        By cluster and heading.
-    apart
-        Clusters that belong in no headline: of few cells, without a majority, or not recognised.
-    """
-
+    #: Name of the attack.
     kind: str
+    #: What its numbers count.
     count: Count
+    #: Name of the classifier.
     classifier: str
+    #: Rows and columns.
     clusters: tuple[str, ...]
     headings: tuple[str, ...]
+    #: By cluster and heading.
     entries: dict[tuple[str, str], Entry]
+    #: Clusters that belong in no headline: of few cells, without a majority, or not recognised.
     apart: frozenset[str] = frozenset()
 
     def get(self, cluster: str, heading: str) -> Entry | None:

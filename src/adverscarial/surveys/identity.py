@@ -181,8 +181,8 @@ def _module_of(obj: object, name: str) -> types.ModuleType | None:
     named = getattr(obj, "__module__", None)
     if named is None and not isinstance(obj, np.ufunc):
         return None
-    places = [sys.modules.get(named)] if named is not None else [np, scipy.special]
-    for place in places:
+    modules = [sys.modules.get(named)] if named is not None else [np, scipy.special]
+    for place in modules:
         if place is not None and getattr(place, name, None) is obj:
             return place
     raise Unidentified(f"the content of '{name}', a {type(obj).__name__}, cannot be read")

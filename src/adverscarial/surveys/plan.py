@@ -282,7 +282,7 @@ def _values_of(matrix: CellMatrix) -> list[bytes]:
 
     A file that holds gene after gene is read gene by gene.
     """
-    counts, places, values = (hashlib.blake2b(digest_size=16) for _ in range(3))
+    counts, columns, values = (hashlib.blake2b(digest_size=16) for _ in range(3))
     form = sp.csc_array if matrix.gene_by_gene else sp.csr_array
     pieces = [matrix.X] if sp.issparse(matrix.X) else (piece for _, piece in matrix.pieces())
     for piece in pieces:
@@ -292,6 +292,6 @@ def _values_of(matrix: CellMatrix) -> list[bytes]:
             part.sum_duplicates()
             part.eliminate_zeros()
         counts.update(np.diff(part.indptr).astype(np.int64).data)
-        places.update(np.ascontiguousarray(part.indices, dtype=np.int32).data)
+        columns.update(np.ascontiguousarray(part.indices, dtype=np.int32).data)
         values.update(np.ascontiguousarray(part.data).data)
-    return [digest.digest() for digest in (counts, places, values)]
+    return [digest.digest() for digest in (counts, columns, values)]

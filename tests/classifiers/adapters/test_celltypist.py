@@ -16,18 +16,10 @@ from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adverscarial import _store
+from adverscarial import _store, errors
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers import wrap
 from adverscarial.classifiers.adapters.celltypist import CellTypist, CellTypistScorer, load_celltypist
-from adverscarial.errors import (
-    ClassifierError,
-    GeneMismatchError,
-    InputRejected,
-    MissingDependencyError,
-    ParameterError,
-    StorageError,
-)
 from adverscarial.modifications.base import with_values
 from classifiers.scorer_law import HUGE, check_scorer_law
 
@@ -106,7 +98,7 @@ def test_equal_to_annotate_where_genes_are_missing(celltypist: Any, cells: AnnDa
     assert_equal_to_annotate(celltypist, some, model)
     with pytest.raises(ValueError, match="No features overlap"):
         annotated(celltypist, cells[:, 150:], model)
-    with pytest.raises(GeneMismatchError, match="None of the 144 genes"):
+    with pytest.raises(errors.GeneMismatchError, match="None of the 144 genes"):
         wrap(model).predict(cells[:, 150:].copy())
 
 
@@ -138,7 +130,7 @@ def test_scaled_values_are_cut_above_and_not_below(celltypist: Any, cells: AnnDa
 @pytest.mark.slow
 def test_equal_to_annotate_on_real_cells(celltypist: Any, shared: Path) -> None:
     adata = anndata.read_h5ad(shared / "data" / "pbmc3k.h5ad")[::2].copy()
-    with pytest.raises(InputRejected, match=r"hold values from 0 to \d{3}, "):
+    with pytest.raises(errors.InputRejected, match=r"hold values from 0 to \d{3}, "):
         wrap(train(celltypist, adata[:300, :50].copy(), "cell_type")).predict(adata)
     scanpy.pp.normalize_total(adata, target_sum=1e4)
     scanpy.pp.log1p(adata)
@@ -207,9 +199,9 @@ def test_the_input_check_looks_at_the_first_thousand_cells(
                 assert "refuses values" in answer.reason
                 assert alone.rejected.tolist() == [True]
                 assert (answer.label, answer.share) == (scorer.baseline.label, 0.0)
-                with pytest.raises(InputRejected, match="refuses values"):
+                with pytest.raises(errors.InputRejected, match="refuses values"):
                     scorer.fork().accept(genes, values)
-                with pytest.raises(InputRejected, match="first 1,000 cells hold values"):
+                with pytest.raises(errors.InputRejected, match="first 1,000 cells hold values"):
                     classifier.predict(changed)
                 continue
             truth = annotated(celltypist, changed, model)
@@ -251,7 +243,7 @@ def test_a_data_set_that_celltypist_refuses(celltypist: Any, cells: AnnData, mod
         lambda: wrap(model).predict(scaled),
         lambda: wrap(model).scorer(Cluster(scaled, "cell_type", TARGET)),
     ):
-        with pytest.raises(InputRejected, match=r"values from -1 to .*raw.to_adata\(\)"):
+        with pytest.raises(errors.InputRejected, match=r"values from -1 to .*raw.to_adata\(\)"):
             ask()
     scaled.layers["log"] = cells.X
     wrap(model).scorer(Cluster(scaled, "cell_type", TARGET, layer="log"))
@@ -269,7 +261,7 @@ def test_any_values_answer_as_a_full_prediction(cells: AnnData, model: Any, data
     changed = with_values(cells, cluster.rows, genes, values)
     try:
         truth = classifier.predict_cluster(changed, cluster.rows, "CD56+ NK", cluster.labels, None)
-    except InputRejected:
+    except errors.InputRejected:
         assert answer.rejected
         return
     assert (answer.label, answer.share, answer.rejected) == (truth.label, truth.share, False)
@@ -339,20 +331,20 @@ def test_model_files_need_trust(
 ) -> None:
     path = tmp_path / "model.pkl"
     model.write(str(path))
-    with pytest.raises(StorageError, match=r"runs any code .* trust=True"):
+    with pytest.raises(errors.StorageError, match=r"runs any code .* trust=True"):
         load_celltypist(path)
     for name in [name for name in sys.modules if name.partition(".")[0] == "celltypist"]:
         monkeypatch.setitem(sys.modules, name, None)  # the package need not be installed
     loaded = load_celltypist(path, trust=True, report="decision")
     pd.testing.assert_frame_equal(loaded.scores(cells), CellTypist(model, report="decision").scores(cells))
-    with pytest.raises(StorageError, match="There is no file"):
+    with pytest.raises(errors.StorageError, match="There is no file"):
         load_celltypist(tmp_path / "absent.pkl", trust=True)
     for content in (b"nonsense", pickle.dumps({"a": 1}), pickle.dumps([1])):
         path.write_bytes(content)
-        with pytest.raises(StorageError, match="cannot be read as a CellTypist model"):
+        with pytest.raises(errors.StorageError, match="cannot be read as a CellTypist model"):
             load_celltypist(path, trust=True)
     path.write_bytes(b"ccelltypist_that_is_not\nModel\n.")
-    with pytest.raises(MissingDependencyError, match="needs the package 'celltypist_that_is_not'"):
+    with pytest.raises(errors.MissingDependencyError, match="needs the package 'celltypist_that_is_not'"):
         load_celltypist(path, trust=True)
 
 
@@ -362,23 +354,23 @@ def test_an_untrusted_pickle_is_not_run(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "sprung",))
 
     (tmp_path / "trap.pkl").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(StorageError, match="pickle"):
+    with pytest.raises(errors.StorageError, match="pickle"):
         load_celltypist(tmp_path / "trap.pkl")
     assert not (tmp_path / "sprung").exists()
 
 
 def test_wrong_arguments_are_refused(celltypist: Any, cells: AnnData, model: Any) -> None:
-    with pytest.raises(ParameterError, match="report must be"):
+    with pytest.raises(errors.ParameterError, match="report must be"):
         CellTypist(model, report="logit")  # type: ignore[arg-type]
-    with pytest.raises(ParameterError, match=r"CellTypist, .* takes no classes=: leave out classes="):
+    with pytest.raises(errors.ParameterError, match=r"CellTypist, .* takes no classes=: leave out classes="):
         wrap(model, classes=["a"])
     broken = train(celltypist, cells)
     broken.classifier.coef_ = broken.classifier.coef_[:, :5]
-    with pytest.raises(ClassifierError, match="does not fit together: 192 genes"):
+    with pytest.raises(errors.ClassifierError, match="does not fit together: 192 genes"):
         CellTypist(broken)
     broken = train(celltypist, cells)
     broken.classifier.features = np.repeat("CD3D", cells.n_vars)
-    with pytest.raises(ClassifierError, match="more than once: 'CD3D'"):
+    with pytest.raises(errors.ClassifierError, match="more than once: 'CD3D'"):
         CellTypist(broken)
 
 

@@ -10,12 +10,12 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial import _store
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.families.chetah import Chetah
 from adverscarial.classifiers.scorers import ranks
 from adverscarial.errors import ClassifierError, DataError, GeneMismatchError, ParameterError
 from classifiers.families.test_chetah import GENES, again, changed, toy, trained
+from classifiers.read_back import read_back
 
 # --- the classifier as an object -----------------------------------------------------------------------------------
 
@@ -75,12 +75,8 @@ def test_cells_without_a_type_and_layers_and_sparse_input() -> None:
 
 def test_state_and_save_round_trip(tmp_path: Path) -> None:
     model, adata = trained(), toy(8)
-    model.save(tmp_path / "model.npz")
-    meta, arrays = _store.load(tmp_path / "model.npz", "classifier")
-    assert meta["family"] == "chetah"
-    loaded = Chetah.from_state(meta, arrays)
-    assert repr(loaded) == repr(model)
-    assert loaded.classes == model.classes
+    assert Chetah.family == "chetah"
+    loaded = read_back(model, tmp_path)
     assert list(loaded.genes) == list(model.genes)  # type: ignore[arg-type]
     assert list(loaded.predict(adata)) == list(model.predict(adata))
     pd.testing.assert_frame_equal(loaded.nodes, model.nodes)

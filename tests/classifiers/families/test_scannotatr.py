@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import mannwhitneyu
 
-from adverscarial import _store
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import CellMatrix
 from adverscarial.classifiers.answers import vote
@@ -24,6 +23,7 @@ from adverscarial.classifiers.families import svm
 from adverscarial.classifiers.families.scannotatr import ScAnnotatR
 from adverscarial.errors import ClassifierError, DataError, GeneMismatchError, ParameterError
 from adverscarial.modifications.base import with_values
+from classifiers.read_back import read_back
 
 VALUES = [0.0, 1.0, 2.5, -1.5, 0.1, 1e9, -1e9, 1e9 + 1, 1e-30]
 
@@ -415,12 +415,8 @@ def test_the_repr_rebuilds_the_object() -> None:
 def test_stored_and_read_back(tmp_path: Path) -> None:
     adata = toy()
     model = ScAnnotatR(4, parents={"t2": "t1"}, seed=5).fit(adata, "type")
-    model.save(tmp_path / "model.npz")
-    meta, arrays = _store.load(tmp_path / "model.npz", "classifier")
-    assert meta["family"] == "scannotatr"
-    again = ScAnnotatR.from_state(meta, arrays)
-    assert repr(again) == repr(model)
-    assert again.classes == model.classes
+    assert ScAnnotatR.family == "scannotatr"
+    again = read_back(model, tmp_path)
     assert (again.scores(adata).to_numpy() == model.scores(adata).to_numpy()).all()
     assert (again.predict(adata) == model.predict(adata)).all()
 

@@ -129,5 +129,5 @@ class _Cell:
 
 
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Return the places of the `n` largest values, in no order."""
+    """Return the positions of the `n` largest values, in no order."""
     return np.argpartition(-values, n - 1)[:n] if n < len(values) else np.arange(len(values))

@@ -110,16 +110,16 @@ def rows_of(
 ) -> Rows:
     """Return the rows of the cells that can join the winner, and of those that can leave the loser."""
     moves, codes, n = own.moves, own.moves.codes, own.race.n_labels
-    votes, blocks, places, cells = [], [], [], []
+    votes, blocks, kind, cells = [], [], [], []
     kinds = {k: pair(winner, k, n) for k in range(n) if k != winner}
-    for place, mixture in enumerate(mixtures, start=n):
-        kinds[place] = -mixture
-        kinds[place][winner] += 1.0
-    for place, c in kinds.items():
+    for number, mixture in enumerate(mixtures, start=n):
+        kinds[number] = -mixture
+        kinds[number][winner] += 1.0
+    for number, c in kinds.items():
         shares, behind = _shares(own, c, joins, m)
         votes.append(behind)
         blocks.append(shares)
-        places.append(np.full(len(behind), place))
+        kind.append(np.full(len(behind), number))
         cells.append(joins[behind])
     if len(leaves):
         label = int(codes[leaves[0]])
@@ -132,9 +132,9 @@ def rows_of(
                 free |= ~np.isin(np.arange(len(leaves)), behind)
         votes.append(len(joins) + np.flatnonzero(~free))
         blocks.append(best[~free])
-        places.append(np.full(len(blocks[-1]), LEAVE))
+        kind.append(np.full(len(blocks[-1]), LEAVE))
         cells.append(leaves[~free])
-    return Rows(*map(np.concatenate, (votes, blocks, places, cells)))
+    return Rows(*map(np.concatenate, (votes, blocks, kind, cells)))
 
 
 def _shares(own: OwnSets, c: np.ndarray, cells: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:

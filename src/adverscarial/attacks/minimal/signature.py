@@ -186,7 +186,7 @@ def _pulled(run: Run, changed: Scorer, genes: np.ndarray, holds: Callable[[np.nd
     changed
         The state with all `genes` changed; it is used up.
     holds
-        Asks whether the label holds with genes, by their places in `genes`, left alone.
+        Asks whether the label holds with genes, by their positions in `genes`, left alone.
     """
     old, chosen = run.cluster.values(genes), np.empty(0, dtype=np.int64)
     while len(chosen) < len(genes):

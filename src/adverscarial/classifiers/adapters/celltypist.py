@@ -132,24 +132,24 @@ class CellTypist(Classifier, family="celltypist", wraps=20):
         GeneMismatchError
             If the data has none of them.
         """
-        places = self.genes.get_indexer(genes)
-        places = places[places >= 0]
-        if not len(places):
+        found = self.genes.get_indexer(genes)
+        found = found[found >= 0]
+        if not len(found):
             raise GeneMismatchError(
                 f"None of the {len(self.genes):,} genes of the CellTypist model is in the data: it knows "
                 f"{some(self.genes, 3)}, the data has {some(genes, 3)}. "
                 + (difference(self.genes, genes) or f"It needs gene symbols: {USE_SYMBOLS}.")
             )
-        if len(places) < len(self.genes):
-            logger.info("CellTypist: %d of the model's %d genes are in the data.", len(places), len(self.genes))
+        if len(found) < len(self.genes):
+            logger.info("CellTypist: %d of the model's %d genes are in the data.", len(found), len(self.genes))
         bound = copy.copy(self)
-        bound.genes = self.genes[places]
-        bound._mean, bound._scale = self._mean[places], self._scale[places]
-        bound._weights = self._weights[places]
+        bound.genes = self.genes[found]
+        bound._mean, bound._scale = self._mean[found], self._scale[found]
+        bound._weights = self._weights[found]
         return bound
 
-    def _scaled(self, places: np.ndarray, values: np.ndarray) -> np.ndarray:
-        scaled: np.ndarray = np.minimum((values - self._mean[places]) / self._scale[places], _CAP)
+    def _scaled(self, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = np.minimum((values - self._mean[columns]) / self._scale[columns], _CAP)
         return scaled
 
     def _report(self, sums: np.ndarray) -> np.ndarray:

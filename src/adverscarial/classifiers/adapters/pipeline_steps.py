@@ -95,7 +95,7 @@ class StepsBefore:
             return False
         offset, factor = np.zeros(self._n), np.ones(self._n)
         offset[self.kept], factor[self.kept] = affine
-        self._chain.append(lambda places, values: (values - offset[places]) * factor[places])
+        self._chain.append(lambda columns, values: (values - offset[columns]) * factor[columns])
         return True
 
     def _mask(self) -> np.ndarray:
@@ -109,9 +109,9 @@ class StepsBefore:
         if not self._chain:
             return None
 
-        def apply(places: np.ndarray, values: np.ndarray) -> np.ndarray:
+        def apply(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
             for function in self._chain:
-                values = function(places, values)
+                values = function(columns, values)
             return values
 
         return apply
@@ -144,20 +144,20 @@ def slope(function: GeneByGene, X: np.ndarray) -> np.ndarray:
     """
     values = np.asarray(X, dtype=np.float64)
     step = 1e-4 * np.maximum(np.abs(values), 1.0)
-    places = np.arange(X.shape[1])
-    above, below = function(places, values + step), function(places, values - step)
+    columns = np.arange(X.shape[1])
+    above, below = function(columns, values + step), function(columns, values - step)
     ends = ~np.isfinite(below)
     if ends.any():
-        below = np.where(ends, function(places, values), below)
+        below = np.where(ends, function(columns, values), below)
     return (above - below) / np.where(ends, step, 2 * step)
 
 
 def _on(function: np.ufunc, mask: np.ndarray) -> GeneByGene:
     """Return `function` for the genes in `mask`; genes that an earlier step left out stay as they are."""
 
-    def apply(places: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def apply(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):  # a NaN is no accident here: the scorer calls it a refusal
-            return np.where(mask[places], function(values), values)
+            return np.where(mask[columns], function(values), values)
 
     return apply
 

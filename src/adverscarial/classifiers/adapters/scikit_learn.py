@@ -18,7 +18,6 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from adverscarial._docs import documented
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import CellMatrix, layer_of
@@ -86,6 +85,9 @@ class Estimator(Classifier, wraps=50):
     The estimator gets values in the number type of the data (integers as float64), as its own ``predict`` would.
     Smooth models (linear ones, support vectors, neural networks) behind smooth steps always get float64: their answers
     are the same up to rounding, and in float32 one cell would score differently in every batch.
+
+    :meth:`fit` trains a fresh clone of the estimator, with its settings, on all genes; the estimator that was wrapped
+    stays as it is. Give it a ``random_state`` where training draws numbers.
     """
 
     number_type = np.dtype(np.float64)
@@ -144,37 +146,17 @@ class Estimator(Classifier, wraps=50):
     def name(self) -> str:  # noqa: D102
         return type(last_of(self.estimator)).__name__
 
-    @documented
-    def fit(
-        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
-    ) -> Self:
-        """Train a fresh clone of the estimator, with its settings, on labelled cells and all their genes.
-
-        The estimator that was wrapped stays as it is. Give it a ``random_state`` where training draws numbers.
-
-        Parameters
-        ----------
-        adata
-            Cells x genes.
-        %(groupby_types)s
-        %(values)s
-        %(layer_trained)s
-
-        Raises
-        ------
-        DataError, ClassifierError
-        """
+    def _train(self, adata: AnnData, groupby: str, layer: str | None) -> None:
+        """Train a fresh clone of the estimator; the one that was wrapped stays as it is."""
         from sklearn.base import clone
 
         if not hasattr(self.estimator, "fit") or not hasattr(self.estimator, "get_params"):
             raise ClassifierError(f"{self.name} cannot be trained here: it is no estimator of scikit-learn's form.")
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         X, labels, genes = training_matrix(adata, groupby, layer, None, 0)
         values = self._as_asked(X)
         given = pd.DataFrame(values, columns=genes) if self._frame else values
         fitted = call(self.name, clone(self.estimator).fit, given, labels)
         Estimator.__init__(self, fitted, genes=list(genes), sparse="zero")  # it was given dense values
-        return self
 
     def _as_asked(self, X: np.ndarray) -> np.ndarray:
         """Return values in the number type that the estimator is asked in."""

@@ -14,12 +14,13 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import track
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
@@ -119,30 +120,8 @@ class Chetah(
         shown += ["cap_genes=True"] if self.cap_genes else []
         return f"Chetah({', '.join(shown)})"
 
-    @documented
-    def fit(
-        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
-    ) -> Self:
-        """Build the tree, the gene lists and the two correlation distributions of each type at each node.
-
-        Parameters
-        ----------
-        adata
-            Reference, cells x genes, raw counts in the article.
-        groupby
-            Column of ``adata.obs`` with the cell types. Cells without one are left out.
-        %(values)s
-        %(layer_read)s
-
-        Raises
-        ------
-        DataError
-            If there are fewer than two cell types, fewer genes than `n_genes` (without `cap_genes`), or NaN.
-        ParameterError
-            If a setting makes no sense, or a type is called like CHETAH's own labels.
-        """
-        self._check_settings()
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+    def _train(self, adata: AnnData, groupby: str, layer: str | None) -> None:
+        """Build the tree, the gene lists and the two correlation distributions of each type at each node."""
         check_genes(adata)
         labels = cluster_labels(adata, groupby)
         classes = list(dict.fromkeys(label for label in labels if label is not None))
@@ -187,7 +166,6 @@ class Chetah(
         log.info(
             "Chetah: %d types, %d nodes, %d of %d genes read", len(classes), len(nodes), len(read), matrix.shape[1]
         )
-        return self
 
     def _list_length(self, available: int) -> int:
         if available >= self.n_genes:
@@ -267,7 +245,6 @@ class Chetah(
         codes = rank_labels.codes(values, model, float(self.threshold), len(self.classes))
         return Decision(np.array(self.labels, dtype=object)[codes], None)
 
-    @documented
     def scores(
         self, adata: Cells, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None,
         progress: bool | None = None,
@@ -275,14 +252,8 @@ class Chetah(
         """Return the profile score of each cell for each type at each node, columns (node, type).
 
         CHETAH has no score per class, which is what :attr:`gives_scores` and attacks that follow scores speak of: a
-        type is scored at every node above it, against the opposite branch. See :meth:`profile_scores`.
-
-        Parameters
-        ----------
-        %(adata)s
-        %(values)s
-        %(layer_read)s
-        %(progress)s
+        type is scored at every node above it, against the opposite branch. See :meth:`profile_scores`. Parameters as
+        for :meth:`predict`.
         """
         adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
         check_genes(adata)
@@ -351,7 +322,7 @@ class ChetahScorer(Scorer):
         self._model, self._threshold = classifier._fitted(), float(classifier.threshold)
         self._n_classes = len(classifier.classes)
         columns = classifier.align(cluster.genes)
-        self._column = places_of(columns, len(cluster.genes))
+        self._column = positions_among(columns, len(cluster.genes))
         self._dtype = cluster.dtype
         values = np.ascontiguousarray(cluster.values(columns), dtype=np.float64)
         _check_numbers(values)

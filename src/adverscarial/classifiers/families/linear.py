@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from adverscarial._docs import documented
-from adverscarial.cells.choice import Cells, meant
 from adverscarial.classifiers.families.linear_model import LinearModel
 from adverscarial.classifiers.families.robust_training import robust_weights
 from adverscarial.classifiers.families.training import training_matrix
@@ -28,7 +28,8 @@ class Linear(
 
     The smaller `strength`, the smaller and the more even the weights, and the more genes must change for another label.
     On z-scores clipped at 1 (:class:`Clipped`), 0.1 costs little accuracy. More is won by training `against` an
-    attacker who may change so many genes of each cell: see :doc:`/hardening`.
+    attacker who may change so many genes of each cell: see :doc:`/hardening`. It is meant for z-scores, or for
+    log-normalised values.
 
     Parameters
     ----------
@@ -105,27 +106,7 @@ class Linear(
         """What each sum starts from, shape (classes,)."""
         return self._trained()[1]
 
-    @documented
-    def fit(
-        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
-    ) -> Self:
-        """Train on labelled cells (cells without a label are left out).
-
-        Parameters
-        ----------
-        adata
-            Cells x genes: z-scores as a rule, or log-normalised values.
-        %(groupby_types)s
-        %(values)s
-        %(layer_trained)s
-
-        Raises
-        ------
-        ParameterError
-            If a setting makes no sense.
-        DataError
-            If fewer than two types are named, or values are NaN or infinite.
-        """
+    def _check_settings(self) -> None:
         if not 0 < self.strength < np.inf or self.max_iter < 1:
             raise ParameterError(
                 "Linear: strength must be a number above 0 and max_iter at least 1, got "
@@ -133,7 +114,8 @@ class Linear(
             )
         if not isinstance(self.against, Integral) or isinstance(self.against, bool) or self.against < 0:
             raise ParameterError(f"Linear: against must be a whole number of genes, 0 or more, got {self.against!r}.")
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+
+    def _train(self, adata: AnnData, groupby: str, layer: str | None) -> None:
         X, labels, genes = training_matrix(adata, groupby, layer, None, 0)
         names, codes = np.unique(labels, return_inverse=True)
         if self.against:
@@ -141,7 +123,6 @@ class Linear(
         else:
             self._learnt = self._plain_weights(X, labels)
         self.classes, self.genes = tuple(map(str, names)), genes
-        return self
 
     def _plain_weights(self, X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the weights and biases of logistic regression."""

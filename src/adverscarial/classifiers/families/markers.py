@@ -8,9 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
-from adverscarial._docs import documented
-from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
@@ -92,30 +91,11 @@ class Markers(
         """Cell types, and "unknown" where `unknown_below` is set."""
         return (*self.markers, *(("unknown",) if self.unknown_below is not None else ()))
 
-    @documented
-    def fit(
-        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
-    ) -> Self:
-        """Choose the markers of each type from labelled cells.
-
-        Parameters
-        ----------
-        adata
-            Cells x genes.
-        %(groupby_types)s
-        %(values)s
-        %(layer_trained)s
-
-        Raises
-        ------
-        ParameterError
-            If `n_markers` is below 1.
-        DataError
-            If fewer than two types are named, or values are NaN or infinite.
-        """
+    def _check_settings(self) -> None:
         if self.n_markers < 1:
             raise ParameterError(f"Markers: n_markers must be at least 1, got {self.n_markers}.")
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+
+    def _train(self, adata: AnnData, groupby: str, layer: str | None) -> None:
         X, labels, genes = training_matrix(adata, groupby, layer, None, 0)
         found = {}
         for cell_type in np.unique(labels):
@@ -123,12 +103,11 @@ class Markers(
             excess = X[inside].mean(axis=0) - X[~inside].mean(axis=0)
             found[str(cell_type)] = list(genes[np.argsort(-excess, kind="stable")[: self.n_markers]])
         self._markers = read_markers(found)
-        return self
 
     def bind(self, genes: pd.Index) -> LinearModel:  # noqa: D102
-        places = {gene: place for place, gene in reversed(list(enumerate(genes.str.upper())))}
+        positions = {gene: place for place, gene in reversed(list(enumerate(genes.str.upper())))}
         present = {
-            name: [places[gene] for gene in dict.fromkeys(sets.positive) if gene in places]
+            name: [positions[gene] for gene in dict.fromkeys(sets.positive) if gene in positions]
             for name, sets in self.markers.items()
         }
         if empty := [name for name, found in present.items() if not found]:
@@ -138,7 +117,7 @@ class Markers(
                 + (difference(pd.Index(wanted), genes.str.upper()) or MARKERS_ARE_SYMBOLS)
             )
         listed = {gene for sets in self.markers.values() for gene in sets.positive}
-        warn_of_orthologues(self.name, tuple(sorted(listed - set(places))), tuple(genes))
+        warn_of_orthologues(self.name, tuple(sorted(listed - set(positions))), tuple(genes))
         used = sorted({place for found in present.values() for place in found})
         weights = np.zeros((len(used), len(self.classes)))
         bias = np.zeros(len(self.classes))

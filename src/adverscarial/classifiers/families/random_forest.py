@@ -9,10 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import Advance, bar
-from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
@@ -34,7 +34,7 @@ class RandomForest(
 ):
     """Random forest with the paper's settings: 500 trees on 100 cells of each type, one vote per tree.
 
-    Training is scikit-learn's; the trees are then kept as plain arrays.
+    Training is scikit-learn's; the trees are then kept as plain arrays. The paper trains on z-scores.
 
     Parameters
     ----------
@@ -102,29 +102,7 @@ class RandomForest(
             raise ClassifierError("This RandomForest is not trained yet: call fit(adata, groupby) first.")
         return self._trees
 
-    @documented
-    def fit(
-        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
-    ) -> Self:
-        """Train on labelled cells (cells without a label are left out).
-
-        Parameters
-        ----------
-        adata
-            Cells x genes; the paper trains on z-scores.
-        %(groupby_types)s
-        %(values)s
-        %(layer_trained)s
-
-        Raises
-        ------
-        ParameterError
-            If `n_estimators` is below 1.
-        DataError
-            If fewer than two types are named, or values are NaN or infinite.
-        """
-        self._check_settings()
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+    def _train(self, adata: AnnData, groupby: str, layer: str | None) -> None:
         X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
         X = X.astype(np.float32)  # as each call of fit would
         grow = self._grown if self.genes_per_tree is None else self._grown_on_few_genes
@@ -132,7 +110,6 @@ class RandomForest(
             trees = grow(X, labels, advance)
         self.classes, self.genes = tuple(str(name) for name in np.unique(labels)), genes
         self._trees = hard_votes(trees)
-        return self
 
     def _grown(self, X: np.ndarray, labels: np.ndarray, advance: Advance) -> TreeEnsemble:
         """Return trees that each see all genes."""
@@ -154,20 +131,20 @@ class RandomForest(
         assert self.genes_per_tree is not None
         generator = np.random.default_rng(self.seed)
         n_genes, codes = min(self.genes_per_tree, X.shape[1]), np.unique(labels, return_inverse=True)[1]
-        seen, trees = [], []
+        drawn, trees = [], []
         for _ in range(self.n_estimators):
             genes = np.sort(generator.choice(X.shape[1], n_genes, replace=False))
             # weights, not rows: a type that is not drawn stays a class
             weights = np.bincount(generator.integers(len(X), size=len(X)), minlength=len(X)).astype(np.float64)
             tree = DecisionTreeClassifier(max_features="sqrt", random_state=int(generator.integers(2**31)))
             trees.append(tree.fit(X[:, genes], codes, sample_weight=weights))
-            seen.append(genes)
+            drawn.append(genes)
             advance(1)
         found = forest_arrays(trees)
         of_tree = np.searchsorted(found.roots, np.arange(len(found.feature)), side="right") - 1
         inner = found.feature >= 0
         feature = found.feature.copy()
-        feature[inner] = np.array(seen)[of_tree[inner], found.feature[inner]]
+        feature[inner] = np.array(drawn)[of_tree[inner], found.feature[inner]]
         return replace(found, feature=feature)
 
     @classmethod

@@ -19,7 +19,7 @@ from adverscarial._docs import documented
 from adverscarial._progress import track
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.cells.zscores import deviation, standardised
 from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision
@@ -370,7 +370,7 @@ class ScAnnotatRScorer(StatefulScorer):
         columns = classifier.align(cluster.genes)
         self._classifier = classifier
         self._ballot = Ballot(classifier.labels)
-        self._place = places_of(columns, len(cluster.genes))
+        self._place = positions_among(columns, len(cluster.genes))
         self._dtype = cluster.dtype
         others = np.ones(cluster.statistics.n_cells, dtype=bool)
         others[cluster.rows] = False
@@ -393,18 +393,18 @@ class ScAnnotatRScorer(StatefulScorer):
         self._codes, p = self._classifier.judge(self._f)
         self._baseline = self._ballot.answer(self._codes, p)
 
-    def _zscores(self, places: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return z-scores over all cells of the data set, for the cluster's cells, shape (cells, len(places))."""
-        relative, spread = self._spread(places, values)
+    def _zscores(self, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return z-scores over all cells of the data set, for the cluster's cells, shape (cells, len(columns))."""
+        relative, spread = self._spread(columns, values)
         return standardised(relative, np.zeros(1), spread)
 
-    def _spread(self, places: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _spread(self, columns: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return values less their means over all cells of the data set, and the standard deviations."""
-        n = self._n_others + len(values)
-        relative = values - self._pivot[places]
-        mean = (self._n_others * self._mean[places] + relative.sum(axis=0)) / n
+        others, n = self._n_others, self._n_others + len(values)
+        relative = values - self._pivot[columns]
+        mean = (others * self._mean[columns] + relative.sum(axis=0)) / n
         relative -= mean
-        squares = self._squares[places] + self._n_others * (self._mean[places] - mean) ** 2 + (relative**2).sum(axis=0)
+        squares = self._squares[columns] + others * (self._mean[columns] - mean) ** 2 + (relative**2).sum(axis=0)
         return relative, deviation(squares, n)
 
     def logits(self) -> np.ndarray:
@@ -417,9 +417,9 @@ class ScAnnotatRScorer(StatefulScorer):
 
         Of a cell's own value alone: its mean and deviation over all cells are held, which one cell moves little.
         """
-        asked, places, _ = self._read(genes, np.zeros((1, len(genes))))
-        _, spread = self._spread(places, self._X[:, places])
-        by_z = (weights * self._classifier._platt[:, 0]) @ self._classifier.weights[places].T
+        asked, columns, _ = self._read(genes, np.zeros((1, len(genes))))
+        _, spread = self._spread(columns, self._X[:, columns])
+        by_z = (weights * self._classifier._platt[:, 0]) @ self._classifier.weights[columns].T
         found = np.zeros((len(weights), len(genes)))
         found[:, asked] = np.divide(by_z, spread, out=np.zeros_like(by_z), where=spread > 0)
         return found
@@ -432,37 +432,37 @@ class ScAnnotatRScorer(StatefulScorer):
         return self._place[np.asarray(genes, dtype=np.int64)] >= 0
 
     def _read(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return which queries matter, the places of their genes, and new values as the data would hold them."""
+        """Return which queries matter, the columns of their genes, and new values as the data would hold them."""
         asked = np.flatnonzero(self.reads(genes))
         new = np.asarray(values)[:, asked].astype(self._dtype).astype(np.float64)
-        places = self._place[np.asarray(genes, dtype=np.int64)[asked]]
-        return asked, places, np.broadcast_to(new, (len(self._X), len(asked)))
+        columns = self._place[np.asarray(genes, dtype=np.int64)[asked]]
+        return asked, columns, np.broadcast_to(new, (len(self._X), len(asked)))
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
-        asked, places, new = self._read(genes, values)
+        asked, columns, new = self._read(genes, values)
         if len(asked) == 0:
             return self._baseline
-        change = self._zscores(places, new) - self._Z[:, places]
-        return self._answer(self._f + change @ self._classifier.weights[places])
+        change = self._zscores(columns, new) - self._Z[:, columns]
+        return self._answer(self._f + change @ self._classifier.weights[columns])
 
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
         label = np.full(len(genes), self._baseline.label, dtype=self._ballot.labels.dtype)
         share = np.full(len(genes), self._baseline.share)
-        asked, places, new = self._read(genes, values)
+        asked, columns, new = self._read(genes, values)
         if len(asked):
             counts = np.empty((len(asked), len(self._ballot.labels)), dtype=np.int64)
-            for k, place in enumerate(places):
-                change = self._zscores(places[[k]], new[:, [k]]) - self._Z[:, [place]]
+            for k, place in enumerate(columns):
+                change = self._zscores(columns[[k]], new[:, [k]]) - self._Z[:, [place]]
                 codes, _ = self._classifier.judge(self._f + change * self._classifier.weights[place])
                 counts[k] = self._ballot.count(codes)
             label[asked], share[asked] = self._ballot.winners(counts)
         return Answers(label, share, np.zeros(len(genes), dtype=bool))
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
-        asked, places, new = self._read(genes, values)
+        asked, columns, new = self._read(genes, values)
         if len(asked):
             self._X = self._X.copy()  # forks may hold the old one
-            self._X[:, places] = new
+            self._X[:, columns] = new
             self._settle()
 
     def moves(self, genes: np.ndarray, values: np.ndarray) -> LinearMoves | None:
@@ -480,10 +480,10 @@ class ScAnnotatRScorer(StatefulScorer):
         alike = bool((classifier._thresholds == threshold).all()) and 0 < threshold < 1
         if not alike or classifier._above or UNKNOWN in classifier.classes:
             return None
-        asked, places, new = self._read(genes, values)
+        asked, columns, new = self._read(genes, values)
         steps, weights = np.zeros((len(self._X), len(genes))), np.zeros((len(genes), len(scale) + 1))
-        steps[:, asked] = self._zscores(places, new) - self._Z[:, places]
-        weights[asked, :-1] = classifier.weights[places] * scale
+        steps[:, asked] = self._zscores(columns, new) - self._Z[:, columns]
+        weights[asked, :-1] = classifier.weights[columns] * scale
         cut = float(logit(threshold))
         scores = np.column_stack([self._f * scale + shift, np.full(len(self._f), cut)])
         if not (np.isfinite(steps).all() and np.isfinite(scores).all()):

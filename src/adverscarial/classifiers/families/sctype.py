@@ -104,21 +104,21 @@ class ScType(
         """
         upper = genes.str.upper()
         wanted = {gene for sets in self.markers.values() for listed in sets for gene in listed}
-        places: dict[str, list[int]] = {}
+        positions: dict[str, list[int]] = {}
         for found in np.flatnonzero(upper.isin(wanted)).tolist():
-            places.setdefault(upper[found], []).append(found)
+            positions.setdefault(upper[found], []).append(found)
         sensitivity = self.sensitivity()
         columns: dict[str, dict[int, float]] = {}
         for cell_type, sets in self.markers.items():
             weights: dict[int, float] = {}
             for sign, listed in ((1.0, sets.positive), (-1.0, sets.negative)):
-                present = [gene for gene in dict.fromkeys(listed) if gene in places]
-                rows = sum(len(places[gene]) for gene in present)
+                present = [gene for gene in dict.fromkeys(listed) if gene in positions]
+                rows = sum(len(positions[gene]) for gene in present)
                 if sign > 0 and not present:
                     break
                 for gene in present:
-                    first = places[gene][0]
-                    weight = sign * len(places[gene]) * sensitivity.get(gene, 1.0) / np.sqrt(rows)
+                    first = positions[gene][0]
+                    weight = sign * len(positions[gene]) * sensitivity.get(gene, 1.0) / np.sqrt(rows)
                     weights[first] = weights.get(first, 0.0) + weight
             else:
                 columns[cell_type] = weights
@@ -128,7 +128,7 @@ class ScType(
                 f"the {len(genes):,} genes ({some(genes)}). "
                 + (difference(pd.Index(list(sensitivity)), upper) or MARKERS_ARE_SYMBOLS)
             )
-        warn_of_orthologues("ScType", tuple(sorted(wanted - set(places))), tuple(genes))
+        warn_of_orthologues("ScType", tuple(sorted(wanted - set(positions))), tuple(genes))
         used = sorted({place for weights in columns.values() for place in weights})
         row = {place: i for i, place in enumerate(used)}
         matrix = np.zeros((len(used), len(columns)))
@@ -163,11 +163,11 @@ class ScType(
         in_cluster = np.zeros(len(whole), dtype=bool)
         in_cluster[cluster.rows] = True
 
-        def rescaled(places: np.ndarray, values: np.ndarray) -> np.ndarray:
+        def rescaled(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
             """Return z-scores of new values: they move the gene's own mean and spread over all cells."""
-            inside = np.broadcast_to(values, (cluster.n_cells, len(places)))
+            inside = np.broadcast_to(values, (cluster.n_cells, len(columns)))
             z = np.empty(inside.shape)
-            for k, place in enumerate(places):
+            for k, place in enumerate(columns):
                 column = whole[:, place].copy()
                 column[in_cluster] = inside[:, k]
                 z[:, k] = zscores(inside[:, [k]], column[:, None])[:, 0]

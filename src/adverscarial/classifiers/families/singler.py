@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
-from adverscarial._docs import documented
-from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
@@ -54,6 +53,9 @@ class SingleR(
     ),
 ):
     """SingleR (Aran et al. 2019), trained on labelled cells.
+
+    :meth:`fit` finds markers by differences of medians, and keeps the cells as a reference: they should be
+    log-normalised.
 
     The score of a type is the `quantile` of a cell's Spearman correlations with the type's reference cells, over the
     marker genes of all pairs of types. Fine-tuning then repeats this among the types close to the best, with their
@@ -129,33 +131,10 @@ class SingleR(
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_built": None}  # a pointer into the package; made again when needed
 
-    @documented
-    def fit(
-        self, adata: Cells, groupby: str, *, mod: str | None = None, use_raw: bool = False, layer: str | None = None
-    ) -> Self:
-        """Find markers and keep the reference cells (cells without a label are left out).
-
-        Parameters
-        ----------
-        adata
-            Cells x genes, log-normalised: markers are chosen by differences of medians.
-        %(groupby_types)s
-        %(values)s
-        %(layer_trained)s
-
-        Raises
-        ------
-        DataError
-            If no gene tells any two types apart.
-        ParameterError
-            If a setting is impossible.
-        """
-        self._check_settings()
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+    def _train(self, adata: AnnData, groupby: str, layer: str | None) -> None:
         X, labels, genes = training_matrix(adata, groupby, layer, self.balance, self.seed)
         built = _package().train_single(_genes_in_rows(X), list(labels), list(genes), num_de=self.num_de, num_threads=1)
         self._keep(built, X[:, _marker_rows(built)], labels)
-        return self
 
     @classmethod
     def from_prebuilt(
@@ -364,10 +343,10 @@ class SingleRScorer(GeneralScorer):
         """Return of one cell, with each change alone, scores and label among some classes, and where to ask again."""
         level = self._level(labels)
         cell = cell_ranks(X[level.columns], level)
-        places = level.place[columns]
+        markers = level.place[columns]
         scores = np.tile(scores_of(cell, level), (len(columns), 1))
-        inside = np.flatnonzero(places >= 0)
-        scores[inside] = scores_each(cell, level, places[inside], new[inside])
+        inside = np.flatnonzero(markers >= 0)
+        scores[inside] = scores_each(cell, level, markers[inside], new[inside])
         best = scores.max(axis=1, keepdims=True)
         behind = best - scores
         codes = labels[behind.argmin(axis=1)]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Real
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from adverscarial._docs import documented
-from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import check_genes
 from adverscarial.cells.matrix import CellMatrix, copy_of, layer_of
 from adverscarial.classifiers.guard.guard import Guard
@@ -27,6 +26,9 @@ class Clipped(Guard, family="clipped"):
     One gene can then move a score no further than from ``-limit`` to ``limit``. It is meant for z-scores, in which a
     rarely expressed gene has values of 10 where most have 1 or 2: an attacker who switches such a gene on needs few.
 
+    :meth:`fit` with a column of cell types trains a fresh copy of the classifier on clipped values. Without one, the
+    classifier is used as it is: it was trained on values that were not clipped, and may make less of clipped ones.
+
     Parameters
     ----------
     %(classifier)s
@@ -39,10 +41,7 @@ class Clipped(Guard, family="clipped"):
     Guard : learns from the training cells which values are possible, and is wider than this.
     adverscarial.harden : what hardening brings, and how that is measured.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> model = Clipped(adv.classifiers.Markers(n_markers=50), limit=2).fit(cells, "cell_type")
     >>> changed = adv.modify(cells, list(cells.var_names), "fixed:900", groupby="cell_type", target="CD19+ B")
     >>> at_the_limit = adv.modify(cells, list(cells.var_names), "fixed:2", groupby="cell_type", target="CD19+ B")
@@ -68,32 +67,11 @@ class Clipped(Guard, family="clipped"):
     def _settings(self) -> dict[str, Any]:
         return {"limit": self.limit}
 
-    @documented
-    def fit(
-        self, adata: Cells, groupby: str | None = None, *, mod: str | None = None, use_raw: bool = False,
-        layer: str | None = None,
-    ) -> Self:  # fmt: skip
-        """Train a fresh copy of the classifier on clipped values, and return the whole.
-
-        Parameters
-        ----------
-        adata
-            Training cells.
-        groupby
-            Column of ``adata.obs`` with the cell types. Left out, the classifier is used as it is: it was trained on
-            values that were not clipped, and may make less of clipped ones.
-        %(values)s
-        %(layer_trained)s
-
-        Raises
-        ------
-        ParameterError
-            If the limit is not above 0.
-        DataError, ClassifierError, GeneMismatchError
-        """
+    def _check_settings(self) -> None:
         if not isinstance(self.limit, Real) or not 0 < self.limit < np.inf:
             raise ParameterError(f"Clipped: limit must be a number above 0, got {self.limit!r}.")
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+
+    def _train(self, adata: AnnData, groupby: str | None, layer: str | None) -> None:
         check_genes(adata)
         cells = adata if groupby is None else self._cut_off(adata, layer)
         model = trained(self.classifier, cells, groupby, layer)
@@ -101,7 +79,6 @@ class Clipped(Guard, family="clipped"):
         columns = model.bind(genes).align(genes)
         self._limits = Limits.around_zero(float(self.limit), len(columns))
         self._inner, self._watched, self.trained_on = model, genes[columns], model.trained_on
-        return self
 
     def _cut_off(self, adata: AnnData, layer: str | None) -> AnnData:
         """Return the cells with values cut off at the limit; the original stays as it is."""

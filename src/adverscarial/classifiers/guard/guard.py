@@ -15,7 +15,7 @@ from adverscarial._registry import distribution_of
 from adverscarial._types import Untyped
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.answers import Answer, Decision, vote
 from adverscarial.classifiers.base import Classifier
@@ -83,10 +83,7 @@ class Guard(Classifier, family="guard"):
     With ``"clip"`` and ``"unsure"``, the classifier sees possible values only. Negative values are impossible where no
     training cell has any, and so are values that are not whole where all are.
 
-    Examples
-    --------
-    >>> import adverscarial as adv
-    >>> cells = adv.datasets.embedded()
+    %(cells_example)s
     >>> markers = adv.classifiers.Markers({"B": ["CD79A", "MS4A1"], "T": ["CD3D", "CD3E"]})
     >>> attack = adv.attacks.SingleGene("positive_aberrant")
     >>> where = {"groupby": "cell_type", "target": "CD19+ B"}
@@ -225,12 +222,13 @@ class Guard(Classifier, family="guard"):
 
         Raises
         ------
-        ParameterError
-            If a setting makes no sense.
-        DataError, ClassifierError, GeneMismatchError
+        ParameterError, DataError, ClassifierError, GeneMismatchError
         """
         self._check_settings()
-        adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
+        self._train(meant(adata, mod=mod, use_raw=use_raw, layer=layer), groupby, layer)
+        return self
+
+    def _train(self, adata: AnnData, groupby: str | None, layer: str | None) -> None:
         check_genes(adata)
         model = trained(self.classifier, adata, groupby, layer)
         matrix = CellMatrix(layer_of(adata, layer))
@@ -244,7 +242,6 @@ class Guard(Classifier, family="guard"):
         self._inner, self._watched, self.trained_on = model, genes[columns], model.trained_on
         if self.outliers is not None:
             self.detector = detector_trained(self.outliers, matrix.rows(np.arange(adata.n_obs))[:, columns])
-        return self
 
     def check_cluster(self, cluster: Cluster) -> None:  # noqa: D102
         self.inner.check_cluster(cluster)
@@ -418,7 +415,7 @@ class Guard(Classifier, family="guard"):
         if self.action == "refuse":
             return JudgingScorer(self.inner.scorer(cluster), self, cluster)
         clipped = self._clipped(cluster, columns)
-        inside = ClippingScorer(self.inner.scorer(clipped), limits, places_of(columns, len(cluster.genes)))
+        inside = ClippingScorer(self.inner.scorer(clipped), limits, positions_among(columns, len(cluster.genes)))
         return inside if self.action == "clip" else JudgingScorer(inside, self, cluster)
 
     def _clipped(self, cluster: Cluster, columns: np.ndarray) -> Cluster:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of, values_now
+from adverscarial.cells.columns import positions_among, values_now
 from adverscarial.classifiers.answers import Answer, Answers, vote
 from adverscarial.classifiers.guard.limits import Limits, Totals
 from adverscarial.classifiers.scorers.base import Changed, Scorer
@@ -41,12 +41,12 @@ class ClippingScorer(WrappedScorer):
         self._limits, self._place = limits, place
 
     def _clipped(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
-        places = self._place[genes]
-        watched = places >= 0
+        columns = self._place[genes]
+        watched = columns >= 0
         if watched.all():
-            return self._limits.clipped(values, places)
+            return self._limits.clipped(values, columns)
         values = values.copy()
-        values[:, watched] = self._limits.clipped(values[:, watched], places[watched])
+        values[:, watched] = self._limits.clipped(values[:, watched], columns[watched])
         return values
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
@@ -101,7 +101,7 @@ class JudgingScorer(WrappedScorer):
         self.incremental = scorer.incremental and guard.detector is None
         self._guard, self._limits, self._refuses = guard, guard.limits, guard.action == "refuse"
         columns = guard.align(cluster.genes)
-        self._place = places_of(columns, len(cluster.genes))
+        self._place = positions_among(columns, len(cluster.genes))
         self._X, self._changed = cluster.values(columns), dict[int, np.ndarray]()
         self._n_bad = self._limits.impossible(self._X, np.arange(len(columns))).sum(axis=1)
         self._totals = self._limits.totals(self._X)
@@ -120,48 +120,48 @@ class JudgingScorer(WrappedScorer):
 
     # ------------------------------------------------------------------ what is possible
 
-    def _now(self, places: np.ndarray) -> np.ndarray:
-        """Return the values of some watched genes as they stand, float64, shape (cells, len(places))."""
-        return values_now(self._X, self._changed, places)
+    def _now(self, columns: np.ndarray) -> np.ndarray:
+        """Return the values of some watched genes as they stand, float64, shape (cells, len(columns))."""
+        return values_now(self._X, self._changed, columns)
 
     def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the places of the genes that are watched, and their values as the data can hold them."""
-        places = self._place[genes]
-        watched = places >= 0
+        """Return the columns of the genes that are watched, and their values as the data can hold them."""
+        columns = self._place[genes]
+        watched = columns >= 0
         rounded: np.ndarray = values[:, watched].astype(self._X.dtype)
-        return places[watched], rounded.astype(np.float64)
+        return columns[watched], rounded.astype(np.float64)
 
-    def _whole(self, cells: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def _whole(self, cells: np.ndarray, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return some cells with all their genes, after a change."""
         X: np.ndarray = self._X[cells]
         for place, column in self._changed.items():
             X[:, place] = column[cells] if len(column) > 1 else column
-        X[:, places] = values[cells] if len(values) > 1 else values
+        X[:, columns] = values[cells] if len(values) > 1 else values
         return X
 
-    def _bad(self, places: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return how many impossible values each change adds, shape (cells, len(places))."""
-        before = self._limits.impossible(self._now(places), places)
-        added: np.ndarray = self._limits.impossible(values, places).astype(np.int64) - before
+    def _bad(self, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return how many impossible values each change adds, shape (cells, len(columns))."""
+        before = self._limits.impossible(self._now(columns), columns)
+        added: np.ndarray = self._limits.impossible(values, columns).astype(np.int64) - before
         return added
 
-    def _judged(self, places: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def _judged(self, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return which cells are impossible with all these changed, shape (cells,)."""
-        out: np.ndarray = self._n_bad + self._bad(places, values).sum(axis=1) > 0
+        out: np.ndarray = self._n_bad + self._bad(columns, values).sum(axis=1) > 0
         if self._limits.of_cells:
-            totals, most = self._moved(places, values, together=True)
+            totals, most = self._moved(columns, values, together=True)
             found = self._limits.impossible_cells(totals)
             for cell in np.flatnonzero(self._limits.undecided(totals.size, most) & ~out):
-                whole = self._limits.totals(self._whole(np.array([cell]), places, values))
+                whole = self._limits.totals(self._whole(np.array([cell]), columns, values))
                 found[cell] = self._limits.impossible_cells(whole)[0]
             out |= found
         if self._guard.detector is not None:
-            out |= self._guard.far(self._whole(np.arange(len(self._X)), places, values))
+            out |= self._guard.far(self._whole(np.arange(len(self._X)), columns, values))
         return out
 
-    def _moved(self, places: np.ndarray, values: np.ndarray, *, together: bool) -> tuple[Totals, np.ndarray]:
+    def _moved(self, columns: np.ndarray, values: np.ndarray, *, together: bool) -> tuple[Totals, np.ndarray]:
         """Return the cells' totals after a change, and how much was added up for the sums."""
-        old = self._now(places)
+        old = self._now(columns)
         steps, zeros = values - old, (values == 0).astype(np.float64) - (old == 0)
         size = np.abs(values) + np.abs(old)
         if together:
@@ -174,17 +174,17 @@ class JudgingScorer(WrappedScorer):
         """Return which cells are impossible with each gene changed alone, shape (cells, genes)."""
         out = np.repeat(self._out[:, None], len(genes), axis=1)
         watched = np.flatnonzero(self._place[genes] >= 0)
-        places, new = self._known(genes, values)
+        columns, new = self._known(genes, values)
         if self._guard.detector is not None:
             for k, j in enumerate(watched):
-                out[:, j] = self._judged(places[[k]], new[:, [k]])
+                out[:, j] = self._judged(columns[[k]], new[:, [k]])
             return out
-        found = self._n_bad[:, None] + self._bad(places, new) > 0
+        found = self._n_bad[:, None] + self._bad(columns, new) > 0
         if self._limits.of_cells:
-            totals, most = self._moved(places, new, together=False)
+            totals, most = self._moved(columns, new, together=False)
             cells = self._limits.impossible_cells(totals)
             for cell, k in np.argwhere(self._limits.undecided(totals.size, most) & ~found):
-                whole = self._limits.totals(self._whole(np.array([cell]), places[[k]], new[:, [k]]))
+                whole = self._limits.totals(self._whole(np.array([cell]), columns[[k]], new[:, [k]]))
                 cells[cell, k] = self._limits.impossible_cells(whole)[0]
             found |= cells
         out[:, watched] = found
@@ -268,10 +268,10 @@ class JudgingScorer(WrappedScorer):
         return out
 
     def _settle(self, genes: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
-        places, new = self._known(genes, values)
-        self._n_bad = self._n_bad + self._bad(places, new).sum(axis=1)
-        self._totals, self._added_up = self._moved(places, new, together=True)
-        self._changed = self._changed | {int(place): new[:, k] for k, place in enumerate(places)}
+        columns, new = self._known(genes, values)
+        self._n_bad = self._n_bad + self._bad(columns, new).sum(axis=1)
+        self._totals, self._added_up = self._moved(columns, new, together=True)
+        self._changed = self._changed | {int(place): new[:, k] for k, place in enumerate(columns)}
         self._out = out
 
     # ------------------------------------------------------------------ proofs
@@ -285,13 +285,13 @@ class JudgingScorer(WrappedScorer):
         return self.scorer.needs(genes, values) if self._harmless(genes, values) else None
 
     def _harmless(self, genes: np.ndarray, values: np.ndarray) -> bool:
-        places, new = self._known(genes, values)
+        columns, new = self._known(genes, values)
         limits = self._limits
-        if self._out.any() or self._guard.detector is not None or limits.impossible(new, places).any():
+        if self._out.any() or self._guard.detector is not None or limits.impossible(new, columns).any():
             return False
         if not limits.of_cells:
             return True
-        old = self._now(places)
+        old = self._now(columns)
         steps, zeros = new - old, (new == 0).astype(np.float64) - (old == 0)
         for least in (True, False):  # the smallest and the largest that any set can reach
             end = np.minimum if least else np.maximum

@@ -11,7 +11,7 @@ from weakref import WeakSet
 import numpy as np
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Decision, vote
 from adverscarial.classifiers.scorers.repredicting import RepredictingScorer
 from adverscarial.errors import ClassifierError, InputRejected
@@ -44,7 +44,7 @@ class AllCellsScorer(RepredictingScorer):
     def __init__(self, classifier: Classifier, cluster: Cluster) -> None:
         self._classifier, self._rows = classifier, cluster.rows
         columns = classifier.align(cluster.genes)
-        self._place = places_of(columns, len(cluster.genes))
+        self._place = positions_among(columns, len(cluster.genes))
         matrix = cluster.statistics.matrix
         if classifier not in _warned:
             _warned.add(classifier)

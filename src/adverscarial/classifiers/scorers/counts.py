@@ -16,12 +16,12 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, Scorer
 from adverscarial.classifiers.scorers.general import GeneralScorer
 from adverscarial.classifiers.scorers.lead import lead_of_answer
-from adverscarial.classifiers.scorers.linear_counts import Portion, Scan, Weighed
+from adverscarial.classifiers.scorers.linear_counts import Libraries, Portion, Scan, Weighed
 from adverscarial.errors import ClassifierError, InputRejected
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class LogCountScorer(GeneralScorer):
         super().__init__(classifier, cluster)
         columns = inner.bind(cluster.genes).align(cluster.genes)
         self._read = np.unique(columns[columns >= 0])  # no other gene is held normalised
-        self._there = places_of(self._read, len(cluster.genes))
+        self._there = positions_among(self._read, len(cluster.genes))
         self._inner, self._genes = inner.bind(cluster.genes[self._read]), cluster.genes[self._read]
         self._total = total
         self._whole = _are_whole(self._X)
@@ -132,14 +132,14 @@ class LogCountScorer(GeneralScorer):
         row, more = np.repeat(cells, np.diff(starts)), np.concatenate(sizes)
         counts = sp.csr_array(self._X[np.ix_(cells, self._read)].astype(np.float64))
         factor, like = self._factor(row, more), np.empty((len(self._X), 2), order="F")  # picked columns lie so
-        scan = Scan(model, Portion(counts, more.astype(np.int64), starts, factor, cells, like))
-        places, steps = self._there[genes], added.astype(np.int64)
-        matters = places >= 0
-        matters[matters] = (model.weights[places[matters]] != 0).any(axis=1)
+        scan = Scan(model, Portion(counts, Libraries(more.astype(np.int64), starts, factor), cells, like))
+        columns, steps = self._there[genes], added.astype(np.int64)
+        matters = columns >= 0
+        matters[matters] = (model.weights[columns[matters]] != 0).any(axis=1)
         tally.add_unread(scan, model.labels, cells, steps, np.flatnonzero(~matters))
         read = np.flatnonzero(matters)
         if len(read):
-            which, gene, changed = scan.read(steps, new.astype(np.float64), read, places[read])
+            which, gene, changed = scan.read(steps, new.astype(np.float64), read, columns[read])
             tally.add(cells[which], gene, changed)
 
     def _factor(self, cells: np.ndarray, added: np.ndarray) -> np.ndarray:

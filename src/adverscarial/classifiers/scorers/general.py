@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Answers, vote
 from adverscarial.classifiers.scorers.lead import lead_of_answer
 from adverscarial.classifiers.scorers.repredicting import RepredictingScorer
@@ -36,7 +36,7 @@ class GeneralScorer(RepredictingScorer):
     def __init__(self, classifier: Classifier, cluster: Cluster) -> None:
         self.classifier = classifier
         columns = classifier.align(cluster.genes)
-        self._place = places_of(columns, len(cluster.genes))
+        self._place = positions_among(columns, len(cluster.genes))
         self._start(cluster.values(columns))
 
     def _answer(self, X: np.ndarray) -> Answer:

@@ -13,7 +13,7 @@ import numpy as np
 
 from adverscarial._compiled import compiled
 from adverscarial._docs import documented
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.lead import lead_of
@@ -100,7 +100,7 @@ class LinearScorer(StatefulScorer):
     ) -> None:
         self._weights = np.ascontiguousarray(weights, dtype=np.float64)
         self._bias = np.asarray(bias, dtype=np.float64)
-        self._place = places_of(columns, n_genes)
+        self._place = positions_among(columns, n_genes)
         self._matters = np.any(self._weights != 0, axis=1)
         if checked is not None:
             self._matters |= checked
@@ -110,9 +110,9 @@ class LinearScorer(StatefulScorer):
         self._ballot = Ballot(labels)
         self._set_state(self._transformed(np.arange(len(weights)), np.asarray(X, dtype=np.float64)))
 
-    def _transformed(self, places: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def _transformed(self, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
         values = np.asarray(values, dtype=np.float64)
-        return values if self._transform is None else self._transform(places, values)
+        return values if self._transform is None else self._transform(columns, values)
 
     def _set_state(self, Z: np.ndarray) -> None:
         self._Z = Z
@@ -134,52 +134,52 @@ class LinearScorer(StatefulScorer):
         return sums if self._link is None else self._link(sums)
 
     def reads(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102
-        places = self._place[genes]
-        reads: np.ndarray = (places >= 0) & self._matters[places]
+        columns = self._place[genes]
+        reads: np.ndarray = (columns >= 0) & self._matters[columns]
         return reads
 
     def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return which genes matter, where they stand in the model, and their transformed values."""
         known = np.flatnonzero(self.reads(genes))
-        places = self._place[genes[known]]
-        return known, places, self._transformed(places, values[:, known])
+        columns = self._place[genes[known]]
+        return known, columns, self._transformed(columns, values[:, known])
 
-    def _changed(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
+    def _changed(self, columns: np.ndarray, new: np.ndarray) -> np.ndarray:
         Z = self._Z.copy(order="K")  # the order that the full prediction multiplies in, so that it rounds alike
-        Z[:, places] = new
+        Z[:, columns] = new
         return Z
 
-    def _summed(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
+    def _summed(self, columns: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Return the sums with some genes changed, as exact as a full prediction."""
-        weights = self._weights[places]
-        if 2 * len(places) < len(self._weights):
-            sums: np.ndarray = self._sums + (new - self._Z[:, places]) @ weights
-            size = self._size + self._added(places, new)
+        weights = self._weights[columns]
+        if 2 * len(columns) < len(self._weights):
+            sums: np.ndarray = self._sums + (new - self._Z[:, columns]) @ weights
+            size = self._size + self._added(columns, new)
             if not in_doubt(sums, size).any():
                 return sums
-        return self._changed(places, new) @ self._weights + self._bias
+        return self._changed(columns, new) @ self._weights + self._bias
 
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
-        known, places, new = self._known(genes, values)
+        known, columns, new = self._known(genes, values)
         refused = ~np.isfinite(new).all(axis=0)
         new = np.where(refused, 0.0, new)
         counts = np.tile(self._counts, (len(genes), 1))
-        delta = np.ascontiguousarray((new - self._Z[:, places]).T)
+        delta = np.ascontiguousarray((new - self._Z[:, columns]).T)
         counts[known], unclear = _count_each(
-            self._sums, self._size, delta, self._weights[places], len(self._ballot.labels), self._binary
+            self._sums, self._size, delta, self._weights[columns], len(self._ballot.labels), self._binary
         )
         for k in np.flatnonzero(unclear & ~refused):
-            sums = self._changed(places[[k]], new[:, [k]]) @ self._weights + self._bias
+            sums = self._changed(columns[[k]], new[:, [k]]) @ self._weights + self._bias
             counts[known[k]] = self._ballot.count(self._decide(sums))
         label, share = self._ballot.winners(counts)
         rejected = np.zeros(len(genes), dtype=bool)
         rejected[known] = refused
         label[rejected], share[rejected] = self._baseline.label, 0.0
-        return Answers(label, share, rejected, self._lead_taken(len(genes), known, places, delta))
+        return Answers(label, share, rejected, self._lead_taken(len(genes), known, columns, delta))
 
-    def _lead_taken(self, n_genes: int, known: np.ndarray, places: np.ndarray, delta: np.ndarray) -> np.ndarray | None:
+    def _lead_taken(self, n_genes: int, known: np.ndarray, columns: np.ndarray, delta: np.ndarray) -> np.ndarray | None:
         """Return the share of the lead that each gene takes; `delta` has the shape (genes that matter, cells)."""
-        scores, weights = self._sums, self._weights[places]
+        scores, weights = self._sums, self._weights[columns]
         if self._binary:  # one sum: above 0 it means the second label
             scores, weights = logits_of(scores), logits_of(weights)
         lead = lead_of(scores, int(np.flatnonzero(self._ballot.labels == self._baseline.label)[0]))
@@ -193,35 +193,35 @@ class LinearScorer(StatefulScorer):
         return taken
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
-        _, places, new = self._known(genes, values)
+        _, columns, new = self._known(genes, values)
         if not np.isfinite(new).all():
             return Answer(self._baseline.label, 0.0, rejected=True, reason=_refusal(new))
-        sums = self._summed(places, new)
+        sums = self._summed(columns, new)
         return self._ballot.answer(self._decide(sums), self._report(sums))
 
     def pairs(self, cells: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Changed:  # noqa: D102
-        places = self._place[genes]
-        new = self._transformed(places, values[None])[0]
-        steps, weights = new - self._Z[cells, places], self._weights[places]
+        columns = self._place[genes]
+        new = self._transformed(columns, values[None])[0]
+        steps, weights = new - self._Z[cells, columns], self._weights[columns]
         sums = self._sums[cells] + steps[:, None] * weights
         size = self._size[cells] + np.abs(steps) * np.abs(weights).max(axis=1)
         unsure = np.flatnonzero(in_doubt(sums, size))
         Z = self._Z[cells[unsure]]
-        Z[np.arange(len(unsure)), places[unsure]] = new[unsure]
+        Z[np.arange(len(unsure)), columns[unsure]] = new[unsure]
         sums[unsure] = summed_in_place(cells[unsure], Z, self._Z, self._weights, self._bias)
         return Changed(self._ballot.labels, self._decide(sums), self._report(sums))
 
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
-        _, places, new = self._known(genes, values)
+        _, columns, new = self._known(genes, values)
         if not np.isfinite(new).all():
             raise InputRejected(_refusal(new))
         self._accepted += 1
         if self._accepted == _ANEW:
-            self._set_state(self._changed(places, new))
+            self._set_state(self._changed(columns, new))
             return
-        sums = self._summed(places, new)
-        self._size = self._size + self._added(places, new)
-        self._sums, self._Z = sums, self._changed(places, new)
+        sums = self._summed(columns, new)
+        self._size = self._size + self._added(columns, new)
+        self._sums, self._Z = sums, self._changed(columns, new)
         self._note_sums()
 
     def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:  # noqa: D102
@@ -231,12 +231,12 @@ class LinearScorer(StatefulScorer):
         return refused
 
     def moves(self, genes: np.ndarray, values: np.ndarray) -> LinearMoves:  # noqa: D102
-        known, places, new = self._known(genes, values)
+        known, columns, new = self._known(genes, values)
         if len(known) == len(genes):
-            steps, weights = new - np.take(self._Z, places, axis=1), self._weights[places]
+            steps, weights = new - np.take(self._Z, columns, axis=1), self._weights[columns]
         else:
             steps, weights = np.zeros((len(self._Z), len(genes))), np.zeros((len(genes), self._weights.shape[1]))
-            steps[:, known], weights[known] = new - np.take(self._Z, places, axis=1), self._weights[places]
+            steps[:, known], weights[known] = new - np.take(self._Z, columns, axis=1), self._weights[columns]
         size = self._size + added_up(steps, weights).max(axis=1)
         found = LinearMoves(self._sums, steps, weights, size, self._codes)
         found.labels = self._ballot.labels[: found.scores.shape[1]]
@@ -262,9 +262,9 @@ class LinearScorer(StatefulScorer):
             return None
         return genes, self._weights[self._place[genes]], self._bias
 
-    def _added(self, places: np.ndarray, new: np.ndarray) -> np.ndarray:
+    def _added(self, columns: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Return a bound on what changing some genes adds up to, for each cell."""
-        bound: np.ndarray = added_up(new - self._Z[:, places], self._weights[places]).max(axis=1)
+        bound: np.ndarray = added_up(new - self._Z[:, columns], self._weights[columns]).max(axis=1)
         return bound
 
 

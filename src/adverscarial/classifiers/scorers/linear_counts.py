@@ -43,27 +43,58 @@ class Weighed(NamedTuple):
         return cls(weights, bias, np.asarray(scorer.labels, dtype=str), scorer.report)
 
 
-class Portion(NamedTuple):
-    """Some cells, each normalised for every library size that it is to have.
+class Libraries(NamedTuple):
+    """The library sizes that each of some cells is normalised for, those of one cell behind those of the other."""
 
-    Attributes
-    ----------
-    counts
-        Cells x genes that are read, sparse, float64.
-    sizes, starts
-        How many counts are added, ascending for each cell, and where those of each cell begin.
-    factor
-        What each count is multiplied by, one for each size.
-    cells, like
-        Where these cells stand in the cluster, and what :func:`summed_in_place` wants to know of that.
-    """
-
-    counts: sp.csr_array
-    sizes: Ints
+    #: how many counts are added, ascending for each cell
+    added: Ints
+    #: where those of each cell begin, and where the last ones end
     starts: Ints
+    #: what each count is multiplied by, one for each size
     factor: Floats
+
+
+class Portion(NamedTuple):
+    """Some cells, each normalised for every library size that it is to have."""
+
+    #: cells x genes that are read, sparse, float64
+    counts: sp.csr_array
+    libraries: Libraries
+    #: where these cells stand in the cluster, and what :func:`summed_in_place` wants to know of that
     cells: Ints
     like: Floats
+
+
+class _Standing(NamedTuple):
+    """Which label wins in each of some cells, and by how much it leads."""
+
+    codes: Ints
+    lead: Floats
+
+
+class _ReadGenes(NamedTuple):
+    """Genes that are read: among those asked about, among those of the classifier, and what those weigh."""
+
+    asked: Ints
+    known: Ints
+    weights: Floats
+    steepest: Floats
+
+
+class _Sums(NamedTuple):
+    """Sums of cells, (cells, labels), and how large a number they are the rounded outcome of."""
+
+    sums: Floats
+    size: Floats
+
+
+class _Pairs(NamedTuple):
+    """Pairs of a cell and a gene that changes in it: the row of the normalised cell, and the sums after the change."""
+
+    cell: Ints
+    gene: Ints
+    at: Ints
+    after: _Sums
 
 
 class Scan:
@@ -71,9 +102,9 @@ class Scan:
 
     def __init__(self, model: Weighed, portion: Portion) -> None:
         self._model, self._portion = model, portion
-        row = np.repeat(np.arange(portion.counts.shape[0]), np.diff(portion.starts))
+        row = np.repeat(np.arange(portion.counts.shape[0]), np.diff(portion.libraries.starts))
         self._logs = portion.counts[row]
-        self._logs.data = np.log1p(self._logs.data * np.repeat(portion.factor, np.diff(self._logs.indptr)))
+        self._logs.data = np.log1p(self._logs.data * np.repeat(portion.libraries.factor, np.diff(self._logs.indptr)))
         self._sums = self._logs @ model.weights + model.bias
         self._size = (self._logs @ np.abs(model.weights) + np.abs(model.bias)).max(axis=1)
         unsure = np.flatnonzero(in_doubt(self._sums, self._size))
@@ -88,7 +119,7 @@ class Scan:
     def _anew(self, rows: Ints, genes: Ints, values: Floats) -> Floats:
         """Return the sums of normalised cells as a full prediction gives them; a gene of each changed, or none (-1)."""
         sums, p = np.empty((len(rows), self._model.weights.shape[1])), self._portion
-        cells = p.cells[np.searchsorted(p.starts, rows, side="right") - 1]
+        cells = p.cells[np.searchsorted(p.libraries.starts, rows, side="right") - 1]
         for start in range(0, len(rows), _TOGETHER):
             part = slice(start, start + _TOGETHER)
             Z, own, changed = self._logs[rows[part]].toarray(), np.arange(len(rows[part])), genes[part] >= 0
@@ -114,74 +145,70 @@ class Scan:
         """
         moved = np.zeros((len(self._model.labels), added.shape[1]), dtype=np.int64)
         change = np.zeros(added.shape[1])
-        lead = np.zeros(len(self.codes)) if gaps is None else gaps
-        before = np.zeros(len(own)) if own_gaps is None else own_gaps
-        p = self._portion
-        _vote_unread(added, p.sizes, p.starts, genes, self.codes, lead, own, before, moved, change)
+        after = _Standing(self.codes, np.zeros(len(self.codes)) if gaps is None else gaps)
+        before = _Standing(own, np.zeros(len(own)) if own_gaps is None else own_gaps)
+        _vote_unread(added, self._portion.libraries, genes, before, after, moved, change)
         return moved, change
 
-    def read(self, added: Ints, new: Floats, genes: Ints, places: Ints) -> tuple[Ints, Ints, Changed]:
+    def read(self, added: Ints, new: Floats, genes: Ints, known: Ints) -> tuple[Ints, Ints, Changed]:
         """Return cells, genes and what becomes of them, for every pair in which a gene that is read changes.
 
         Parameters
         ----------
         added, new
             Counts added, and new counts, cells x all genes that are asked about.
-        genes, places
+        genes, known
             Which of them are read, and where they stand among the genes of the classifier.
         """
-        p, model = self._portion, self._model
+        libraries, model = self._portion.libraries, self._model
         n = int(np.count_nonzero(added[:, genes]))
         cell, gene, at = (np.empty(n, dtype=np.int64) for _ in range(3))
-        value, sums, size = np.empty(n), np.empty((n, len(model.labels))), np.empty(n)
-        steepest = np.abs(model.weights).max(axis=1)
-        _sum_read(
-            added, new, p.sizes, p.starts, p.factor, genes, places, model.weights, steepest, self._sums, self._size,
-            cell, gene, at, value, sums, size,
-        )  # fmt: skip
-        place = np.full(added.shape[1], -1)
-        place[genes] = places
+        sums, size = np.empty((n, len(model.labels))), np.empty(n)
+        read = _ReadGenes(genes, known, model.weights, np.abs(model.weights).max(axis=1))
+        pairs = _Pairs(cell, gene, at, _Sums(sums, size))
+        _sum_read(added, new, libraries, read, _Sums(self._sums, self._size), pairs)
+        column = np.full(added.shape[1], -1)
+        column[genes] = known
         unsure = np.flatnonzero(in_doubt(sums, size))
         # compiled code may round a logarithm otherwise than numpy does for the classifier
-        exact = np.log1p(new[cell[unsure], gene[unsure]] * p.factor[at[unsure]])
-        sums[unsure] = self._anew(at[unsure], place[gene[unsure]], exact)
+        exact = np.log1p(new[cell[unsure], gene[unsure]] * libraries.factor[at[unsure]])
+        sums[unsure] = self._anew(at[unsure], column[gene[unsure]], exact)
         return cell, gene, Changed(model.labels, sums.argmax(axis=1), model.report(sums))
 
 
 @compiled
-def _vote_unread(  # noqa: PLR0913
-    added: np.ndarray, sizes: np.ndarray, starts: np.ndarray, genes: np.ndarray, codes: np.ndarray, gaps: np.ndarray,
-    own: np.ndarray, own_gaps: np.ndarray, moved: np.ndarray, change: np.ndarray,
+def _vote_unread(
+    added: np.ndarray, libraries: Libraries, genes: np.ndarray, before: _Standing, after: _Standing, moved: np.ndarray,
+    change: np.ndarray,
 ) -> None:  # fmt: skip
     for c in range(len(added)):
+        own = before.codes[c]
         for g in genes:
             if added[c, g] == 0:
                 continue
-            row = first_at_least(sizes, starts[c], starts[c + 1], added[c, g])
-            if codes[row] != own[c]:
-                moved[codes[row], g] += 1
-                moved[own[c], g] -= 1
-            change[g] += gaps[row] - own_gaps[c]
+            row = first_at_least(libraries.added, libraries.starts[c], libraries.starts[c + 1], added[c, g])
+            if after.codes[row] != own:
+                moved[after.codes[row], g] += 1
+                moved[own, g] -= 1
+            change[g] += after.lead[row] - before.lead[c]
 
 
 @compiled
-def _sum_read(  # noqa: PLR0913
-    added: np.ndarray, new: np.ndarray, sizes: np.ndarray, starts: np.ndarray, factor: np.ndarray, genes: np.ndarray,
-    places: np.ndarray, weights: np.ndarray, steepest: np.ndarray, row_sums: np.ndarray, row_size: np.ndarray,
-    cell: np.ndarray, gene: np.ndarray, at: np.ndarray, value: np.ndarray, sums: np.ndarray, size: np.ndarray,
-) -> None:  # fmt: skip
-    n = 0
+def _sum_read(
+    added: np.ndarray, new: np.ndarray, libraries: Libraries, read: _ReadGenes, rows: _Sums, pairs: _Pairs
+) -> None:
+    weights, sums, n = read.weights, pairs.after.sums, 0
     for c in range(len(added)):
-        for j in range(len(genes)):
-            g = genes[j]
+        for j in range(len(read.asked)):
+            g, known = read.asked[j], read.known[j]
             more = added[c, g]
             if more == 0:
                 continue
-            row = first_at_least(sizes, starts[c], starts[c + 1], more)
-            value[n] = np.log1p(new[c, g] * factor[row])
-            step = value[n] - np.log1p((new[c, g] - more) * factor[row])
+            row = first_at_least(libraries.added, libraries.starts[c], libraries.starts[c + 1], more)
+            factor = libraries.factor[row]
+            step = np.log1p(new[c, g] * factor) - np.log1p((new[c, g] - more) * factor)
             for k in range(weights.shape[1]):
-                sums[n, k] = row_sums[row, k] + step * weights[places[j], k]
-            size[n] = row_size[row] + abs(step) * steepest[places[j]]
-            cell[n], gene[n], at[n] = c, g, row
+                sums[n, k] = rows.sums[row, k] + step * weights[known, k]
+            pairs.after.size[n] = rows.size[row] + abs(step) * read.steepest[known]
+            pairs.cell[n], pairs.gene[n], pairs.at[n] = c, g, row
             n += 1

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg.blas import dger
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.columns import places_of, values_now
+from adverscarial.cells.columns import positions_among, values_now
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.dense_layers import Layers, moved
@@ -63,7 +63,7 @@ class FirstLayerScorer(StatefulScorer):
         if transform is not None:
             self._X = cluster.X.astype(np.float64)
             self._X[:, columns] = transform(np.arange(len(columns)), self._X[:, columns])
-        self._row = places_of(np.where(W.any(axis=1), columns, -1), len(cluster.genes))
+        self._row = positions_among(np.where(W.any(axis=1), columns, -1), len(cluster.genes))
         self._size = np.linalg.norm(W, axis=1)
         self._ballot = Ballot(classes)
         self._changed: dict[int, np.ndarray] = {}  # gene -> its accepted values

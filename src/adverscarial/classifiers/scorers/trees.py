@@ -14,7 +14,7 @@ import numpy as np
 
 from adverscarial._compiled import compiled
 from adverscarial._docs import documented
-from adverscarial.cells.columns import places_of
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.lead import Lead, lead_of
@@ -66,7 +66,7 @@ class TreeScorer(StatefulScorer):
         self._link = link
         self._ballot = Ballot(labels)
         self._binary = trees.value.shape[1] == 1
-        self._place = places_of(columns, n_genes)
+        self._place = positions_among(columns, n_genes)
         self._n_features = len(columns)
         self._doubt = trees.rounding
         genes, index = np.arange(self._n_features + 1), trees.index
@@ -101,9 +101,9 @@ class TreeScorer(StatefulScorer):
 
     def _tests_any(self, genes: np.ndarray) -> np.ndarray:
         """Return which genes some node tests."""
-        places = self._place[genes]
+        features = self._place[genes]
         starts = self._uses[0]
-        tests: np.ndarray = (places >= 0) & (starts[places + 1] > starts[places])
+        tests: np.ndarray = (features >= 0) & (starts[features + 1] > starts[features])
         return tests
 
     def _refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -119,18 +119,18 @@ class TreeScorer(StatefulScorer):
         new = np.broadcast_to(self._compared(values[:, known]), (len(self._X), len(known)))
         return known, self._place[genes[known]], np.ascontiguousarray(new)
 
-    def _column(self, places: np.ndarray) -> np.ndarray:
+    def _column(self, features: np.ndarray) -> np.ndarray:
         """Return where each of the model's genes stands among the changed ones, -1 for the others."""
-        return places_of(places, self._n_features)
+        return positions_among(features, self._n_features)
 
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
-        known, places, new = self._known(genes, values)
+        known, features, new = self._known(genes, values)
         counts = np.tile(self._counts, (len(genes), 1))
         trees = _Trees(self._nodes, self._trees.roots, self._trees.value)
         cells = _Cells(self._X, self._leaf, self._sums, self._codes)
         lead, lead_weights = self._lead()
         rule = _Rule(self._binary, self._cut, self._doubt, lead_weights)
-        change, unclear, lost = _count_each(trees, cells, self._column(places), new, len(self._ballot.labels), rule)
+        change, unclear, lost = _count_each(trees, cells, self._column(features), new, len(self._ballot.labels), rule)
         counts[known] += change
         for k in known[unclear]:
             *_, sums = self._moved(genes[[k]], values[:, [k]])
@@ -160,23 +160,23 @@ class TreeScorer(StatefulScorer):
         self, genes: np.ndarray, values: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return changed genes and values, the trees that test them, the leaves reached there, and the new sums."""
-        _, places, new = self._known(genes, values)
+        _, features, new = self._known(genes, values)
         starts, users = self._uses
-        again = np.unique(users[_spans(starts, places)])
+        again = np.unique(users[_spans(starts, features)])
         trees = self._trees
         first, nodes, owner = self._tests
-        tested = _spans(first, places)
+        tested = _spans(first, features)
         if self._last is not None and len(tested) < _FEW * len(again):
             tested = tested[np.argsort(nodes[tested])]  # a node comes before those below it
             reached = _turn(
                 self._nodes, self._last, nodes[tested], np.searchsorted(again, owner[tested]), again, self._leaf,
-                self._X, self._column(places), new,
+                self._X, self._column(features), new,
             )  # fmt: skip
         else:
-            reached = _walk_again(self._nodes, trees.roots[again], self._X, self._column(places), new)
+            reached = _walk_again(self._nodes, trees.roots[again], self._X, self._column(features), new)
         whole = self._doubt < 0  # then leaves may be taken off and added on without any rounding
         sums = _sum_again(trees.value, trees.bias, self._leaf, self._sums, again, reached, whole)
-        return places, new, again, reached, sums
+        return features, new, again, reached, sums
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         refused = self._refused(genes, values)
@@ -194,10 +194,10 @@ class TreeScorer(StatefulScorer):
         refused = self._refused(genes, values)
         if refused.any():
             raise InputRejected(_refusal(refused))
-        places, new, again, reached, sums = self._moved(genes, values)
+        features, new, again, reached, sums = self._moved(genes, values)
         if self._shared:  # with a fork: from here on each has its own
             self._X, self._leaf, self._shared = self._X.copy(), self._leaf.copy(), False
-        self._X[:, places] = new
+        self._X[:, features] = new
         self._leaf[:, again] = reached
         self._settle(sums)
 
@@ -224,9 +224,9 @@ class TreeScorer(StatefulScorer):
 
     def moves(self, genes: np.ndarray, values: np.ndarray) -> TreeMoves:  # noqa: D102
         # genes that no tree tests keep their place among the others, by which they are counted
-        places = np.where(self._tests_any(genes), self._place[genes], -1)
+        features = np.where(self._tests_any(genes), self._place[genes], -1)
         new = np.ascontiguousarray(np.broadcast_to(self._compared(values), (len(self._X), len(genes))))
-        found = TreeMoves(self._trees, self, genes, values, self._column(places), new)
+        found = TreeMoves(self._trees, self, genes, values, self._column(features), new)
         found.labels = self._ballot.labels[: found.scores.shape[1]]
         return found
 
@@ -239,11 +239,11 @@ def _refusal(refused: np.ndarray) -> str:
     return f"the values of {int(refused.sum()):,} genes are larger than a float32 can hold, in which the trees compare"
 
 
-def _spans(starts: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return the positions from ``starts[p]`` to before ``starts[p + 1]`` for each of the places p, end to end."""
-    lengths = starts[places + 1] - starts[places]
+def _spans(starts: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Return the positions from ``starts[p]`` to before ``starts[p + 1]`` for each of the features p, end to end."""
+    lengths = starts[features + 1] - starts[features]
     ends = np.cumsum(lengths)
-    spans: np.ndarray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts[places] - ends + lengths, lengths)
+    spans: np.ndarray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts[features] - ends + lengths, lengths)
     return spans
 
 

@@ -44,8 +44,8 @@ def read(node: RObject, path: Path, mod: str | None = None) -> AnnData:
     var = _var(assays[name], genes)
     adata = AnnData(cells_by_genes(X.values), obs=_obs(node, cells), var=var, layers=layers)
     for reduction, each in listed(node.slot("reductions")).items():
-        places = each.slot("cell.embeddings")
-        if places is not None and (values := matrix(places)).columns is not None and values.rows == cells:
+        coordinates = each.slot("cell.embeddings")
+        if coordinates is not None and (values := matrix(coordinates)).columns is not None and values.rows == cells:
             adata.obsm[f"X_{reduction}"] = np.asarray(values.values)
     return adata
 
@@ -119,11 +119,11 @@ def _joined(found: dict[str, Named], assay: RObject) -> dict[str, Named]:
         values = sp.csc_matrix((len(genes), len(cells)))
         for each in parts:
             coo = sp.coo_matrix(each.values)
-            places = (
+            coordinates = (
                 rows.get_indexer(pd.Index(each.rows))[coo.row],
                 columns.get_indexer(pd.Index(each.columns))[coo.col],
             )
-            values = values + sp.csc_matrix((coo.data, places), shape=values.shape)
+            values = values + sp.csc_matrix((coo.data, coordinates), shape=values.shape)
         joined[kind] = Named(values, genes, cells)
         logger.info("The layers of %d samples are joined to '%s'.", len(parts), kind)
     return joined or found

@@ -28,34 +28,23 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Format:
-    """One format of data files.
+    """One format of data files."""
 
-    Parameters
-    ----------
-    name
-        Short name for messages.
-    endings
-        Endings of its files, in lower case. A file in HDF5 is recognised by what is inside; the ending only says that
-        it is HDF5.
-    about
-        What it is, in a few words.
-    read, read_backed
-        The reader; and the one that leaves matrices on disk, where there is one.
-    options
-        Names in ``OPTIONS`` that the readers take as keywords.
-    folder
-        Whether a folder is of this format; left out where the format is a file.
-    hdf5
-        Whether an open HDF5 file is of this format; left out where the format is not HDF5.
-    """
-
+    #: Short name for messages.
     name: str
+    #: Endings of its files, in lower case. A file in HDF5 is recognised by what is inside; the ending only says that
+    #: it is HDF5.
     endings: tuple[str, ...]
+    #: What it is, in a few words.
     about: str
+    #: The reader; and the one that leaves matrices on disk, where there is one.
     read: Reader
     read_backed: Reader | None = None
+    #: Names in ``OPTIONS`` that the readers take as keywords.
     options: frozenset[str] = field(default_factory=frozenset)
+    #: Whether a folder is of this format; left out where the format is a file.
     folder: Callable[[Path], bool] | None = None
+    #: Whether an open HDF5 file is of this format; left out where the format is not HDF5.
     hdf5: Callable[[h5py.File], bool] | None = None
 
 

@@ -20,6 +20,9 @@ from adverscarial.classifiers import RClassifier, check
 from adverscarial.classifiers.adapters.r.names import make_name
 from adverscarial.errors import ClassifierError, GeneMismatchError, ParameterError
 
+#: trains a model in R by its name in MODELS; returns its file, and what R says of the cells
+Trained = Callable[[str], tuple[Path, pd.DataFrame]]
+
 ASK: dict[str, Any] = {"groupby": "cell_type", "target": "CD19+ B"}
 
 #: how each model is trained on X and y, and asked for scores or labels of X in R
@@ -91,9 +94,7 @@ QUICK = ("randomForest", "e1071", "e1071 with probabilities")
 @pytest.mark.parametrize(
     "how", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 )
-def test_a_stored_model_says_what_r_says(
-    how: str, train: Callable[[str], tuple[Path, pd.DataFrame]], cells_of_types: AnnData
-) -> None:
+def test_a_stored_model_says_what_r_says(how: str, train: Trained, cells_of_types: AnnData) -> None:
     path, said = train(how)
     more = AnnData(
         np.hstack([cells_of_types.X[:, ::-1], np.ones((cells_of_types.n_obs, 1), dtype=np.float32)]),
@@ -150,9 +151,7 @@ def test_a_model_trained_on_changed_names_finds_the_genes(
 
 
 @pytest.mark.slow
-def test_predict_in_place_of_a_script(
-    train: Callable[[str], tuple[Path, pd.DataFrame]], cells_of_types: AnnData
-) -> None:
+def test_predict_in_place_of_a_script(train: Trained, cells_of_types: AnnData) -> None:
     path, said = train("randomForest")
     predict = "function(model, X) predict(model, X, type = 'prob')"
     with RClassifier(rds=path, predict=predict, packages=["randomForest"], trust=True) as model:
@@ -165,9 +164,7 @@ def test_predict_in_place_of_a_script(
 
 
 @pytest.mark.slow
-def test_a_forest_node_by_node_says_what_r_says(
-    train: Callable[[str], tuple[Path, pd.DataFrame]], cells_of_types: AnnData
-) -> None:
+def test_a_forest_node_by_node_says_what_r_says(train: Trained, cells_of_types: AnnData) -> None:
     path, said = train("randomForest")
     cells_of_types.X = cells_of_types.X.astype(np.float64)
     attack = adv.attacks.SingleGene("perc99", search="exact")
@@ -187,7 +184,7 @@ def test_a_forest_node_by_node_says_what_r_says(
 
 @pytest.mark.slow
 def test_a_forest_with_names_that_r_changed_goes_back_to_those_of_the_data(
-    train: Callable[[str], tuple[Path, pd.DataFrame]], cells_of_types: AnnData
+    train: Trained, cells_of_types: AnnData
 ) -> None:
     cells_of_types.X = cells_of_types.X.astype(np.float64)
     changed = cells_of_types.copy()
@@ -203,9 +200,7 @@ def test_a_forest_with_names_that_r_changed_goes_back_to_those_of_the_data(
 
 
 @pytest.mark.slow
-def test_votes_that_tie_are_drawn_from_the_seed(
-    train: Callable[[str], tuple[Path, pd.DataFrame]], cells_of_types: AnnData
-) -> None:
+def test_votes_that_tie_are_drawn_from_the_seed(train: Trained, cells_of_types: AnnData) -> None:
     """randomForest breaks ties at random: with the seed, two copies say the same in any order of queries."""
     path, _ = train("randomForest")
     predict = "function(model, X) as.character(predict(model, X, type = 'response'))"

@@ -45,11 +45,11 @@ def as_r_has_them(wanted: pd.Index, genes: pd.Index) -> pd.Index | None:
     ['HLA-DRA', 'CD79A']
     """
     changed = pd.Index([make_name(str(gene)) for gene in genes])
-    places = [genes.get_loc(name) if name in genes else None for name in wanted]
+    positions = [genes.get_loc(name) if name in genes else None for name in wanted]
     for k, name in enumerate(wanted):
-        if places[k] is None:
+        if positions[k] is None:
             found = (changed == name).nonzero()[0]
             if len(found) != 1:
                 return None
-            places[k] = int(found[0])
-    return None if len(set(places)) < len(places) else genes[places]
+            positions[k] = int(found[0])
+    return None if len(set(positions)) < len(positions) else genes[positions]

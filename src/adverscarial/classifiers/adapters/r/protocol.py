@@ -46,23 +46,15 @@ class Status(IntEnum):
 
 
 class Reply(NamedTuple):
-    """One answer of R.
+    """One answer of R."""
 
-    Attributes
-    ----------
-    status
-        How it went.
-    request
-        Number of the request that it answers.
-    fields
-        What was answered; of a failure, one field of texts: kind, message, call, and more.
-    warnings
-        Texts of warnings since the last answer, and how often each came.
-    """
-
+    #: How it went.
     status: Status
+    #: Number of the request that it answers.
     request: int
+    #: What was answered; of a failure, one field of texts: kind, message, call, and more.
     fields: list[Field]
+    #: Texts of warnings since the last answer, and how often each came.
     warnings: dict[str, int]
 
     def texts(self, place: int) -> list[str]:

@@ -52,8 +52,8 @@ class RScorer(Scorer):
 
     def _read(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the genes that the function gets, as positions in what it gets."""
-        places: np.ndarray = self._place[genes]
-        return places[places >= 0], values[:, places >= 0]
+        columns: np.ndarray = self._place[genes]
+        return columns[columns >= 0], values[:, columns >= 0]
 
     @property
     def baseline(self) -> Answer:  # noqa: D102

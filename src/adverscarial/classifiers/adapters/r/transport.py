@@ -17,20 +17,13 @@ _AT_ONCE = 2**20  # bytes read in one go
 
 
 class Transport(ABC):
-    """One end of a connection to R.
+    """One end of a connection to R."""
 
-    Attributes
-    ----------
-    arguments
-        Told to R on its command line.
-    environment
-        Variables that R is given.
-    inherited
-        Descriptors that R inherits.
-    """
-
+    #: Told to R on its command line.
     arguments: list[str]
+    #: Variables that R is given.
     environment: dict[str, str]
+    #: Descriptors that R inherits.
     inherited: tuple[int, ...] = ()
 
     @abstractmethod
