@@ -1,4 +1,4 @@
-"""CHETAH's lists of genes, cell by cell: how many genes are below each number, and the sum of the profile's ranks there.
+"""CHETAH's lists of genes, cell by cell: how many genes are below each number, and what their ranks add up to.
 
 Values are numbers here (see :mod:`adverscarial.classifiers.scorers.rank_levels`), so ranks are counted, not sorted.
 A gene that leaves its number for another one changes sum(a * R) and T (see
