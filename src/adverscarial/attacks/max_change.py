@@ -37,8 +37,8 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
     further gene can be added, so the set is maximal, and the smallest signature of several restarts is kept. The first
     try starts from a short signature that is computed from the classifier's weights, trees or ranks, where it has any;
     later ones exchange some genes of the shortest signature so far, or search among genes that stood in one. Where
-    several bring nothing, the rest is not tried. Where they still bring something, ten genes or fewer are left, and no
-    start was computed from weights or trees, each random order is tried from the start as well.
+    several bring nothing, the rest is not tried. Where all were tried, ten genes or fewer are left, and no start was
+    computed from weights or trees, each random order is tried from the start as well.
 
     *Maximal* does not mean that the signature is the smallest one: ``result.lower`` says how many genes every signature
     must have, proven.
@@ -109,7 +109,8 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
             run.meter.advance()
             if best.settled:
                 break
-        self._begin_anew(run, read, best)
+        if tried == self.restarts:
+            self._begin_anew(run, read, best)
         self._exchange(run, read, best)
         free = np.setdiff1d(genes, best.genes)
         names = run.cluster.genes
@@ -138,7 +139,7 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
 
     def _begin_anew(self, run: Run, genes: np.ndarray, best: Shortest) -> None:
         """Search from the start in each random order, where the signature is very short and no start is better."""
-        if not self._shares or best.informed or best.settled or not run.scorer.incremental:
+        if not self._shares or best.informed or not run.scorer.incremental:
             return
         for number in range(self.restarts):
             if len(best.genes) > _SHORTEST or best.proven or not best.complete:
