@@ -431,7 +431,8 @@ class ChetahScorer(Scorer):
         some = np.linspace(0, len(self._codes) - 1, min(len(self._codes), _GUIDES)).astype(np.int64)
         state = self._state
         kept = rank_lists.Lists(*(array[some if len(array) else some[:0]] for array in state.kept))
-        state = rank_moves.State(*(array[some] for array in state[:4]), kept)
+        numbers, scores, codes, tops = state.numbers[some], state.scores[some], state.codes[some], state.tops[some]
+        state = rank_moves.State(numbers, scores, codes, tops, kept)
         way = way_to(self._model, int(code[0]), self._n_classes)
         found = np.zeros(len(genes))
         found[read] = pulls(state, self._tree, columns, to[some], way, _WIDTH)

@@ -130,8 +130,8 @@ def product_of_tally(sizes: np.ndarray, sums: np.ndarray, top: int) -> tuple[int
     """Return sum(a * R) and T of a list that was counted."""
     below, product, ties = 0, 0, 0
     for number in range(top):
-        size = np.int64(sizes[number])
-        product += (2 * below + size + 1) * np.int64(sums[number])
+        size = int(sizes[number])
+        product += (2 * below + size + 1) * int(sums[number])
         ties += size * size * size - size
         below += size
     return product, ties
@@ -154,9 +154,9 @@ def product_of(below: np.ndarray, total: np.ndarray, top: int) -> tuple[int, int
     """
     product, ties = 0, 0
     for number in range(top):
-        low, high = np.int64(below[number]), np.int64(below[number + 1])
+        low, high = int(below[number]), int(below[number + 1])
         size = high - low
-        product += (low + high + 1) * (np.int64(total[number + 1]) - np.int64(total[number]))
+        product += (low + high + 1) * (int(total[number + 1]) - int(total[number]))
         ties += size * size * size - size
     return product, ties
 
