@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import adverscarial as adv
-from adverscarial.attacks import MaxChange
+from adverscarial.attacks import MaxChange, max_change
 from adverscarial.attacks.kept import Kept, recursive_union
+from adverscarial.cells.cluster import Cluster
 
 
 def check_maximal(result, adata, model):
@@ -159,3 +160,18 @@ def test_results_come_back_from_a_file(pbmc_small, tmp_path):
     back = adv.attacks.Result.load(tmp_path / "max.npz")
     assert (back.genes, back.signature, back.attack) == (result.genes, result.signature, result.attack)
     assert list(back.to_frame().columns) == ["gene", "outcome"]
+
+
+def test_a_very_short_signature_is_looked_for_in_each_order_from_the_start(pbmc_small, monkeypatch):
+    model, begun = adv.classifiers.Chetah(n_genes=40).fit(pbmc_small, "cell_type"), []
+    monkeypatch.setattr(
+        max_change,
+        "recursive_union",
+        lambda genes, *more: begun.append(genes.tolist()) or recursive_union(genes, *more),
+    )
+    result = MaxChange("perc99", restarts=3)(pbmc_small, model, groupby="cell_type", target="CD14+ Monocyte", seed=4)
+    assert result.lower < len(result.signature) <= max_change._SHORTEST
+    check_maximal(result, pbmc_small, model)
+    read = np.flatnonzero(model.scorer(Cluster(pbmc_small, "cell_type", "CD14+ Monocyte")).reads(np.arange(765)))
+    for number in range(3):
+        assert np.random.default_rng([4, number]).permutation(read).tolist() in begun

@@ -24,6 +24,7 @@ from adverscarial.modifications import Modification
 
 _SHAKES = 3  # in one restart, where no short signature could be computed, and the one that was found is short
 _SHORT = 20
+_SHORTEST = 10  # genes, up to which all random orders are tried from the start: they cost little, and a gene is much
 
 
 @documented
@@ -36,8 +37,9 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
     further gene can be added, so the set is maximal, and the smallest signature of several restarts is kept. The first
     try starts from a short signature that is computed from the classifier's weights, trees or ranks, where it has any;
     later ones exchange some genes of the shortest signature so far, or search among genes that stood in one. Where
-    several bring nothing, the rest is not tried. In the end, two genes of a short signature are exchanged for one
-    other, as long as that is possible.
+    several bring nothing, the rest is not tried. Where all were tried, ten genes or fewer are left, and no start was
+    computed from weights or trees, each random order is tried from the start as well. In the end, two genes of a short
+    signature are exchanged for one other, as long as that is possible.
 
     *Maximal* does not mean that the signature is the smallest one: ``result.lower`` says how many genes every signature
     must have, proven.
@@ -109,6 +111,8 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
             if best.settled:
                 break
         if self.restarts > 1:
+            if tried == self.restarts:
+                self._begin_anew(run, read, best)
             self._exchange(run, read, best)
         free = np.setdiff1d(genes, best.genes)
         names = run.cluster.genes
@@ -134,6 +138,20 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
                     best.done = shaken(kept, genes, best.genes, best.known, rng)
                     if not best.done and not best.informed:  # the label needs more than these genes back: begin anew
                         best.done = self._one_try(kept, genes, rng, best, anew=True)
+
+    def _begin_anew(self, run: Run, genes: np.ndarray, best: Shortest) -> None:
+        """Search from the start in each random order, where the signature is very short and no start is better."""
+        if not self._shares or best.informed or not run.scorer.incremental:
+            return
+        for number in range(self.restarts):
+            if len(best.genes) > _SHORTEST or best.proven or not best.complete:
+                return
+            rng = np.random.default_rng([run.cluster.seed, number])
+            try:
+                with best.compared(genes, Kept(run)) as kept:
+                    best.done = self._one_try(kept, genes, rng, best, anew=True)
+            except BudgetSpent:
+                best.complete = False
 
     def _exchange(self, run: Run, genes: np.ndarray, best: Shortest) -> None:
         """Exchange two genes of a short signature for one other, as long as that is possible."""

@@ -20,6 +20,8 @@ from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, replace
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
+_FEW = 8  # one in so many genes, up to which only these are read from an array in memory
+
 
 @documented
 class Cluster:
@@ -82,10 +84,9 @@ class Cluster:
         matrix.check_finite(adata)
         self.statistics = statistics if statistics is not None else GeneStatistics(matrix)
         self.dtype = matrix.dtype
-        self._cells: Matrix = (
-            sp.csc_array(matrix.part(self.rows), dtype=self.dtype) if matrix.sparse else matrix.rows(self.rows)
-        )
-        if not np.isfinite(self._cells.data if sp.issparse(self._cells) else self._cells).all():
+        self._at_hand = isinstance(matrix.X, np.ndarray) and matrix.X.dtype.kind in "fiub" and matrix.X.itemsize <= 8
+        # what is at hand has just been looked through
+        if not self._at_hand and not np.isfinite(self._cells.data if sp.issparse(self._cells) else self._cells).all():
             raise DataError(
                 f"Cluster '{target}' holds NaN or infinite values. Attacks need numbers: fill or drop them."
             )
@@ -101,6 +102,12 @@ class Cluster:
         return len(self.rows)
 
     @cached_property
+    def _cells(self) -> Matrix:
+        """The cluster's rows; of arrays in memory they are taken when something needs all of their genes."""
+        matrix = self.statistics.matrix
+        return sp.csc_array(matrix.part(self.rows), dtype=self.dtype) if matrix.sparse else matrix.rows(self.rows)
+
+    @cached_property
     def X(self) -> np.ndarray:
         """All values of the cluster, dense."""
         return np.asarray(self._cells.toarray() if is_sparse(self._cells) else self._cells)
@@ -112,6 +119,9 @@ class Cluster:
 
     def values(self, genes: np.ndarray) -> np.ndarray:
         """Return the values of some genes (positions), dense, a new array, shape (cells, len(genes))."""
+        whole = self.statistics.matrix.X
+        if self._at_hand and "_cells" not in self.__dict__ and _FEW * len(genes) <= len(self.genes):
+            return np.ascontiguousarray(whole[np.ix_(self.rows, genes)], dtype=self.dtype)
         if is_sparse(self._cells):
             return np.asarray(self._cells[:, genes].toarray())
         return np.take(np.asarray(self._cells), genes, axis=1)
@@ -127,11 +137,11 @@ class Cluster:
             Shape (len(rows), len(genes)).
         """
         other = copy.copy(self)
-        other.__dict__.pop("X", None)
+        for name in ("X", "_cells"):
+            other.__dict__.pop(name, None)
         matrix = CellMatrix(replace(self.statistics.matrix.X, rows, genes, values))
         other.statistics, other.dtype = GeneStatistics(matrix), matrix.dtype
-        part = matrix.part(self.rows)
-        other._cells = sp.csc_array(part, dtype=matrix.dtype) if matrix.sparse else matrix.rows(self.rows)
+        other._at_hand = False
         return other
 
     def positions(self, genes: Iterable[object]) -> Ints:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import h5py
     import zarr
 
+_FIRST = 8
 _VALUES_PER_READ = 2**23  # of a file, at a time
 _SMALL_FILE = 2**25  # bytes; a smaller matrix is read into memory once
 _FEW = 32  # genes that are taken out of a matrix of cells, before all of it is turned
@@ -253,8 +254,9 @@ class CellMatrix:
         """Whether it holds counts: whole numbers, none below 0, some above 1; read until the first that is none."""
         largest = 0.0
         for values in self._stored_values():
-            if (values < 0).any() or (values.dtype.kind == "f" and (values != np.rint(values)).any()):
-                return False
+            for part in (values[:_FIRST], values):  # the first few tell of most data that they are none
+                if (part < 0).any() or (part.dtype.kind == "f" and (part != np.rint(part)).any()):
+                    return False
             largest = max(largest, float(values.max(initial=0)))
         return largest > 1
 

@@ -52,7 +52,7 @@ def test_mean_of_equal_scores_is_that_score() -> None:
     # at threshold 0 a rounding error of the mean would turn "as good as the other branch" into "worse"
     for value in np.random.default_rng(0).uniform(-1, 1, size=50):
         for n in range(1, 25):
-            assert ranks._mean(np.full(n, value)) == value
+            assert ranks._mean(np.full(n, value), 0, n) == value
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 import adverscarial as adv
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import vote
-from adverscarial.classifiers.scorers import rank_levels, rank_moves, ranks
+from adverscarial.classifiers.scorers import rank_levels, rank_lists, ranks
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +17,12 @@ def chetah(pbmc_small):
 @pytest.mark.parametrize("kept", [True, False])
 def test_counts_that_are_kept_and_counts_made_anew_give_full_predictions(pbmc_small, chetah, kept, monkeypatch):
     if not kept:
-        monkeypatch.setattr(rank_moves, "_LEVELS", 0)
+        monkeypatch.setattr(rank_lists, "_LEVELS", 0)
     cluster = Cluster(pbmc_small, "cell_type", "Dendritic")
     scorer, columns = chetah.scorer(cluster), chetah.align(cluster.genes)
     rows, rng = cluster.X.copy(), np.random.default_rng(0)
     read = np.flatnonzero(scorer.reads(np.arange(len(cluster.genes))))
-    assert len(scorer._state.counts) == (len(rows) if kept else 0)
+    assert len(scorer._state.kept.below) == (len(rows) if kept else 0)
     for size in (1, 3, len(read), 10):
         genes = rng.choice(read, size, replace=False)
         values = rng.choice([0.0, 0.5, 2.0, 9.0], (len(rows), size))
@@ -36,19 +36,19 @@ def test_counts_that_are_kept_and_counts_made_anew_give_full_predictions(pbmc_sm
         assert list(scorer.together(genes, values).labels) == expected
         scorer.accept(genes, values)
         assert list(scorer.baseline.labels) == expected
-        counts, sums = rank_moves.counted(scorer._cells.numbers, scorer._tree, scorer._cells.n_levels)
-        np.testing.assert_array_equal(scorer._state.counts, counts)
-        np.testing.assert_array_equal(scorer._state.sums, sums)
+        anew = rank_lists.counted(scorer._cells.numbers, scorer._cells.levels.sizes, scorer._tree)
+        for kept_array, array in zip(scorer._state.kept, anew, strict=True):
+            np.testing.assert_array_equal(kept_array, array)
 
 
 def test_scores_found_by_bins_are_those_of_all_reference_cells(chetah):
     model = chetah._fitted()
-    tree = rank_moves.tree_of(model, len(chetah.genes), 0.01, len(chetah.classes))
+    tree = rank_lists.tree_of(model, len(chetah.genes), 0.01, len(chetah.classes))
     rng = np.random.default_rng(0)
     for pair in range(len(model.power)):
         own = model.own[model.own_start[pair] : model.own_start[pair + 1]]
         for rho in [-1.0, 1.0, 0.0, *rng.choice(own, 5), *np.nextafter(own[:3], -2), *rng.uniform(-1, 1, 20)]:
-            assert rank_moves._score(float(rho), pair, tree) == ranks._score(float(rho), pair, model)
+            assert rank_lists.score_at(float(rho), pair, tree.steps) == ranks._score(float(rho), pair, model)
 
 
 @pytest.mark.parametrize("height", [1, 6])

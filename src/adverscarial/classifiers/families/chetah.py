@@ -26,7 +26,7 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.chetah_tree import distances, opposites, tree_of
 from adverscarial.classifiers.registry import Choice, CommandLine
-from adverscarial.classifiers.scorers import rank_labels, rank_moves
+from adverscarial.classifiers.scorers import rank_labels, rank_lists, rank_moves
 from adverscarial.classifiers.scorers import ranks as rank_scores
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.needs import Needs
@@ -327,11 +327,11 @@ class ChetahScorer(Scorer):
         values = np.ascontiguousarray(cluster.values(columns), dtype=np.float64)
         _check_numbers(values)
         self._cells = Numbered(values)
-        self._tree = rank_moves.tree_of(self._model, len(columns), self._threshold, self._n_classes)
+        self._tree = rank_lists.tree_of(self._model, len(columns), self._threshold, self._n_classes)
         self._ballot = Ballot(classifier.labels)
         self._scores = np.full((len(values), len(self._model.power)), np.nan)
         self._codes = np.zeros(len(values), dtype=np.int64)
-        self._kept: tuple[Levels, np.ndarray, np.ndarray] | None = None
+        self._kept: tuple[Levels, rank_lists.Lists] | None = None
         self._tried: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
         rank_moves.walked(self._state, self._tree)
 
@@ -357,10 +357,8 @@ class ChetahScorer(Scorer):
         """The cells as they stand; what is kept of their lists is made anew when their levels have become others."""
         levels = self._cells.levels
         if self._kept is None or self._kept[0] is not levels:
-            counts, sums = rank_moves.counted(self._cells.numbers, self._tree, self._cells.n_levels)
-            self._kept = levels, counts, sums
-        _, counts, sums = self._kept
-        return rank_moves.State(self._cells.numbers, self._scores, self._codes, counts, sums)
+            self._kept = levels, rank_lists.counted(self._cells.numbers, levels.sizes, self._tree)
+        return rank_moves.State(self._cells.numbers, self._scores, self._codes, levels.sizes, self._kept[1])
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         _, columns, new = self._read(genes, values)
@@ -403,8 +401,9 @@ class ChetahScorer(Scorer):
         to = self._cells.to(columns, new)
         some = np.linspace(0, len(self._codes) - 1, min(len(self._codes), _GUIDES)).astype(np.int64)
         state = self._state
-        some_kept = some if len(state.counts) else some[:0]
-        state = rank_moves.State(*(array[some] for array in state[:3]), *(array[some_kept] for array in state[3:]))
+        kept = rank_lists.Lists(*(array[some if len(array) else some[:0]] for array in state.kept))
+        numbers, scores, codes, tops = state.numbers[some], state.scores[some], state.codes[some], state.tops[some]
+        state = rank_moves.State(numbers, scores, codes, tops, kept)
         way = way_to(self._model, int(code[0]), self._n_classes)
         found = np.zeros(len(genes))
         found[read] = pulls(state, self._tree, columns, to[some], way, _WIDTH)
@@ -414,7 +413,7 @@ class ChetahScorer(Scorer):
         other = copy.copy(self)
         other._cells, other._tried = copy.copy(self._cells), None
         if self._kept is not None:  # changed in place
-            other._kept = self._kept[0], self._kept[1].copy(), self._kept[2].copy()
+            other._kept = self._kept[0], rank_lists.Lists(*(array.copy() for array in self._kept[1]))
         return other
 
     def _read(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

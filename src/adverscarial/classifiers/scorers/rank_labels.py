@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from adverscarial._compiled import compiled
-from adverscarial.classifiers.scorers.ranks import Model, _mean, _rho, _score, _sums
+from adverscarial.classifiers.scorers.ranks import Model, _rho, _score, _sums, branch
 
 _FEW = 8  # different values per gene of a list, up to which counting beats sorting
 
@@ -88,7 +88,6 @@ def codes(X: np.ndarray, model: Model, threshold: float, n_classes: int) -> np.n
         node = 0
         while True:
             start, split, end = model.node_start[node], model.node_split[node], model.node_start[node + 1]
-            best = start
             for pair in range(start, end):
                 rho = (
                     _counted(numbers, n_numbers, pair, model, counts, sums)
@@ -96,10 +95,8 @@ def codes(X: np.ndarray, model: Model, threshold: float, n_classes: int) -> np.n
                     else _sorted(X[cell], pair, model)
                 )
                 scores[pair] = _score(rho, pair, model)
-                if scores[pair] > scores[best]:
-                    best = pair
-            opposite = scores[split:end] if best < split else scores[start:split]
-            if scores[best] - _mean(opposite) < threshold:
+            best, lead = branch(scores, start, split, end)
+            if lead < threshold:
                 found[cell] = n_classes + node
                 break
             below = model.child[node, 0 if best < split else 1]

@@ -33,9 +33,14 @@ class Levels(NamedTuple):
     start: np.ndarray
 
     @property
+    def sizes(self) -> np.ndarray:
+        """How many levels each cell has."""
+        return np.diff(self.start)
+
+    @property
     def most(self) -> int:
         """The most levels that a cell has."""
-        return int(np.diff(self.start).max(initial=0))
+        return int(self.sizes.max(initial=0))
 
 
 @compiled

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled
-from adverscarial.classifiers.scorers.rank_moves import State, Tree, _group, _memory, _moved, _score
+from adverscarial.classifiers.scorers.rank_lists import Tree, gained, score_at
+from adverscarial.classifiers.scorers.rank_moves import State, lists_at, room_for, score_now
 from adverscarial.classifiers.scorers.ranks import Model, _rho
 
 _OF_RHO = 0.25
@@ -99,15 +100,16 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
     model, threshold = tree.model, tree.threshold
     n_pairs, n = model.lists.shape
     met = _on_the_way(model, way)
-    groups = _memory(n_pairs, n, state.counts.shape[2])
+    room = room_for(state, tree)
     total, before = np.zeros(len(columns)), np.zeros(n_pairs)
     for cell in range(len(state.numbers)):
+        lists = lists_at(cell, state, room)
         for pair in range(n_pairs):
             if not met[pair]:
                 continue
-            _group(cell, pair, state, tree, groups, pair)
-            rho = _rho(groups.product[pair], groups.ties[pair], model.power[pair], n)
-            before[pair] = _score(rho, pair, tree) + _OF_RHO * rho
+            score = score_now(cell, pair, state, tree, lists, room)
+            rho = _rho(lists.product[pair], lists.ties[pair], model.power[pair], n)
+            before[pair] = score + _OF_RHO * rho
         lack = _lack(before, model, way, threshold)
         near = 1.0 / (lack + width)
         now = before.copy()
@@ -119,9 +121,10 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
             for entry in range(first[column], first[column + 1]):
                 pair = entry_pair[entry]
                 if met[pair]:
-                    product, tie = _moved(groups, pair, model.ranks[pair, entry_place[entry]], old, new)
-                    rho = _rho(product, tie, model.power[pair], n)
-                    now[pair] = _score(rho, pair, tree) + _OF_RHO * rho
+                    a = model.ranks[pair, entry_place[entry]]
+                    product, ties = gained(lists.below[pair], lists.total[pair], a, old, new)
+                    rho = _rho(lists.product[pair] + product, lists.ties[pair] + ties, model.power[pair], n)
+                    now[pair] = score_at(rho, pair, tree.steps) + _OF_RHO * rho
             less = _lack(now, model, way, threshold)
             total[k] += (lack - less) / (less + width) * near
             for entry in range(first[column], first[column + 1]):
