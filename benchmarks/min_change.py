@@ -1,8 +1,8 @@
 """Smallest sets that flip a cluster of PBMC3k, and shortest signatures: how near what is found comes to what is proven.
 
-``python benchmarks/min_change.py [MODEL ...] [MODIFICATION ...]`` asks about the models and modifications that are named,
-or all, keeps every case in ``results/min_change_cases.csv``, and makes the tables of all that are there. ``cells`` is the
-part about single cells; with --tables only the tables are made.
+``python benchmarks/min_change.py [MODEL ...] [MODIFICATION ...]`` asks about the models and modifications that are
+named, or all, keeps every case in ``results/min_change_cases.csv``, and makes the tables of all that are there.
+``cells`` is the part about single cells; with --tables only the tables are made.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from adverscarial.classifiers.scorers.moves import pair
+from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.trees import TreeScorer
 from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, names, subsets, tight
@@ -71,3 +73,32 @@ def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
 @pytest.mark.slow
 def test_sets_of_single_cells_flip_them() -> None:
     assert np.mean([smallest for seed in range(CASES) for smallest in check_cell_sets(tree_case(seed))]) > 0.9
+
+
+def needed_by_trying(case: Case, cell: int, rival: int, label: int) -> int:
+    """Return the fewest genes with which one label beats another in a cell, found by trying all sets."""
+    enough = [NEVER]
+    for chosen in subsets(case.moves.n_genes):
+        lead = float(
+            case.moves.scores_with(np.asarray(chosen, dtype=np.int64))[cell] @ pair(rival, label, len(case.labels))
+        )
+        if lead > 0 or (lead == 0 and rival < label):
+            enough.append(len(chosen))
+    return min(enough)
+
+
+@pytest.mark.fast(1)
+@pytest.mark.parametrize("first", range(0, CASES, max(CASES // 4, 1)))
+def test_sharper_proofs_hold_and_prove_more(first: int) -> None:
+    plain, sharp, truth = [], [], []
+    for seed in range(first, first + max(CASES // 4, 1)):
+        case = tree_case(seed)
+        for cell, label in enumerate(case.moves.codes):
+            for rival in np.flatnonzero(np.arange(len(case.labels)) != label):
+                c, strict = pair(int(rival), int(label), len(case.labels)), bool(rival > label)
+                plain.append(int(case.moves.fewest(c, np.array([cell]), strict=strict)[0]))
+                sharp.append(case.moves.fewest_sharply(c, cell, strict=strict, enough=NEVER, steps=120))
+                truth.append(needed_by_trying(case, cell, int(rival), int(label)))
+    assert (np.array(sharp) <= np.array(truth)).all()
+    assert (np.array(sharp) >= np.array(plain)).all()
+    assert np.equal(sharp, truth).mean() > max(0.8, np.equal(plain, truth).mean())
