@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from adverscarial.attacks.minimal import search as smallest_search
 from adverscarial.classifiers.scorers.moves import pair
 from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.trees import TreeScorer
-from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, names, subsets, tight
+from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, minimum, names, search, subsets, tight
 
 CASES = cases(80)
 
@@ -68,6 +69,23 @@ def tree_case(seed: int) -> Case:
 def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     tallies = [check_flips(tree_case(seed), seed, named=named) for seed in range(CASES)]
     assert min(tight(tallies)) > 0.6
+
+
+def test_what_is_proven_of_signatures_alone_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the labels that cells could get beside the signature's own are too many to look at."""
+    monkeypatch.setattr(smallest_search, "_MOST", -1)
+    lower, truth = [], []
+    for seed in range(CASES):
+        case = tree_case(seed)
+        goal = str(case.labels[np.random.default_rng(seed).integers(len(case.labels))])
+        if goal != case.votes()[0]:
+            found = search(case, [goal], quick=True)
+            lower.append(found.lower)
+            truth.append(minimum(case, [goal]))
+            assert found.genes is None or len(found.genes) >= truth[-1]
+    assert (np.array(lower) <= np.array(truth)).all()
+    assert np.equal(lower, truth).mean() > 0.5
+    assert max(number for number in lower if number < NEVER) > 2
 
 
 @pytest.mark.slow
