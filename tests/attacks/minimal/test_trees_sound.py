@@ -85,7 +85,7 @@ def test_what_is_proven_of_signatures_alone_holds(monkeypatch: pytest.MonkeyPatc
             assert found.genes is None or len(found.genes) >= truth[-1]
     assert (np.array(lower) <= np.array(truth)).all()
     assert np.equal(lower, truth).mean() > 0.5
-    assert max(number for number in lower if number < NEVER) > 2
+    assert (np.array(lower) > 1).sum() > CASES / 8
 
 
 @pytest.mark.slow
