@@ -116,6 +116,7 @@ class _Search:
                 self._greedy,
                 self._prove_shared,
                 self._more_means,
+                self._exchange,
                 self._close,
                 self._try_all,
             )
@@ -201,6 +202,16 @@ class _Search:
             for temperature in TEMPERATURES if exact else TEMPERATURES[1:]:
                 if self.bounds[goal][0] < self.finder.upper and self.go_on():
                     find(goal, loser, temperature, self.go_on)
+
+    def _exchange(self) -> None:
+        """Exchange genes of the best set, towards the two nearest goals, until none less is found."""
+        loser, found = self.race.winner(self.race.codes), True
+        while found and self.lower < self.finder.upper and self.go_on():
+            found = any(
+                self.go_on() and self.finder.with_one_fewer(goal, loser, temperature)
+                for goal in self._nearest()[:2]
+                for temperature in TEMPERATURES
+            )
 
     def _prove_shared(self) -> None:
         """Refute the sizes between the bounds with one set for all, the nearest goal first."""
