@@ -61,7 +61,7 @@ class Exchanges:
     def _exchanged(self, chosen: np.ndarray, scores: np.ndarray) -> np.ndarray | None:
         """Exchange genes one by one as long as the votes rise; return the set as soon as a goal wins."""
         value = self._votes(scores)
-        for _ in range(_ROUNDS if len(chosen) else 0):
+        for _ in range(_ROUNDS if 0 < len(chosen) < len(self._known) else 0):
             before = value
             for place, gene in enumerate(chosen):
                 base = scores - self._added(gene)
@@ -79,6 +79,6 @@ class Exchanges:
         """Return the gene, of those that are not chosen, that raises the votes most."""
         effects = self._moves.effects(slope(scores, self._tilt, self._width))
         effects[chosen] = -np.inf
-        some = np.argsort(-effects, kind="stable")[:_TRIED]
+        some = np.argsort(-effects, kind="stable")[: min(_TRIED, len(effects) - len(chosen))]
         steps = np.ascontiguousarray(self._steps[some])
         return int(some[best_added(scores, steps, self._moves.weights[some], self._tilt, self._width)])
