@@ -48,7 +48,8 @@ class Exchanges:
             scores = self._scores - self._added(self._genes[place])
             found = self._exchanged(np.delete(self._genes, place), scores)
             if found is not None:
-                return self._known[found]
+                fewer: np.ndarray = self._known[found]
+                return fewer
         return None
 
     def _added(self, gene: int) -> np.ndarray:

@@ -39,8 +39,9 @@ def sharpen(own: OwnSets, winner: int, enough: int, go_on: Callable[[], bool], *
     expected = _decisive(own, winner, min(enough - 1, int(_RISE * level)), leaves=leaves)
     if not len(expected) or level >= enough:
         return
-    work = np.mean([moves.work(int(cell)) for cell in expected[:: -(-len(expected) // _SAMPLE), 0]]) * len(expected)
-    steps = int(min(_STEPS[1], _WORK // max(work, 1)))
+    sample = expected[:: -(-len(expected) // _SAMPLE), 0]
+    work = float(np.mean([moves.work(int(cell)) for cell in sample])) * len(expected)
+    steps = int(min(_STEPS[1], _WORK // max(work, 1.0)))
     while steps >= _STEPS[0] and (level := own.lower(winner)[0]) < enough:
         pairs = _decisive(own, winner, level, leaves=leaves)
         pairs = pairs[~done[pairs[:, 0], pairs[:, 1]]]
