@@ -92,7 +92,7 @@ def judged_by_others(
 ) -> list[Row]:
     """Return the fewest genes of another attack, and of MinChange, on the same few genes: those of a small set."""
     judged: list[Row] = []
-    for case in flips if name in ("scType", "logistic regression") else ():
+    for case in flips if name in ("scType", "logistic regression", "CellTypist") else ():
         if case["modification"] == "perc99" and 2 <= float(str(case["upper"])) <= GRID - 2:
             asked = {"groupby": "cell_type", "target": case["cluster"]}
             genes = adv.attacks.MinChange("perc99")(cells, model, **asked).genes
