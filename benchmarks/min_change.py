@@ -1,15 +1,15 @@
 """Smallest sets that flip a cluster of PBMC3k, and shortest signatures: how near what is found comes to what is proven.
 
-``python benchmarks/min_change.py [MODEL ...]`` asks about the models that are named, or all, keeps every case in
-``results/min_change_cases.csv``, and makes the tables of all that are there. ``cells`` is the part about single cells;
-with --tables only the tables are made.
+``python benchmarks/min_change.py [MODEL ...] [MODIFICATION ...]`` asks about the models and modifications that are
+named, or all, keeps every case in ``results/min_change_cases.csv``, and makes the tables of all that are there.
+``cells`` is the part about single cells; with --tables only the tables are made.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import anndata
@@ -57,13 +57,14 @@ MODELS: dict[str, Callable[..., Asked]] = {
 }
 
 
-def cases(name: str) -> Iterator[list[Row]]:
+def cases(name: str, wanted: Sequence[str]) -> Iterator[list[Row]]:
     """Yield the cases of one model, those of one question and modification at a time."""
     model, cells = MODELS[name](*halves())
     clusters = SMALL if name == "scMLP" or QUICK else sorted(cells.obs["cell_type"].astype(str).unique())
     changes = ("perc99", "perc1") if name == "scMLP" else CHANGES
     asked = [("flip", change, adv.attacks.MinChange(change)) for change in changes]
     asked += [("signature", change, adv.attacks.MaxChange(change)) for change in SIGNATURES.get(name, ())]
+    asked = [question for question in asked if question[1] in wanted]
     asked[0][2](cells, model, groupby="cell_type", target=clusters[0])  # compiles
     flips: list[Row] = []
     for question, change, attack in asked:
@@ -91,7 +92,7 @@ def judged_by_others(
 ) -> list[Row]:
     """Return the fewest genes of another attack, and of MinChange, on the same few genes: those of a small set."""
     judged: list[Row] = []
-    for case in flips if name in ("scType", "logistic regression") else ():
+    for case in flips if name in ("scType", "logistic regression", "CellTypist") else ():
         if case["modification"] == "perc99" and 2 <= float(str(case["upper"])) <= GRID - 2:
             asked = {"groupby": "cell_type", "target": case["cluster"]}
             genes = adv.attacks.MinChange("perc99")(cells, model, **asked).genes
@@ -145,9 +146,11 @@ def keep(found: pd.DataFrame) -> None:
 
 def main() -> None:
     """Ask about the models that are named, or all, and make the tables."""
-    wanted = [name for name in sys.argv[1:] if not name.startswith("--")] or [*MODELS, "cells"]
+    words = [name for name in sys.argv[1:] if not name.startswith("--")]
+    changes = [word for word in words if word in CHANGES] or CHANGES
+    wanted = [word for word in words if word not in CHANGES] or [*MODELS, "cells"]
     for name in wanted if "--tables" not in sys.argv else ():
-        for rows in [of_cells()] if name == "cells" else cases(name):
+        for rows in [of_cells()] if name == "cells" else cases(name, changes):
             if rows:
                 print(show(rows), flush=True)
                 keep(pd.DataFrame(rows))

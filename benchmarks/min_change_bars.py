@@ -72,8 +72,9 @@ def bars(found: pd.DataFrame, peers: list[Row]) -> list[Row]:
     flips = found[(found["question"] == "flip") & (found["model"] != "scMLP")]
     models = list(dict.fromkeys(flips["model"]))
     total = flips["seconds"].sum()
-    missing = {"scType", "logistic regression", "CellTypist", "scRF"} - set(models)
-    note = f"; not run: {', '.join(sorted(missing))}" if missing else ""
+    asked = flips.groupby("model")["modification"].nunique()
+    missing = {"scType", "logistic regression", "CellTypist", "scRF"} - set(asked.index[asked == asked.max()])
+    note = f"; not run as a whole: {', '.join(sorted(missing))}" if missing else ""
     bar(f"all flips of {', '.join(models)}", "under 10 minutes on two cores, with CellTypist and scRF",
         f"{total / 60:.1f} processor minutes in one process{note}", not missing and total / 2 < 600)  # fmt: skip
     others = found[found["question"].isin(["grid", "random-walk"])]

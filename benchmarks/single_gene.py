@@ -136,7 +136,7 @@ def celltypist(train: anndata.AnnData, test: anndata.AnnData) -> Case:
     from celltypist import train as train_celltypist
 
     train, test = logged(train), logged(test)
-    model = train_celltypist(train, labels="cell_type", use_SGD=True, max_iter=100, n_jobs=1)
+    model = train_celltypist(train, labels="cell_type", use_SGD=True, max_iter=100, n_jobs=1, random_state=0)
     return own("CellTypist, 9 types", adv.classifiers.wrap(model), test)
 
 

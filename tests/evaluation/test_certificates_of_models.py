@@ -99,13 +99,13 @@ def test_what_the_search_proves_is_confirmed(family: str, tmp_path) -> None:
 
 def test_the_bound_of_a_forest_is_confirmed_from_its_file(forest, tmp_path) -> None:
     test, model, result, certificate = forest
-    assert certificate.lower == result.lower > 3
+    assert 3 < certificate.lower <= result.lower  # sharper proofs are not written down
     path = certificate.save(tmp_path / "c.json")
     model.save(tmp_path / "forest.npz")
     check = verify_certificate(path, test, tmp_path / "forest.npz")
     assert check, str(check)
     assert "own sets" in str(check)
-    assert f"fewer than {result.lower} genes" in check.claim
+    assert f"fewer than {certificate.lower} genes" in check.claim
     assert path.stat().st_size < 50_000
 
 

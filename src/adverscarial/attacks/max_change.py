@@ -216,8 +216,8 @@ class MaxChangeResult(Result):
         Whether no single further gene can be added to the modifiable ones (checked, not assumed).
     lower
         No signature can have fewer genes: this is proven. *Maximal* is less: no single gene can be added to this set,
-        but another, larger set may exist. 0 where nothing was proven. No more than 2 is proven (3 of few genes)
-        of networks, and of trees that read many genes of many cells.
+        but another, larger set may exist. 0 where nothing was proven. Of networks no more than 2 is proven (3 of
+        few genes).
     restarts_done
         Tries.
     modifiable, protected

@@ -243,7 +243,7 @@ class _Checker:
             mine = (kind == k) & (leaves if k == _LEAVE else joins)[cell]
             cells, weight = cell[mine], y[mine]
             if k == _LEAVE:
-                shares, needed = self._leaving_shares(loser, cells)
+                shares, needed = self._leaving_shares(loser, cells, m)
             else:
                 shares, needed = self._shares(kinds[k], cells)
             gained += weight[needed] @ shares[needed]
@@ -259,12 +259,13 @@ class _Checker:
         needed = missing > 0
         return np.minimum(1.0, gains / np.where(needed, missing, 1.0)[:, None]), needed
 
-    def _leaving_shares(self, loser: int, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _leaving_shares(self, loser: int, cells: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
         best, needed = np.zeros((len(cells), self.content.steps.shape[1])), np.ones(len(cells), dtype=bool)
         for other in range(self.n_labels):
             if other != loser:
+                near = self._reach(self._pair(other, loser), m, strict=other > loser)[cells]
                 shares, missing = self._shares(self._pair(other, loser), cells)
-                best, needed = np.maximum(best, shares), needed & missing
+                best, needed = np.maximum(best, shares * near[:, None]), needed & (missing | ~near)
         return best, needed
 
     def _no_gene_alone(self, goal: int) -> bool:

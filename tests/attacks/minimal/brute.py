@@ -54,7 +54,7 @@ def minimum(case: Case, goals: list[str]) -> int:
     return int(case.sizes[reach].min()) if reach.any() else NEVER
 
 
-def search(case: Case, goals: list[str]) -> Smallest:
+def search(case: Case, goals: list[str], *, quick: bool = False) -> Smallest:
     sets = {tuple(genes): place for place, genes in enumerate(subsets(case.moves.n_genes))}
     votes = case.votes()
     places = [int(np.flatnonzero(case.labels == goal)[0]) for goal in goals]
@@ -62,7 +62,7 @@ def search(case: Case, goals: list[str]) -> Smallest:
     def confirm(genes: np.ndarray) -> bool:
         return votes[sets[tuple(sorted(genes.tolist()))]] in goals
 
-    return smallest(case.moves, Race.of(case.moves.codes, list(case.labels), places), confirm)
+    return smallest(case.moves, Race.of(case.moves.codes, list(case.labels), places), confirm, quick=quick)
 
 
 def flip_goals(case: Case, *, named: bool) -> list[str]:

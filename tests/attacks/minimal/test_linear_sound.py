@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from math import comb
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from adverscarial.attacks.minimal.own_sets import OwnSets
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.attacks.minimal.shared_set import refuted
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
+from adverscarial.classifiers.scorers.linear_votes import combination_reaching, combinations_above
+from adverscarial.classifiers.scorers.linear_votes import winner as winner_of
 from attacks.minimal.brute import Case, cases, check_flips, check_signature, minimum, names, subsets, tight
 
 CASES = cases(100)  # of each kind
@@ -76,15 +79,18 @@ def test_no_size_is_refuted_at_which_a_set_exists() -> None:
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_size_is_closed_only_if_no_smallest_set_has_it(monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
-    """Once by all combinations of all genes, once of those that a bound leaves: then some must be left out by it."""
+    """Once by all combinations of all genes, once by those that a bound leaves: then some must be left out by it."""
     if not at_once:
         monkeypatch.setattr(few_left, "_AT_ONCE", 0)
         monkeypatch.setattr(few_left, "_HOPE", 10)
     tried, closed, given, fewer = 0, 0, 0, []
 
-    def counting(own: OwnSets, winner: int, left: np.ndarray, needed: np.ndarray, m: int) -> few_left.Tried:
-        fewer.append(len(left) < own.moves.n_genes)
-        return combined(own, winner, left, needed, m)
+    def counting(
+        own: OwnSets, winner: int, genes: np.ndarray, gained: np.ndarray, least: float, m: int
+    ) -> few_left.Tried:
+        every = comb(own.moves.n_genes, m)
+        fewer.append(combinations_above(gained, m, least, every) < every)
+        return combined(own, winner, genes, gained, least, m)
 
     combined = few_left._combined
     monkeypatch.setattr(few_left, "_combined", counting)
@@ -123,3 +129,19 @@ def test_mixtures_hold_in_each_cell() -> None:
             for cell, lower in enumerate(own.joins[goal]):
                 reach = case.codes[:, cell] == goal
                 assert not reach.any() or lower <= case.sizes[reach].min()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_combinations_are_counted_and_tried_as_far_as_they_gain_enough(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, r = int(rng.integers(3, 8)), int(rng.integers(1, 4))
+    gained = -np.sort(-rng.integers(0, 5, n).astype(float))
+    steps, weights = rng.integers(-2, 3, (n, 4)).astype(float), rng.integers(-2, 3, (n, 3)).astype(float)
+    scores, rank, least = rng.integers(-4, 5, (4, 3)).astype(float), np.arange(3), float(rng.integers(0, 8))
+    kept = [list(some) for some in itertools.combinations(range(n), r) if gained[list(some)].sum() >= least]
+    assert combinations_above(gained, r, least, 10**6) == len(kept)
+    assert combinations_above(gained, r, least, 2) == min(2, len(kept))
+    wins = [some for some in kept if winner_of(scores + steps[some].T @ weights[some], rank) == 1]
+    found, chosen = combination_reaching(scores, steps, weights, np.zeros(4), rank, 1, r, gained, least)
+    assert found == bool(wins)
+    assert not found or chosen.tolist() in wins

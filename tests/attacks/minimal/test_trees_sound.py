@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from adverscarial.attacks.minimal import search as smallest_search
+from adverscarial.classifiers.scorers.moves import pair
+from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.trees import TreeScorer
-from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, names, subsets, tight
+from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, minimum, names, search, subsets, tight
 
 CASES = cases(80)
 
@@ -68,6 +71,52 @@ def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     assert min(tight(tallies)) > 0.6
 
 
+def test_what_is_proven_of_signatures_alone_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the labels that cells could get beside the signature's own are too many to look at."""
+    monkeypatch.setattr(smallest_search, "_MOST", -1)
+    lower, truth = [], []
+    for seed in range(CASES):
+        case = tree_case(seed)
+        goal = str(case.labels[np.random.default_rng(seed).integers(len(case.labels))])
+        if goal != case.votes()[0]:
+            found = search(case, [goal], quick=True)
+            lower.append(found.lower)
+            truth.append(minimum(case, [goal]))
+            assert found.genes is None or len(found.genes) >= truth[-1]
+    assert (np.array(lower) <= np.array(truth)).all()
+    assert np.equal(lower, truth).mean() > 0.5
+    assert (np.array(lower) > 1).sum() > CASES / 8
+
+
 @pytest.mark.slow
 def test_sets_of_single_cells_flip_them() -> None:
     assert np.mean([smallest for seed in range(CASES) for smallest in check_cell_sets(tree_case(seed))]) > 0.9
+
+
+def needed_by_trying(case: Case, cell: int, rival: int, label: int) -> int:
+    """Return the fewest genes with which one label beats another in a cell, found by trying all sets."""
+    enough = [NEVER]
+    for chosen in subsets(case.moves.n_genes):
+        lead = float(
+            case.moves.scores_with(np.asarray(chosen, dtype=np.int64))[cell] @ pair(rival, label, len(case.labels))
+        )
+        if lead > 0 or (lead == 0 and rival < label):
+            enough.append(len(chosen))
+    return min(enough)
+
+
+@pytest.mark.fast(1)
+@pytest.mark.parametrize("first", range(0, CASES, max(CASES // 4, 1)))
+def test_sharper_proofs_hold_and_prove_more(first: int) -> None:
+    plain, sharp, truth = [], [], []
+    for seed in range(first, first + max(CASES // 4, 1)):
+        case = tree_case(seed)
+        for cell, label in enumerate(case.moves.codes):
+            for rival in np.flatnonzero(np.arange(len(case.labels)) != label):
+                c, strict = pair(int(rival), int(label), len(case.labels)), bool(rival > label)
+                plain.append(int(case.moves.fewest(c, np.array([cell]), strict=strict)[0]))
+                sharp.append(case.moves.fewest_sharply(c, cell, strict=strict, enough=NEVER, steps=120))
+                truth.append(needed_by_trying(case, cell, int(rival), int(label)))
+    assert (np.array(sharp) <= np.array(truth)).all()
+    assert (np.array(sharp) >= np.array(plain)).all()
+    assert np.equal(sharp, truth).mean() > max(0.8, np.equal(plain, truth).mean())

@@ -65,7 +65,7 @@ def certify(result: MinChangeResult, adata: Cells, classifier: object) -> Certif
 
     A bound that only a mixed-integer program or all combinations of a few genes proved cannot. Of trees and networks no
     proof is written down, but what tells the classifier and the cells from all others: with them the checker makes the
-    proof anew.
+    proof anew. It does not know the sharper proofs for trees, so there a certificate claims less than the result.
 
     Raises
     ------
@@ -135,7 +135,8 @@ def _one_may(moves: LinearMoves, race: Race, goal: int) -> bool:
     """Return whether a single gene may let the goal win, where rounding could decide."""
     hidden = moves.tolerance * moves.size + moves.margin
     steps = np.ascontiguousarray(moves.steps.T)
-    return bool(combination_reaching(moves.scores, steps, moves.weights, hidden, race.rank, goal, 1)[0])
+    equal = np.zeros(len(steps))
+    return bool(combination_reaching(moves.scores, steps, moves.weights, hidden, race.rank, goal, 1, equal, 0.0)[0])
 
 
 def _counts(label: str, attack: MinChange) -> bool:

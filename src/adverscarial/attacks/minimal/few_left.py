@@ -1,9 +1,10 @@
-"""Sizes that are closed by trying all combinations of the few genes that a good bound leaves.
+"""Sizes that are closed by trying all combinations of genes that a good bound leaves.
 
-The bound of :mod:`adverscarial.attacks.minimal.shared_set` says how many votes any m genes can win. Where it is only a
-little above what is needed, it still tells which genes matter: a gene that gains so little that no set with it can
-win is left out, and one without which no set can win belongs to every set. Often so few genes are in between that all
-combinations can be tried with the true scores. (In integer programming: fixing by reduced costs, then enumeration.)
+The bound of :mod:`adverscarial.attacks.minimal.shared_set` says how many votes any m genes can win: a constant, and
+what each of them gains at most. Where it is only a little above what is needed for the best m genes, it is below for
+nearly all other sets, and those that are left can be tried with the true scores: the genes are put in order of their
+gains, so that the search turns back as soon as no set with the genes chosen so far gains enough. (In integer
+programming: fixing by reduced costs, then enumeration.)
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from adverscarial.attacks.minimal.own_sets import OwnSets
 from adverscarial.attacks.minimal.shared_set import ROUNDING, Rows, bound_of, gained_by, rows_of, voters
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
-from adverscarial.classifiers.scorers.linear_votes import combination_reaching
+from adverscarial.classifiers.scorers.linear_votes import combination_reaching, combinations_above
 
 _WORK = 1e9  # combinations times cells times labels, beyond which they are not tried
 _AT_ONCE = 1e8  # the same, up to which they are tried without a bound
@@ -47,7 +48,7 @@ def tried(
     work = len(moves.codes) * moves.scores.shape[1]
     every = np.flatnonzero(moves.steps.any(axis=0) & moves.weights.any(axis=1))
     if comb(len(every), m) * work <= _AT_ONCE:
-        return _combined(own, winner, every, np.empty(0, dtype=np.int64), m)
+        return _combined(own, winner, every, np.zeros(len(every)), 0.0, m)
     need = own.race.need(winner, loser)
     joins, leaves = voters(own, winner, loser, m)
     if len(joins) + len(leaves) < need:
@@ -60,26 +61,26 @@ def tried(
     excess = bound_of(y, rows.vote, gained, n_votes, m) - (need - ROUNDING * n_votes)
     if excess < 0:
         return Tried(None)
-    largest = np.partition(gained, (len(gained) - m - 1, len(gained) - m))
-    least, next_one = largest[len(gained) - m], largest[len(gained) - m - 1]
-    possible = gained >= least - excess  # the bound of a set with any other gene is too low
-    needed = gained > next_one + excess  # and so is that of a set without one of these
-    left = np.flatnonzero(possible & ~needed)
-    if comb(len(left), m - int(needed.sum())) * work > _WORK:
+    order = np.argsort(-gained, kind="stable")
+    gained = gained[order]
+    least = float(gained[:m].sum()) - excess  # the bound of a set whose genes gain less is too low
+    left = gained >= gained[m - 1] - excess
+    most = int(_WORK // work) + 1
+    if combinations_above(gained[left], m, least, most) >= most:
         return None
-    return _combined(own, winner, left, np.flatnonzero(needed), m)
+    return _combined(own, winner, order[left], gained[left], least, m)
 
 
-def _combined(own: OwnSets, winner: int, left: np.ndarray, needed: np.ndarray, m: int) -> Tried:
-    """Try `needed` together with all combinations of genes that are `left`, `m` in all."""
+def _combined(own: OwnSets, winner: int, genes: np.ndarray, gained: np.ndarray, least: float, m: int) -> Tried:
+    """Try all combinations of `m` genes that gain `least` or more; the genes that gain most come first."""
     moves = own.moves
     assert isinstance(moves, LinearMoves)
     hidden = moves.tolerance * moves.size + moves.margin  # what rounding may hide: the label is then left open
-    steps = np.ascontiguousarray(np.take(moves.steps, left, axis=1).T)
+    steps = np.ascontiguousarray(np.take(moves.steps, genes, axis=1).T)
     found, chosen = combination_reaching(
-        moves.scores_with(needed), steps, moves.weights[left], hidden, own.race.rank, winner, m - len(needed)
+        moves.scores, steps, moves.weights[genes], hidden, own.race.rank, winner, m, gained, least
     )
-    return Tried(np.sort(np.concatenate([needed, left[chosen]])) if found else None)
+    return Tried(np.sort(genes[chosen]) if found else None)
 
 
 def _tightest(rows: Rows, n_votes: int, m: int, need: int, go_on: Callable[[], bool]) -> np.ndarray | None:

@@ -70,6 +70,14 @@ class OwnSets:
         fewest: np.ndarray = self.own.min(axis=1)
         return fewest
 
+    def join(self, winner: int) -> None:
+        """Prove what cells need to join a label, if nothing was proven at first: it must beat the cell's own."""
+        codes, n = self.moves.codes, self.race.n_labels
+        for label in np.unique(codes[codes != winner]):
+            cells = np.flatnonzero(codes == label)
+            needed = self.moves.fewest(pair(winner, int(label), n), cells, strict=bool(winner > label))
+            self.own[cells, winner] = self.joins[winner][cells] = np.maximum(self.own[cells, winner], needed)
+
     def raised(self, winner: int, go_on: Callable[[], bool]) -> bool:
         """Prove what was left to prove about joining a label, as far as its bound hangs on it; return whether any was.
 

@@ -13,8 +13,10 @@ from adverscarial.attacks.minimal.own_sets import OwnSets
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.attacks.minimal.sets import TEMPERATURES, Finder
 from adverscarial.attacks.minimal.shared_set import refuted
+from adverscarial.attacks.minimal.sharper import sharpen
 from adverscarial.classifiers.scorers.moves import Moves
 from adverscarial.classifiers.scorers.prefixes import NEVER
+from adverscarial.classifiers.scorers.tree_moves import TreeMoves
 
 _MOST = 3_000_000  # genes x cells x labels, beyond which a quick search proves nothing: that would take longer
 _FEW_SIZES = 3  # between the bounds, for which all combinations of the genes left are tried
@@ -100,7 +102,9 @@ class _Search:
         self.mixtures: dict[int, list[np.ndarray]] = {goal: [] for goal in race.goals}
 
     def run(self) -> Smallest:
-        self.own = OwnSets(self.moves, self.race, not self.quick or self._cheap, self.go_on)
+        self.own = OwnSets(self.moves, self.race, self._thorough, self.go_on)
+        for goal in self.race.goals if isinstance(self.moves, TreeMoves) and not self._thorough else ():
+            self.own.join(goal)
         self.bounds = {goal: self._lower(goal) for goal in self.race.goals}
         while self.bounds and self.own.raised(nearest := min(self.bounds, key=lambda k: self.bounds[k][0]), self.go_on):
             self.bounds[nearest] = self._lower(nearest)
@@ -112,15 +116,16 @@ class _Search:
                 self._greedy,
                 self._prove_shared,
                 self._more_means,
+                self._exchange,
                 self._close,
                 self._try_all,
             )
         elif (
             len(self.race.goals) == 1 and not self.quick
         ):  # proofs cost most here, and only a given winner gains by more of them
-            steps = (self._greedy, self._prove_own)
+            steps = (self._greedy, self._prove_own, self._sharpen)
         else:
-            steps = (self._greedy,)
+            steps = (self._greedy, self._sharpen)
         for step in steps:
             if self.lower >= self.finder.upper or self.lower >= NEVER or not self.go_on():
                 break
@@ -131,9 +136,10 @@ class _Search:
         return Smallest(self.lower, self.finder.genes, self.finder.winner, self.bounds, self.own)
 
     @property
-    def _cheap(self) -> bool:
+    def _thorough(self) -> bool:
+        """Whether it is proven for all labels what each cell needs."""
         moves = self.moves
-        return moves.cheap and moves.n_genes * len(moves.codes) * self.race.n_labels <= _MOST
+        return not self.quick or (moves.cheap and moves.n_genes * len(moves.codes) * self.race.n_labels <= _MOST)
 
     @property
     def lower(self) -> int:
@@ -171,6 +177,17 @@ class _Search:
             self.bounds[goal] = max(self.bounds[goal], self._lower(goal))
             done.add(goal)
 
+    def _sharpen(self) -> None:
+        """Raise the bound of the nearest goal by sharper proofs, as long as another one is not nearer."""
+        done: set[int] = set()
+        while (goals := self._nearest()) and goals[0] not in done and self.go_on():
+            if not isinstance(self.moves, TreeMoves):
+                return
+            goal = goals[0]
+            sharpen(self.own, goal, self.finder.upper, self.go_on, leaves=self._thorough)
+            self.bounds[goal] = max(self.bounds[goal], self._lower(goal))
+            done.add(goal)
+
     def _more_means(self) -> None:
         for goal in self._nearest()[:_RIVALS]:
             for share, slack in ((0.9, 0.0), (0.6, 0.0), (0.4, 0.0), (1.0, 0.05), (0.75, 0.1), (0.5, 0.2)):
@@ -185,6 +202,16 @@ class _Search:
             for temperature in TEMPERATURES if exact else TEMPERATURES[1:]:
                 if self.bounds[goal][0] < self.finder.upper and self.go_on():
                     find(goal, loser, temperature, self.go_on)
+
+    def _exchange(self) -> None:
+        """Exchange genes of the best set, towards the two nearest goals, until none less is found."""
+        loser, found = self.race.winner(self.race.codes), True
+        while found and self.lower < self.finder.upper and self.go_on():
+            found = any(
+                self.go_on() and self.finder.with_one_fewer(goal, loser, temperature)
+                for goal in self._nearest()[:2]
+                for temperature in TEMPERATURES
+            )
 
     def _prove_shared(self) -> None:
         """Refute the sizes between the bounds with one set for all, the nearest goal first."""

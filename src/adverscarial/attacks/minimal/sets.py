@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from adverscarial.attacks.minimal.exchanges import LARGEST, Exchanges
 from adverscarial.attacks.minimal.mean_cell import MeanCell, mean_cell, nearest
 from adverscarial.attacks.minimal.race import Race
+from adverscarial.attacks.minimal.smooth_votes import median_margin, slope
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
 from adverscarial.classifiers.scorers.linear_votes import best_added
 from adverscarial.classifiers.scorers.moves import Moves
@@ -95,20 +97,20 @@ class Finder:
         """
         moves, tilt = self.moves, self._tilt(winner, loser)
         scores, chosen = moves.scores.copy(), np.empty(0, dtype=np.int64)
-        width = temperature * _median_margin(scores)
+        width = temperature * median_margin(scores)
         assert isinstance(moves, LinearMoves)
         pool, known = moves, np.empty(0, dtype=np.int64)  # the genes that are looked at, and where they stand
         anew = 0  # so many chosen genes, and the pool is made anew
         while len(chosen) < self.upper - 1 and go_on():
-            slope = _slope(scores, tilt, width)
+            steepness = slope(scores, tilt, width)
             if len(chosen) >= anew:
                 anew = len(chosen) + 1 + len(chosen) // _LOOKED_ON
-                effect = moves.effects(slope)
+                effect = moves.effects(steepness)
                 effect[chosen] = -np.inf
                 known = np.argpartition(-effect, min(_POOL, len(effect) - 1))[:_POOL]
                 pool, effect = moves.among(known), effect[known]
             else:
-                effect = pool.effects(slope)
+                effect = pool.effects(steepness)
                 effect[np.isin(known, chosen)] = -np.inf
             most = _CANDIDATES if len(chosen) < _MANY else _CANDIDATES // 4
             some = np.argpartition(-effect, min(most, len(effect) - 1))[:most]
@@ -123,6 +125,15 @@ class Finder:
                 return self.offer(chosen[::-1]) | self.offer(chosen)
         return False
 
+    def with_one_fewer(self, winner: int, loser: int, temperature: float) -> bool:
+        """Try the best set with one gene less and others exchanged; return whether a smaller one was found."""
+        moves, tilt = self.moves, self._tilt(winner, loser)
+        if self.genes is None or not 1 < len(self.genes) <= LARGEST or not isinstance(moves, LinearMoves):
+            return False
+        width = temperature * median_margin(moves.scores)
+        fewer = Exchanges(moves, self.race, self.genes, tilt, width).one_fewer()
+        return fewer is not None and self.offer(fewer)
+
     def _tilt(self, winner: int, loser: int) -> np.ndarray:
         tilt = np.zeros(self.race.n_labels)
         tilt[winner], tilt[loser] = 1.0, -1.0
@@ -136,9 +147,9 @@ class Finder:
         """
         moves, chosen, pace = self.moves, np.empty(0, dtype=np.int64), 4 if self._quick else 20
         tilt = self._tilt(winner, loser)
-        width = temperature * _median_margin(moves.scores)
+        width = temperature * median_margin(moves.scores)
         while len(chosen) < self.upper - 1 and go_on():
-            effect = moves.effects(_slope(moves.scores, tilt, width))
+            effect = moves.effects(slope(moves.scores, tilt, width))
             effect[chosen] = -np.inf
             best = np.argsort(-effect)[: max(1, len(chosen) // pace)]
             best = best[effect[best] > 0]
@@ -148,16 +159,3 @@ class Finder:
             if self.race.reached(np.argmax(moves.scores, axis=1)):
                 return self.offer(chosen[::-1]) or (not self._quick and self.offer(chosen))
         return False
-
-
-def _median_margin(scores: np.ndarray) -> float:
-    best = np.partition(scores, -2, axis=1)
-    return float(np.median(best[:, -1] - best[:, -2])) or 1.0
-
-
-def _slope(scores: np.ndarray, tilt: np.ndarray, width: float) -> np.ndarray:
-    """Return the derivative of the smooth votes with respect to each score, shape of `scores`."""
-    votes = np.exp((scores - scores.max(axis=1, keepdims=True)) / width)
-    votes /= votes.sum(axis=1, keepdims=True)
-    slope: np.ndarray = votes * (tilt - (votes @ tilt)[:, None]) / width
-    return slope

@@ -126,10 +126,11 @@ def rows_of(
         best = np.zeros((len(leaves), moves.n_genes), dtype=np.float32)
         free = np.zeros(len(leaves), dtype=bool)
         for k in range(n):
-            if k != label:
-                shares, behind = _shares(own, pair(k, label, n), leaves, m)
-                best[behind] = np.maximum(best[behind], shares)
-                free |= ~np.isin(np.arange(len(leaves)), behind)
+            near = np.flatnonzero(own.own[leaves, k] <= m)  # a label that needs more beats none of them
+            if k != label and len(near):
+                shares, behind = _shares(own, pair(k, label, n), leaves[near], m)
+                best[near[behind]] = np.maximum(best[near[behind]], shares)
+                free[np.delete(near, behind)] = True
         votes.append(len(joins) + np.flatnonzero(~free))
         blocks.append(best[~free])
         kind.append(np.full(len(blocks[-1]), LEAVE))

@@ -39,9 +39,8 @@ def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
 
     Where all genes can be changed at once without a flip the signature is empty. Where they cannot, at least one must
     be left alone; where no gene alone, given back, brings the label back, at least two; where no pair of few genes
-    does, three. More is proven for families
-    that have :meth:`~adverscarial.classifiers.scorers.base.Scorer.moves`: of trees only for few genes, cells and
-    labels, of networks nothing, since bounds take longer than the search.
+    does, three. More is proven for families that have :meth:`~adverscarial.classifiers.scorers.base.Scorer.moves`; of
+    networks nothing, since bounds take longer than the search.
     Genes whose new values the classifier refuses can never be changed, so they are part of every signature.
 
     Raises

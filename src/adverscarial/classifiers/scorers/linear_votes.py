@@ -104,32 +104,63 @@ def best_added(scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, tilt:
 
 
 @compiled
+def combinations_above(gained: np.ndarray, r: int, least: float, most: int) -> int:
+    """Return how many combinations of `r` numbers, which are descending, sum to `least` or more; `most` if not fewer.
+
+    Counted are those that :func:`combination_reaching` has to look at.
+    """
+    n, total = len(gained), np.zeros(len(gained) + 1)
+    total[1:] = np.cumsum(gained)
+    chosen, part, level, count = np.zeros(r + 1, dtype=np.int64), np.zeros(r + 1), 0, int(r == 0)
+    while level >= 0 and r > 0 and count < most:
+        i, left = chosen[level], r - level
+        if i > n - left or part[level] + total[i + left] - total[i] < least:
+            level -= 1
+            chosen[level] += 1
+        elif left == 1:
+            while i < n and part[level] + gained[i] >= least:
+                i += 1
+            count += i - chosen[level]
+            chosen[level] = i
+        else:
+            part[level + 1], chosen[level + 1] = part[level] + gained[i], i + 1
+            level += 1
+    return min(count, most)
+
+
+@compiled
 def combination_reaching(
-    scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, hidden: np.ndarray, rank: np.ndarray, goal: int, r: int
-) -> tuple[bool, np.ndarray]:
+    scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, hidden: np.ndarray, rank: np.ndarray, goal: int, r: int,
+    gained: np.ndarray, least: float,
+) -> tuple[bool, np.ndarray]:  # fmt: skip
     """Return whether some `r` of the genes, changed together, may let a goal win, and which; all are tried.
 
     `hidden` is how much rounding may hide in each cell: labels that are so near to the best one are possible, too.
+    `gained` is descending; combinations whose sum of it is below `least` are known to reach nothing and left out.
     """
-    n, chosen = len(steps), np.arange(r)
+    n, total = len(steps), np.zeros(len(gained) + 1)
+    total[1:] = np.cumsum(gained)
+    chosen, part, level = np.zeros(r + 1, dtype=np.int64), np.zeros(r + 1), 0
     now = np.empty((r + 1, *scores.shape))  # the scores with the first genes of the combination changed
     now[0] = scores
-    place = 0
-    while r <= n:
-        for level in range(place, r):
-            now[level + 1] = now[level]
-            _add(now[level + 1], steps[chosen[level]], weights[chosen[level]], 1.0)
-        if _may_win(now[r], hidden, rank, goal):
-            return True, chosen
-        place = r - 1
-        while place >= 0 and chosen[place] == n - r + place:
-            place -= 1
-        if place < 0:
-            break
-        chosen[place] += 1
-        for level in range(place + 1, r):
-            chosen[level] = chosen[level - 1] + 1
-    return False, chosen
+    if r == 0:
+        return _may_win(scores, hidden, rank, goal), chosen[:0]
+    while level >= 0:
+        i, left = chosen[level], r - level
+        if i > n - left or part[level] + total[i + left] - total[i] < least:  # nor is any later gene enough here
+            level -= 1
+            chosen[level] += 1
+            continue
+        now[level + 1] = now[level]
+        _add(now[level + 1], steps[i], weights[i], 1.0)
+        if left > 1:
+            part[level + 1], chosen[level + 1] = part[level] + gained[i], i + 1
+            level += 1
+        elif _may_win(now[r], hidden, rank, goal):
+            return True, chosen[:r]
+        else:
+            chosen[level] += 1
+    return False, chosen[:r]
 
 
 @compiled

@@ -11,7 +11,7 @@ from adverscarial.classifiers.scorers.prefixes import NEVER, fewest
 
 
 class Paths(NamedTuple):
-    """Reachable leaves of some cells, tree by tree, without the leaf that each cell reaches now.
+    """Reachable leaves of some cells, tree by tree, without the leaf that each cell reaches now (but see `whole`).
 
     Attributes
     ----------
@@ -22,7 +22,8 @@ class Paths(NamedTuple):
     start
         Where the genes of each leaf begin in `gene`, one entry more than leaves.
     gene
-        Genes that must be changed for the leaf, all of them.
+        Genes that must be changed for the leaf, all of them. If `whole` was asked for, the leaf that is reached now is
+        there, too, and ``~gene`` stands for each gene that must stay as it is.
     """
 
     cell: np.ndarray
@@ -33,11 +34,12 @@ class Paths(NamedTuple):
 
 
 class _Walk(NamedTuple):
-    """What a walk notes: the choice for each gene, branches still to be walked, and genes chosen on the way."""
+    """What a walk notes: the choice for each gene, branches still to be walked, genes chosen on the way; and how."""
 
     choice: np.ndarray
     stack: np.ndarray
     trail: np.ndarray
+    whole: bool  # genes that stay as they are count as well
 
 
 @compiled
@@ -48,7 +50,7 @@ def _descend(
 
     Returns the leaf, and how many branches and choices are noted now.
     """
-    choice, stack, trail = walk
+    choice, stack, trail, _ = walk
     node = nodes[at]
     while node.feature >= 0:
         j = column[node.feature]
@@ -79,7 +81,7 @@ def _explore(
     A gene that is met again keeps its choice (1: changed, 2: not changed). Results are written from the given places
     on, where there is room; the places behind the last ones are returned in any case.
     """
-    choice, stack, trail = walk
+    choice, stack, trail, whole = walk
     for t in range(len(roots)):
         top, length = 1, 0
         stack[0, 0], stack[0, 1], stack[0, 2] = roots[t], 0, -1
@@ -95,9 +97,9 @@ def _explore(
             at, top, length = _descend(nodes, stack[top, 0], x, new, column, walk, top, length)
             before = at_gene
             for i in range(length):
-                if choice[trail[i]] == 1:
+                if choice[trail[i]] == 1 or whole:
                     if at_leaf < len(found.leaf):
-                        found.gene[at_gene] = trail[i]
+                        found.gene[at_gene] = trail[i] if choice[trail[i]] == 1 else ~trail[i]
                     at_gene += 1
             if at_gene > before:  # else it is the leaf that the cell reaches now
                 if at_leaf < len(found.leaf):
@@ -111,11 +113,14 @@ def _explore(
 
 @compiled
 def reachable(
-    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.ndarray, column: np.ndarray, depth: int
+    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.ndarray, column: np.ndarray, depth: int, whole: bool
 ) -> Paths:
-    """Return the reachable leaves of cells of values `X`, with new values `new`; `depth`: nodes on a path."""
+    """Return the reachable leaves of cells of values `X`, with new values `new`.
+
+    `depth`: nodes on a path; `whole`: with the genes that must stay as they are, see :class:`Paths`.
+    """
     stack, trail = np.empty((depth + 2, 3), dtype=np.int64), np.empty(depth + 2, dtype=np.int64)
-    walk = _Walk(np.zeros(new.shape[1], dtype=np.int8), stack, trail)
+    walk = _Walk(np.zeros(new.shape[1], dtype=np.int8), stack, trail, whole)
     none = np.empty(0, dtype=np.int32)
     cell = np.zeros(len(X) + 1, dtype=np.int64)
     found = Paths(cell, none, none, np.empty(0, dtype=np.int64), none)
