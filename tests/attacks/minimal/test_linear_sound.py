@@ -12,6 +12,7 @@ from adverscarial.attacks.minimal import few_left
 from adverscarial.attacks.minimal.own_sets import OwnSets
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.attacks.minimal.shared_set import refuted
+from adverscarial.classifiers.scorers.linear_branches import largest_behind, next_set
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
 from adverscarial.classifiers.scorers.linear_votes import combination_reaching, combinations_above
 from adverscarial.classifiers.scorers.linear_votes import winner as winner_of
@@ -77,12 +78,14 @@ def test_no_size_is_refuted_at_which_a_set_exists() -> None:
     assert refutations > CASES
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_a_size_is_closed_only_if_no_smallest_set_has_it(monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
-    """Once by all combinations of all genes, once by those that a bound leaves: then some must be left out by it."""
-    if not at_once:
+@pytest.mark.parametrize("how", ["at once", "by a bound", "by branches"])
+def test_a_size_is_closed_only_if_no_smallest_set_has_it(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """By all combinations of all genes, by those that a bound leaves (some must be left out by it), or by branches."""
+    if how != "at once":
         monkeypatch.setattr(few_left, "_AT_ONCE", 0)
         monkeypatch.setattr(few_left, "_HOPE", 10)
+    if how == "by branches":
+        monkeypatch.setattr(few_left, "_tightest", lambda *_: None)
     tried, closed, given, fewer = 0, 0, 0, []
 
     def counting(
@@ -92,6 +95,8 @@ def test_a_size_is_closed_only_if_no_smallest_set_has_it(monkeypatch: pytest.Mon
         fewer.append(combinations_above(gained, m, least, every) < every)
         return combined(own, winner, genes, gained, least, m)
 
+    branched, branch = [], few_left._branched
+    monkeypatch.setattr(few_left, "_branched", lambda *given: branched.append(branch(*given)) or branched[-1])
     combined = few_left._combined
     monkeypatch.setattr(few_left, "_combined", counting)
     for seed in range(CASES // 2):
@@ -112,7 +117,8 @@ def test_a_size_is_closed_only_if_no_smallest_set_has_it(monkeypatch: pytest.Mon
                 place = [tuple(genes) for genes in subsets(case.moves.n_genes)].index(tuple(found.genes.tolist()))
                 given += votes[place] == goal
     assert min(closed, given) > CASES / 2
-    assert at_once or sum(fewer) > CASES / 2
+    assert how != "by a bound" or sum(fewer) > CASES / 2
+    assert how != "by branches" or sum(outcome is not None for outcome in branched) > CASES
     assert given > 0.9 * (tried - closed)  # all but where rounding could decide
 
 
@@ -129,6 +135,32 @@ def test_mixtures_hold_in_each_cell() -> None:
             for cell, lower in enumerate(own.joins[goal]):
                 reach = case.codes[:, cell] == goal
                 assert not reach.any() or lower <= case.sizes[reach].min()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_branches_give_every_set_that_wins_enough_votes_and_no_other(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, m, ends = int(rng.integers(4, 9)), int(rng.integers(1, 4)), np.array([2, 3, 6])  # three votes of 2, 1 and 3 rows
+    coefficients = np.round(rng.random((n, 6)) * 2 / m, 2).astype(np.float32)
+    behind = largest_behind(coefficients, m)
+    for start, size in itertools.product(range(n + 1), range(m + 1)):
+        largest = -np.sort(-coefficients[start:].astype(float), axis=0)[:size].sum(axis=0)
+        np.testing.assert_allclose(behind[start, size], largest, rtol=1e-5)
+    for need in (1, 2, 3):
+
+        def wins(some: tuple[int, ...], need: int = need) -> bool:
+            rows = coefficients[list(some)].astype(float).sum(axis=0) >= 1
+            return sum(bool(part.all()) for part in (rows[:2], rows[2:3], rows[3:])) >= need
+
+        expected = [list(some) for some in itertools.combinations(range(n), m) if wins(some)]
+        found, last = [], np.empty(0, dtype=np.int64)
+        while len(last := next_set(coefficients, behind, ends, need, last, 10**6)[0]):
+            found.append(last.tolist())
+        assert found == expected
+        some = few_left._in_some_set(np.ascontiguousarray(coefficients.T), ends, need, m)
+        assert {gene for genes in expected for gene in genes} <= set(some.tolist())
+        none, looked = next_set(coefficients, behind, ends, need, last, 1)
+        assert (len(none), looked) == (0, 1) or m == 1
 
 
 @pytest.mark.parametrize("seed", range(20))

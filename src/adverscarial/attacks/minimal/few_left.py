@@ -5,6 +5,11 @@ what each of them gains at most. Where it is only a little above what is needed 
 nearly all other sets, and those that are left can be tried with the true scores: the genes are put in order of their
 gains, so that the search turns back as soon as no set with the genes chosen so far gains enough. (In integer
 programming: fixing by reduced costs, then enumeration.)
+
+Where that bound is too far above, each gene is asked about by itself: a set with it wins a vote only if it and the
+best m - 1 other genes for that vote are enough. A gene with which too few votes can be won is in no set, and goes;
+without it, fewer votes can be won with others, and so on. Often no gene is left, which is a proof; else sets are built
+up gene by gene in the same way.
 """
 
 from __future__ import annotations
@@ -17,13 +22,17 @@ import numpy as np
 
 from adverscarial.attacks.minimal.own_sets import OwnSets
 from adverscarial.attacks.minimal.shared_set import ROUNDING, Rows, bound_of, gained_by, rows_of, voters
+from adverscarial.classifiers.scorers.linear_branches import largest_behind, next_set
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
-from adverscarial.classifiers.scorers.linear_votes import combination_reaching, combinations_above
+from adverscarial.classifiers.scorers.linear_votes import combination_reaching, combinations_above, may_win
 
 _WORK = 1e9  # combinations times cells times labels, beyond which they are not tried
 _AT_ONCE = 1e8  # the same, up to which they are tried without a bound
 _GENES = 3000  # genes that the bound is fitted on
 _STEPS, _FIRST = 2500, 200  # of the fit at most; and those after which a bound far above what is needed is given up
+_NUMBERS = 4e7  # rows times genes times sizes that are held for it
+_BRANCHED = 4e8  # rows times branches, beyond which a search is given up
+_ENOUGH = 1.0 - 1e-6  # what a row must reach; its coefficients were rounded up by more
 _HOPE = 0.01  # share of the votes needed, by which a bound may be above
 
 
@@ -56,7 +65,7 @@ def tried(
     rows, n_votes = rows_of(own, winner, joins, leaves, m, mixtures), len(joins) + len(leaves)
     y = _tightest(rows, n_votes, m, need, go_on) if m < moves.n_genes and len(rows.vote) else None
     if y is None:
-        return None
+        return _branched(own, winner, rows, n_votes, m, need)
     gained = gained_by(y, rows.coefficients)
     excess = bound_of(y, rows.vote, gained, n_votes, m) - (need - ROUNDING * n_votes)
     if excess < 0:
@@ -67,8 +76,58 @@ def tried(
     left = gained >= gained[m - 1] - excess
     most = int(_WORK // work) + 1
     if combinations_above(gained[left], m, least, most) >= most:
-        return None
+        return _branched(own, winner, rows, n_votes, m, need)
     return _combined(own, winner, order[left], gained[left], least, m)
+
+
+def _branched(own: OwnSets, winner: int, rows: Rows, n_votes: int, m: int, need: int) -> Tried | None:
+    """Search by branch and bound: genes that are in no set with enough votes are left out, then sets are built up.
+
+    A branch is left where the best genes for each vote, which follow those that are chosen, do not win enough votes.
+    """
+    moves, n_rows = own.moves, len(rows.vote)
+    if m >= moves.n_genes or not n_rows or n_rows * moves.n_genes > _NUMBERS:
+        return None
+    order = np.argsort(rows.vote, kind="stable")
+    ends = np.flatnonzero(np.diff(rows.vote[order], append=n_votes)) + 1
+    need -= n_votes - len(ends)  # votes without rows are won with any genes
+    genes = _in_some_set(rows.coefficients[order], ends, need, m)
+    if len(genes) < m:
+        return Tried(None)
+    if len(genes) * n_rows * (m + 1) > _NUMBERS:
+        return None
+    coefficients = rows.coefficients[np.ix_(order, genes)].T
+    useful = np.argsort(-coefficients.sum(axis=1), kind="stable")
+    genes, coefficients = genes[useful], np.ascontiguousarray(coefficients[useful])
+    assert isinstance(moves, LinearMoves)
+    hidden = moves.tolerance * moves.size + moves.margin
+    behind, found, branches = largest_behind(coefficients, m), genes[:0], int(_BRANCHED // n_rows)
+    while True:
+        found, looked = next_set(coefficients, behind, ends, need, found, branches)
+        branches -= looked
+        if not len(found):
+            return Tried(None) if branches > 0 else None
+        chosen = np.sort(genes[found])
+        if may_win(moves.scores_with(chosen), hidden, own.race.rank, winner):
+            return Tried(chosen)
+
+
+def _in_some_set(coefficients: np.ndarray, ends: np.ndarray, need: int, m: int) -> np.ndarray:
+    """Return the genes with which, and the best m - 1 others for each vote, at least `need` votes are won."""
+    genes, starts = np.arange(coefficients.shape[1]), np.append(0, ends[:-1])
+    while len(genes) >= m:
+        some = coefficients[:, genes]
+        top = -np.partition(-some, m - 1, axis=1)[:, :m].astype(np.float64)
+        whole = top.sum(axis=1)
+        others = whole - top.min(axis=1)
+        won = np.zeros(len(genes), dtype=np.int64)
+        for start, end in zip(starts, ends, strict=True):
+            reach = np.minimum(whole[start:end, None], some[start:end] + others[start:end, None])
+            won += reach.min(axis=0) >= _ENOUGH
+        if (won >= need).all():
+            break
+        genes = genes[won >= need]
+    return genes
 
 
 def _combined(own: OwnSets, winner: int, genes: np.ndarray, gained: np.ndarray, least: float, m: int) -> Tried:

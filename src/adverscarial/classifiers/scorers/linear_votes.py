@@ -144,7 +144,7 @@ def combination_reaching(
     now = np.empty((r + 1, *scores.shape))  # the scores with the first genes of the combination changed
     now[0] = scores
     if r == 0:
-        return _may_win(scores, hidden, rank, goal), chosen[:0]
+        return may_win(scores, hidden, rank, goal), chosen[:0]
     while level >= 0:
         i, left = chosen[level], r - level
         if i > n - left or part[level] + total[i + left] - total[i] < least:  # nor is any later gene enough here
@@ -156,7 +156,7 @@ def combination_reaching(
         if left > 1:
             part[level + 1], chosen[level + 1] = part[level] + gained[i], i + 1
             level += 1
-        elif _may_win(now[r], hidden, rank, goal):
+        elif may_win(now[r], hidden, rank, goal):
             return True, chosen[:r]
         else:
             chosen[level] += 1
@@ -164,7 +164,7 @@ def combination_reaching(
 
 
 @compiled
-def _may_win(scores: np.ndarray, hidden: np.ndarray, rank: np.ndarray, goal: int) -> bool:
+def may_win(scores: np.ndarray, hidden: np.ndarray, rank: np.ndarray, goal: int) -> bool:
     """Return whether a goal has the most votes, if each vote that rounding leaves open is its own."""
     sure, votes = np.zeros(scores.shape[1], dtype=np.int64), 0
     for i in range(len(scores)):
