@@ -97,6 +97,18 @@ layer
     Layer that holds log-normalised values; ``X`` when left out.
 alpha
     Adjusted p-values below it are called significant.
+[data_errors_and_example]
+Raises
+------
+DataError, ParameterError
+
+Examples
+--------
+[errors_of_text]
+Raises
+------
+ParameterError
+    If the string means nothing.
 [example]
 Examples
 --------

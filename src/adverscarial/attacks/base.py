@@ -81,6 +81,7 @@ class Attack(ABC, Generic[R]):
 
     def __init_subclass__(cls, *, name: str = "", **other: object) -> None:
         super().__init_subclass__(**other)
+        documented(cls)
         cls.name = name
         if name:
             if "example" not in vars(cls):

@@ -106,6 +106,7 @@ class Classifier(ABC):
         **keywords: object,
     ) -> None:
         super().__init_subclass__(**keywords)
+        documented(cls)
         # not inherited: what a subclass answers may differ, and a file of its parent's name would forget that
         cls.family, cls.command_line, cls.wraps = family or cls.__dict__.get("family"), command_line, wraps
         if cls.family is not None:
