@@ -30,8 +30,8 @@ def figure(question: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register a function as a figure: ``adv.pl.NAME`` is then there, and lists name it.
 
     Every figure has the options ``figsize, save, show, palette, cmap``. The function does not get them: what it draws
-    with :mod:`adverscarial.pl` follows them, and the figure is saved and shown when it returns its Axes. Its
-    docstring may name the shared texts, ``%(ax)s`` on a line of its own.
+    with :mod:`adverscarial.pl` follows them, and the figure is saved and shown when it returns its Axes.
+    Its docstring may name the texts that several share.
 
     Parameters
     ----------
