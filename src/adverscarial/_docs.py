@@ -260,6 +260,12 @@ def documented(thing: T) -> T:
     return thing
 
 
+def documented_own(thing: T) -> T:
+    """Return a class or function of this package with the shared texts; what another package defines, as it is."""
+    package = str(getattr(thing, "__module__", "")).partition(".")[0]
+    return documented(thing) if package == __name__.partition(".")[0] else thing
+
+
 def _filled(text: str) -> str:
     """Return a text with those that it names, which may name others."""
     return _PLACE.sub(lambda place: indent(_filled(_TEXTS[place[2]]), place[1]), text)
