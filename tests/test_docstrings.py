@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import adverscarial
-from adverscarial._docs import documented
+from adverscarial._docs import documented, documented_own
 
 MODULES = sorted(
     module.name
@@ -114,6 +114,18 @@ def test_a_shared_text_that_does_not_exist_is_an_error() -> None:
 
     with pytest.raises(KeyError, match="adatta"):
         documented(do)
+
+
+def test_only_what_the_package_defines_is_filled_in_by_itself() -> None:
+    def do() -> None:
+        """Do.
+
+        %(ax)s
+        """
+
+    assert "%(ax)s" in (documented_own(do).__doc__ or "")
+    do.__module__ = "adverscarial.pl.do"
+    assert "Where to draw" in (documented_own(do).__doc__ or "")
 
 
 def test_without_docstrings_nothing_is_filled_in() -> None:  # python -OO

@@ -97,6 +97,18 @@ layer
     Layer that holds log-normalised values; ``X`` when left out.
 alpha
     Adjusted p-values below it are called significant.
+[data_errors_and_example]
+Raises
+------
+DataError, ParameterError
+
+Examples
+--------
+[errors_of_text]
+Raises
+------
+ParameterError
+    If the string means nothing.
 [example]
 Examples
 --------
@@ -246,6 +258,12 @@ def documented(thing: T) -> T:
     if doc := thing.__doc__:
         thing.__doc__ = _filled(doc)
     return thing
+
+
+def documented_own(thing: T) -> T:
+    """Return a class or function of this package with the shared texts; what another package defines, as it is."""
+    package = str(getattr(thing, "__module__", "")).partition(".")[0]
+    return documented(thing) if package == __name__.partition(".")[0] else thing
 
 
 def _filled(text: str) -> str:

@@ -12,21 +12,10 @@ import pytest
 import adverscarial as adv
 from adverscarial.cells.cluster import Cluster
 from adverscarial.errors import ParameterError
-from adverscarial.modifications import (
-    Aberrant,
-    Custom,
-    Decile,
-    Dropout,
-    Fixed,
-    Modification,
-    Percentile,
-    Random,
-    Thinning,
-    parse,
-)
+from adverscarial.modifications import Modification, parse
 from adverscarial.modifications.base import MODIFICATIONS, examples, kinds
 
-OWN = [Percentile, Decile, Random, Aberrant, Dropout, Thinning, Fixed]
+OWN = [adv.Percentile, adv.Decile, adv.Random, adv.Aberrant, adv.Dropout, adv.Thinning, adv.Fixed]
 
 
 @pytest.fixture
@@ -44,11 +33,17 @@ def test_the_package_s_own_kinds_stand_in_the_order_of_lists() -> None:
 
 
 def test_each_kind_says_whether_its_values_are_possible_and_whether_it_draws() -> None:
-    assert {kind for kind in OWN if kind.possible} == {Percentile, Decile, Random, Dropout, Thinning}
-    assert {kind for kind in OWN if kind.possible is False} == {Aberrant}
-    assert Fixed.possible is None
-    assert Custom.possible is None
-    assert {kind for kind in OWN if kind.random} == {Random, Dropout, Thinning}
+    assert {kind for kind in OWN if kind.possible} == {
+        adv.Percentile,
+        adv.Decile,
+        adv.Random,
+        adv.Dropout,
+        adv.Thinning,
+    }
+    assert {kind for kind in OWN if kind.possible is False} == {adv.Aberrant}
+    assert adv.Fixed.possible is None
+    assert adv.Custom.possible is None
+    assert {kind for kind in OWN if kind.random} == {adv.Random, adv.Dropout, adv.Thinning}
 
 
 @pytest.mark.usefixtures("registry")
@@ -86,7 +81,7 @@ def test_an_example_that_does_not_fit_the_pattern_is_refused() -> None:
 @pytest.mark.usefixtures("registry")
 def test_a_subclass_does_not_take_over_the_texts_of_its_base() -> None:
     @dataclass(frozen=True, repr=False)
-    class Another(Percentile):
+    class Another(adv.Percentile):
         pass
 
     @dataclass(frozen=True, repr=False, slots=True)
@@ -98,7 +93,7 @@ def test_a_subclass_does_not_take_over_the_texts_of_its_base() -> None:
         def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:
             return np.full((1, len(genes)), self.v)
 
-    assert type(parse("perc99")) is Percentile
+    assert type(parse("perc99")) is adv.Percentile
     assert Another.name == ""
     assert parse("named:3") == Named(3)
 

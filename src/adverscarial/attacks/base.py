@@ -14,7 +14,7 @@ import numpy as np
 from anndata import AnnData
 from threadpoolctl import ThreadpoolController
 
-from adverscarial._docs import documented
+from adverscarial._docs import documented, documented_own
 from adverscarial._progress import bar
 from adverscarial.attacks.columns import Option
 from adverscarial.attacks.recheck import Recheck
@@ -81,6 +81,7 @@ class Attack(ABC, Generic[R]):
 
     def __init_subclass__(cls, *, name: str = "", **other: object) -> None:
         super().__init_subclass__(**other)
+        documented_own(cls)
         cls.name = name
         if name:
             if "example" not in vars(cls):

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial._docs import documented
 from adverscarial._types import Row
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.columns import NEW_TARGET, Column, Option
@@ -31,7 +30,6 @@ ORDERS = {name: name for name in ("t-test", "variance", "random", "score", "phen
 RUNNER_UP = ("second", "any", "own")
 
 
-@documented
 @dataclass(frozen=True, repr=False)
 class ClusterGradientDescent(Attack["ClusterGradientDescentResult"], name="cgd"):
     """Move one gene after another, each cell in its own direction, until the label switches (R: ``advCGD``).

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial._docs import documented
 from adverscarial._types import Row
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.columns import CHANGE_TYPE, OUTCOMES, TOWARDS, Column, Option
@@ -65,7 +64,6 @@ def check_modifications(modifications: Sequence[Modification | str] | Modificati
     return parsed
 
 
-@documented
 @dataclass(frozen=True, repr=False)
 class CombinationAttack(Attack[C]):
     """Base of the attacks that combine changes to a few genes.

@@ -7,12 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.attacks.gradient import Climb, GradientAttack, try_steps
 from adverscarial.attacks.run import Run
 
 
-@documented
 @dataclass(frozen=True, repr=False)
 class FastGradientSign(GradientAttack, name="fgsm"):
     """Move every cell one step of size `epsilon` up its own loss (FGSM; Goodfellow et al. 2015, section 4).

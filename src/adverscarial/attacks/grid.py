@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.attacks.columns import Option
 from adverscarial.attacks.combination import (
     CombinationAttack,
@@ -27,7 +26,6 @@ _SAMPLE = 3  # queries that a time is estimated from
 _LARGE = 10**12  # numbers above this are not written out
 
 
-@documented
 @dataclass(frozen=True, repr=False)
 class Grid(CombinationAttack["GridResult"], name="grid"):
     """Test every combination of changes to a few genes (R: ``advGridMinChange``).

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from adverscarial._docs import documented
 from adverscarial._types import Row
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.columns import WHICH_GENES, Column, Count, Option
@@ -27,7 +26,6 @@ _SHORT = 20
 _SHORTEST = 10  # genes, up to which all random orders are tried from the start: they cost little, and a gene is much
 
 
-@documented
 @dataclass(frozen=True, repr=False)
 class MaxChange(Attack["MaxChangeResult"], name="max-change"):
     """Find a largest set of genes that can all be changed while the label holds (R: ``advMaxChange``).

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.columns import WHICH_GENES, Option
 from adverscarial.attacks.min_change_result import MinChangeResult
@@ -33,7 +32,6 @@ _PARTS = (1.0, 0.5, 0.25, 0.1)  # of an order, changed together at the start
 _FEW = 500  # genes that are asked about one by one even where each query costs a whole prediction
 
 
-@documented
 @dataclass(frozen=True, repr=False)
 class MinChange(Attack[MinChangeResult], name="min-change"):
     """Find the smallest set of genes that flips the label when all of them are changed at once.

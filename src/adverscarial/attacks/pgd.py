@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.attacks.columns import Option
 from adverscarial.attacks.gradient import Climb, GradientAttack, check_positive, try_steps
 from adverscarial.attacks.run import BudgetSpent, Run
@@ -15,7 +14,6 @@ from adverscarial.attacks.settings import check_counts
 from adverscarial.errors import ParameterError
 
 
-@documented
 @dataclass(frozen=True, repr=False)
 class ProjectedGradientDescent(GradientAttack, name="pgd"):
     """Move every cell up its own loss in small steps, never further than `epsilon` (PGD; Madry et al. 2018).

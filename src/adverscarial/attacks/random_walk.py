@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from adverscarial._docs import documented
 from adverscarial._types import Row
 from adverscarial.attacks.columns import Column, Option
 from adverscarial.attacks.combination import (
@@ -34,7 +33,6 @@ _ENDINGS = {
 }
 
 
-@documented
 @dataclass(frozen=True, repr=False)
 class RandomWalk(CombinationAttack["RandomWalkResult"], name="random-walk"):
     """Walk at random from a combination that flips the label to smaller ones (R: ``advRandWalkMinChange``).

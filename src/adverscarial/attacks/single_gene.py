@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.columns import WHICH_GENES, Option
 from adverscarial.attacks.outcome import Outcome
@@ -24,7 +23,6 @@ FLIPPED, HELD, REJECTED = Outcome
 _BLOCK_BYTES = 128 * 2**20  # new values held at a time
 
 
-@documented
 @dataclass(frozen=True, repr=False)
 class SingleGene(Attack[SingleGeneResult], name="single-gene"):
     """Change every gene alone, and see whether the cluster's label flips (R: ``advSingleGene``).

@@ -13,7 +13,7 @@ import pandas as pd
 from anndata import AnnData
 
 from adverscarial import _store
-from adverscarial._docs import documented
+from adverscarial._docs import documented, documented_own
 from adverscarial._html import card
 from adverscarial._progress import track
 from adverscarial._registry import distribution_of
@@ -106,6 +106,7 @@ class Classifier(ABC):
         **keywords: object,
     ) -> None:
         super().__init_subclass__(**keywords)
+        documented_own(cls)
         # not inherited: what a subclass answers may differ, and a file of its parent's name would forget that
         cls.family, cls.command_line, cls.wraps = family or cls.__dict__.get("family"), command_line, wraps
         if cls.family is not None:

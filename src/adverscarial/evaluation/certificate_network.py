@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial.classifiers.plain import PlainNetwork
+from adverscarial.evaluation.certificate_votes import Bounds
 
 _MARGIN = 1e-6  # two outputs that differ by less may be the same to a softmax in float32
 _SHARE = 2e-8  # of what is added up above the first layer, which rounding may hide: sums in float64
@@ -34,16 +35,8 @@ def _lines(low: np.ndarray, high: np.ndarray) -> _Lines:
     return _Lines(slope, -slope * low, np.where(high > -low, 1.0, 0.0))
 
 
-class NetworkBounds:
-    """Scores of cells, and what genes can do to them.
-
-    Parameters
-    ----------
-    network
-        The classifier.
-    old, new
-        Values as they are, and with every gene changed, shape (cells, genes of the network).
-    """
+class NetworkBounds(Bounds):
+    """What genes can do to the outputs of a network."""
 
     def __init__(self, network: PlainNetwork, old: np.ndarray, new: np.ndarray) -> None:
         self._W, self._b = (part.astype(np.float64) for part in network.layers[0])
@@ -55,7 +48,6 @@ class NetworkBounds:
         for W, b in self._above:
             size, full = (part @ np.abs(W) + np.abs(b) for part in (size, full))
         share = _SHARE_SINGLE if network.single else _SHARE
-        #: scores of each cell that are no farther apart may change places
         self.hidden = _MARGIN + share * size.max(axis=1) + _EPSILON * old.shape[1] * full.max(axis=1)
         self._kept: tuple[tuple[int, int], list[_Lines]] | None = None
 
@@ -64,8 +56,7 @@ class NetworkBounds:
             sums = np.maximum(sums, 0.0) @ W + b
         return sums
 
-    def scores_of(self, values: np.ndarray) -> np.ndarray:
-        """Return scores of cells with other values."""
+    def scores_of(self, values: np.ndarray) -> np.ndarray:  # noqa: D102
         return self._outputs(values.astype(np.float64) @ self._W + self._b)
 
     def reaches(self, c: np.ndarray, cell: int, m: int, *, strict: bool) -> bool:
@@ -115,6 +106,5 @@ class NetworkBounds:
         self._kept = (cell, m), lines
         return lines
 
-    def alone(self, cell: int) -> np.ndarray:
-        """Return the scores of a cell after each gene's change alone, shape (genes, labels)."""
+    def alone(self, cell: int) -> np.ndarray:  # noqa: D102
         return self._outputs(self._sums[cell] + self._steps[cell][:, None] * self._W)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial.classifiers.plain import PlainTrees
+from adverscarial.evaluation.certificate_votes import Bounds
 
 _SHARE = 1e-11  # of what is added up, which rounding may hide: sums in float64
 _SHARE_SINGLE = 4e-6  # ... sums of a package that adds up in float32
@@ -66,29 +67,19 @@ def _leaves(trees: PlainTrees) -> _Leaves:
     )
 
 
-class TreeBounds:
-    """Scores of cells, and what genes can do to them.
-
-    Parameters
-    ----------
-    trees
-        The classifier.
-    old, new
-        Values as they are, and with every gene changed, shape (cells, genes of the trees).
-    """
+class TreeBounds(Bounds):
+    """What genes can do to the votes of trees."""
 
     def __init__(self, trees: PlainTrees, old: np.ndarray, new: np.ndarray) -> None:
         self.trees, self._leaves = trees, _leaves(trees)
         self._old, self._new = (self._compared(values) for values in (old, new))
         self._binary = trees.value.shape[1] == 1
         numbers = (trees.value, trees.bias)
-        #: whether scores are whole numbers of votes, which no rounding can touch
         self.exact = not self._binary and all(np.array_equal(part, np.rint(part)) for part in numbers)
         largest = np.maximum.reduceat(np.abs(trees.value).max(axis=1), np.sort(trees.roots)).sum()
         size = float(largest + np.abs(trees.bias).max() + abs(trees.cut))
         self.scores = self.scores_of(self._old)
         share = _SHARE_SINGLE if trees.single and not self.exact else _SHARE
-        #: scores of each cell that are no farther apart may change places
         self.hidden = np.full(len(old), share * size)
         self._kept: dict[int, _Paths] = {}
 
@@ -135,8 +126,7 @@ class TreeBounds:
             self._kept[cell] = found
         return found
 
-    def reaches(self, c: np.ndarray, cell: int, m: int, *, strict: bool) -> bool:
-        """Return whether some `m` genes might bring ``c . scores`` of a cell up to 0 (above it, if `strict`)."""
+    def reaches(self, c: np.ndarray, cell: int, m: int, *, strict: bool) -> bool:  # noqa: D102
         need = -float(self.scores[cell] @ c)
         if strict and self.exact:
             need += 1.0  # votes are whole: to be ahead is to be ahead by one
@@ -154,8 +144,7 @@ class TreeBounds:
             weight = (sums / unit + 0.05) ** -4  # a leaf is charged to those of its genes that are of use least often
         return True
 
-    def alone(self, cell: int) -> np.ndarray:
-        """Return the scores of a cell after each gene's change alone, shape (genes, labels)."""
+    def alone(self, cell: int) -> np.ndarray:  # noqa: D102
         paths, value = self._paths(cell), self.trees.value
         single = np.bincount(paths.leaf, minlength=len(paths.tree))[paths.leaf] == 1
         leaf = paths.leaf[single]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -10,24 +10,37 @@ from adverscarial.classifiers.answers import is_named
 from adverscarial.evaluation.certificate_file import Claim, labels_claimed
 
 
-class Bounds(Protocol):
-    """What genes can do to the scores of cells: of trees, or of a network."""
+class Bounds(ABC):
+    """Scores of cells, and what genes can do to them: of trees, or of a network.
+
+    A subclass is made from its plain classifier and the values ``old`` and ``new`` of cells: as they are, and with
+    every gene changed, shape (cells, genes of the classifier).
+
+    Attributes
+    ----------
+    scores
+        Of each cell as it is, shape (cells, labels).
+    hidden
+        Scores of each cell that are no farther apart may change places.
+    exact
+        Whether scores are whole numbers of votes, which no rounding can touch.
+    """
 
     scores: np.ndarray
     hidden: np.ndarray
     exact: bool
 
+    @abstractmethod
     def reaches(self, c: np.ndarray, cell: int, m: int, *, strict: bool) -> bool:
         """Return whether some `m` genes might bring ``c . scores`` of a cell up to 0 (above it, if `strict`)."""
-        ...
 
+    @abstractmethod
     def scores_of(self, values: np.ndarray) -> np.ndarray:
         """Return scores of cells with other values."""
-        ...
 
+    @abstractmethod
     def alone(self, cell: int) -> np.ndarray:
         """Return the scores of a cell after each gene's change alone, shape (genes, labels)."""
-        ...
 
 
 def goals_of(claim: Claim, labels: list[str]) -> list[int]:

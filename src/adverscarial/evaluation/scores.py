@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from adverscarial._docs import documented
 from adverscarial._types import Bools, Floats
 from adverscarial.errors import DataError, ParameterError
 from adverscarial.evaluation.intervals import Intervals, Method, bootstrap, method, mover, newcombe, wilson
 
 
+@documented
 def accuracy_curve(
     truth: Sequence[str] | np.ndarray,
     labels_by_step: Sequence[Sequence[str]] | np.ndarray,
@@ -35,12 +37,7 @@ def accuracy_curve(
     -------
     DataFrame ``step, accuracy, accuracy_low, accuracy_high``.
 
-    Raises
-    ------
-    DataError, ParameterError
-
-    Examples
-    --------
+    %(data_errors_and_example)s
     >>> accuracy_curve(["B", "B"], [["B", "B"], ["B", "T"]])["accuracy"].to_list()
     [1.0, 0.5]
     """
@@ -57,6 +54,7 @@ def accuracy_curve(
     return pd.DataFrame(rows, columns=["step", "accuracy", "accuracy_low", "accuracy_high"])
 
 
+@documented
 def roc_curve_of_cluster(
     scores: Sequence[float] | np.ndarray,
     is_cluster: Sequence[bool] | np.ndarray,
@@ -83,12 +81,7 @@ def roc_curve_of_cluster(
     highest down, after one row at infinity where no cell is called; intervals are those at the same threshold.
     ``attrs`` holds ``auc, auc_low, auc_high``.
 
-    Raises
-    ------
-    DataError, ParameterError
-
-    Examples
-    --------
+    %(data_errors_and_example)s
     >>> roc = roc_curve_of_cluster([0.9, 0.8, 0.7, 0.1], [True, False, True, False])
     >>> roc.attrs["auc"]
     0.75
@@ -118,6 +111,7 @@ def roc_curve_of_cluster(
     return table
 
 
+@documented
 def f1_curve(
     scores: Sequence[float] | np.ndarray,
     is_cluster: Sequence[bool] | np.ndarray,
@@ -146,12 +140,7 @@ def f1_curve(
     -------
     DataFrame ``threshold, f1, f1_low, f1_high``.
 
-    Raises
-    ------
-    DataError, ParameterError
-
-    Examples
-    --------
+    %(data_errors_and_example)s
     >>> f1_curve([0.9, 0.8, 0.1], [True, True, False], thresholds=[0.5, 0.85])["f1"].round(3).to_list()
     [1.0, 0.667]
     """

@@ -259,15 +259,13 @@ def examples() -> dict[str, str]:
     return {text: does for kind in kinds().values() for text, does in kind.examples.items()}
 
 
+@documented
 def parse(modification: Modification | str) -> Modification:
     """Return the modification that a short string means; a Modification is returned as it is.
 
     ``:reference`` behind a decile or an aberrant value asks for the R code's variant, ``random:integer`` likewise.
 
-    Raises
-    ------
-    ParameterError
-        If the string means nothing.
+    %(errors_of_text)s
     """
     if isinstance(modification, Modification):
         return modification

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+from adverscarial._docs import documented_own
 from adverscarial._registry import Registry
 from adverscarial.pl._options import DEFAULTS, finish, in_use, parameters, with_text
 
@@ -61,7 +62,7 @@ def figure(question: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             return found
 
         setattr(drawn, "__signature__", own.replace(parameters=[*kept, *parameters()]))  # noqa: B010
-        drawn.__doc__ = with_text(draw.__doc__)
+        drawn.__doc__ = with_text(documented_own(draw).__doc__)
         FIGURES.add(draw.__name__, Figure(drawn, question))
         return drawn
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.errors import ParameterError
 from adverscarial.pl._figures import figure
 from adverscarial.pl._options import Options, colour_map
@@ -26,7 +25,6 @@ _TITLES = {
 
 
 @figure("How strong may each technical or biological change be before a label is lost?")
-@documented
 def critical(
     result: StressResult, *, kind: Literal["cells", "label"] = "cells", classifier: str | None = None,
     ax: Axes | None = None, **options: Unpack[Options],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from adverscarial._docs import documented
 from adverscarial.errors import ParameterError
 from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import Curves, band_of, legend, look, named
@@ -25,7 +24,6 @@ _MANY = 1_000  # longer numbers would not fit beside each other
 
 
 @figure("How fast does a classifier give way as more genes change?")
-@documented
 def curve(
     curves: Curves,
     *,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import Curves, band_of, before_and_after, last_scored, legend, named
 from adverscarial.pl._options import Options
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 
 @figure("Is there any threshold that still finds the cluster after the attack?")
-@documented
 def f1(curves: Curves, *, step: float | None = None, ax: Axes | None = None, **options: Unpack[Options]) -> Axes:
     """Draw F1 of the cluster by threshold on its score, before (dashed) and after an attack.
 

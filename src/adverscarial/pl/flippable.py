@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.errors import ParameterError
 from adverscarial.pl._figures import figure
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 
 @figure("Which share of the cells can k genes flip, and which share at most?")
-@documented
 def flippable(
     adata: Cells, *, keys: str | Sequence[str] = "fragility", mod: str | None = None, ax: Axes | None = None,
     **options: Unpack[Options],

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import cluster_labels, cluster_names
 from adverscarial.errors import ParameterError
@@ -23,7 +22,6 @@ _WHAT = "Genes a cell needs at least (proven)"
 
 
 @figure("How many genes does each single cell need before its label changes?")
-@documented
 def fragility(
     adata: Cells, groupby: str, *, key: str = "fragility", mod: str | None = None, ax: Axes | None = None,
     **options: Unpack[Options],
@@ -84,7 +82,6 @@ def fragility(
 
 
 @figure("Where in an embedding are the cells whose labels change with few genes?")
-@documented
 def fragility_umap(
     adata: Cells, *, key: str = "fragility", basis: str = "X_umap", mod: str | None = None, ax: Axes | None = None,
     **options: Unpack[Options],

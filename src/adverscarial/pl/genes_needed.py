@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from adverscarial._docs import documented
 from adverscarial.attacks import MinChangeResult
 from adverscarial.errors import ParameterError, did_you_mean, some
 from adverscarial.pl._figures import figure
@@ -24,7 +23,6 @@ Intervals = dict[str, dict[str, MinChangeResult]]
 
 
 @figure("How many genes must change before a cluster's label flips?")
-@documented
 def genes_needed(
     survey: Survey, *, classifier: str | None = None, ax: Axes | None = None, **options: Unpack[Options]
 ) -> Axes:

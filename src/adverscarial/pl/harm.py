@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 
-from adverscarial._docs import documented
 from adverscarial.errors import ParameterError, some
 from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import legend, look
@@ -23,7 +22,6 @@ _DISTANCES = (4, 14, 28)  # points between a dot and its name
 
 
 @figure("Which attacks do much and show little?")
-@documented
 def harm(table: pd.DataFrame, *, ax: Axes | None = None, **options: Unpack[Options]) -> Axes:
     """Draw attacks by how visible they are and how many cells they relabel; dangerous ones stand top left.
 

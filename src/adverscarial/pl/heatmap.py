@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from adverscarial._docs import documented
 from adverscarial._types import Floats, Untyped
 from adverscarial.attacks.ranking import rank_genes
 from adverscarial.cells.choice import Cells
@@ -45,7 +44,6 @@ _BAR = (1.06, -0.11, 0.36, 0.02)  # colour scale, in units of the right panel
 
 
 @figure("What did the attack change, beside the genes that tell the clusters apart?")
-@documented
 def heatmap(
     adata: Cells,
     result: Result,

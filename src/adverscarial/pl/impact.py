@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from adverscarial._docs import documented
 from adverscarial.pl._figures import figure
 from adverscarial.pl._grids import chosen_grids, footnote, title
 from adverscarial.pl._options import Options, colours
@@ -23,7 +22,6 @@ _LETTER = 0.25  # width of a letter of a classifier's name, in boxes
 
 
 @figure("Which modification does most harm, whatever the cluster?")
-@documented
 def impact(
     survey: Survey, *, kind: str = "single", classifier: str | None = None, ax: Axes | None = None,
     **options: Unpack[Options],

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 
-from adverscarial._docs import documented
 from adverscarial.pl._figures import figure
 from adverscarial.pl._options import Options
 from adverscarial.pl._style import MUTED
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 
 @figure("How many genes does a gradient descent test for each that it moves?")
-@documented
 def ratio(table: pd.DataFrame, *, kind: Kind | None = None, ax: Axes | None = None, **options: Unpack[Options]) -> Axes:
     """Draw how many genes a gradient descent tests per gene that it moves, by alpha and epsilon.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
-from adverscarial._docs import documented
 from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import Curves, band_of, before_and_after, last_scored, legend, named
 from adverscarial.pl._options import Options
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 
 @figure("Can the cluster still be told from the other cells after the attack?")
-@documented
 def roc(curves: Curves, *, step: float | None = None, ax: Axes | None = None, **options: Unpack[Options]) -> Axes:
     """Draw the ROC curve of the cluster against all other cells, before (dashed) and after an attack.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from adverscarial._docs import documented
 from adverscarial.errors import ParameterError, did_you_mean, some
 from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import Where, legend, look
@@ -23,7 +22,6 @@ _MANY = 14  # lines that can be told apart
 
 
 @figure("How many cells keep their label while a technical or biological change grows?")
-@documented
 def stress(
     result: StressResult,
     change: str | None = None,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 import pandas as pd
 
-from adverscarial._docs import documented
 from adverscarial.errors import ParameterError, some
 from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import DASHES, legend, look
@@ -21,7 +20,6 @@ Kind = Literal["alpha", "epsilon", "both"]
 
 
 @figure("How many genes does a gradient descent need at each strength?")
-@documented
 def sweep(table: pd.DataFrame, *, kind: Kind | None = None, ax: Axes | None = None, **options: Unpack[Options]) -> Axes:
     """Draw how many genes a gradient descent tests until the label switches, by alpha and epsilon.
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 import pandas as pd
 
-from adverscarial._docs import documented
 from adverscarial.errors import ParameterError
 from adverscarial.pl._figures import figure
 from adverscarial.pl._options import Options, colour_map
@@ -20,7 +19,6 @@ _DARK = 0.6  # share above which the number is written in white
 
 
 @figure("Does what flips one classifier flip the others?")
-@documented
 def transfer(table: pd.DataFrame, *, ax: Axes | None = None, **options: Unpack[Options]) -> Axes:
     """Draw what :func:`adverscarial.transfer` returned: attacked classifiers below each other, tried ones beside.
 

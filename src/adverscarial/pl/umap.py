@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial._docs import documented
 from adverscarial.cells.choice import Cells
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.wrap import wrap
@@ -32,7 +31,6 @@ _FEWEST = 10  # cells, below which neighbours mean nothing
 
 
 @figure("Where do the attacked cells stand among the others, before and after?")
-@documented
 def umap(  # noqa: PLR0913
     adata: Cells, result: Result, *, classifier: object = None, gene: str | None = None, basis: str | None = None,
     n_genes: int = 2_000, n_components: int = 10, n_neighbors: int = 30, seed: int = 0,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from adverscarial._docs import documented
 from adverscarial._registry import Registry
 from adverscarial._types import Ints
 from adverscarial.errors import ParameterError, did_you_mean, some
@@ -127,13 +128,11 @@ def kinds() -> dict[str, type[Change]]:
     return dict(sorted(CHANGES.all().items(), key=lambda named: (named[1].place, named[0])))
 
 
+@documented
 def parse(change: Change | str) -> Change:
     """Return the change that a short string means; a Change is returned as it is.
 
-    Raises
-    ------
-    ParameterError
-        If the string means nothing.
+    %(errors_of_text)s
     """
     if isinstance(change, Change):
         return change

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial._docs import documented
 from adverscarial._progress import track
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels
@@ -43,7 +42,6 @@ _WIDTH = 0.5
 _GUIDES = 48  # cells by which a search is guided
 
 
-@documented
 class Chetah(
     Classifier,
     family="chetah",

@@ -40,7 +40,6 @@ logger = logging.getLogger(__name__)
 _CELLS = 256  # cells turned into float64 at a time on the processor
 
 
-@documented
 class MLP(
     Classifier,
     family="mlp",

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial._docs import documented
 from adverscarial._progress import Advance, bar
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision, argmax_labels
@@ -26,7 +25,6 @@ from adverscarial.errors import ClassifierError, DataError, ParameterError
 _AT_ONCE = 50  # trees between two steps of the progress bar
 
 
-@documented
 class RandomForest(
     Classifier,
     family="random_forest",

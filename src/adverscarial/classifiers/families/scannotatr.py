@@ -57,7 +57,6 @@ _COARSE = 1e-15 / 4e-12
 _GENES = 64  # whole genes made dense at a time
 
 
-@documented
 class ScAnnotatR(
     Classifier,
     family="scannotatr",

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial._docs import documented
 from adverscarial.cells.cluster import check_genes
 from adverscarial.cells.matrix import CellMatrix, copy_of, layer_of
 from adverscarial.classifiers.guard.guard import Guard
@@ -19,7 +18,6 @@ from adverscarial.classifiers.guard.training import trained
 from adverscarial.errors import ParameterError
 
 
-@documented
 class Clipped(Guard, family="clipped"):
     """A classifier that is trained on, and asked about, values cut off at a limit on either side of 0.
 

@@ -44,7 +44,6 @@ ACTIONS = ("refuse", "clip", "unsure")
 _CELLS = 1024  # judged at a time
 
 
-@documented
 class Guard(Classifier, family="guard"):
     """A classifier behind a guard, which learns from cells what values are possible, and lets no others pass.
 
