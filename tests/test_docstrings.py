@@ -67,7 +67,7 @@ def unpacked(thing: Callable[..., Any]) -> set[str]:
 def test_every_parameter_that_a_docstring_describes_exists(name: str) -> None:
     for key, thing in callables(name):
         text = inspect.getdoc(thing) or ""
-        assert "%(" not in text, f"{key} names a shared text: it needs @documented"
+        assert "%(" not in text, f"{key} names a shared text: it needs @documented, or a class that fills its text in"
         names = described(text, "Parameters")
         if not names or thing.__doc__ is None:
             continue

@@ -45,6 +45,7 @@ def test_values_of_some_genes(form: type) -> None:
     got = cluster.values(np.array([3, 0]))
     np.testing.assert_array_equal(got, expected)
     assert got.dtype == cluster.dtype == cluster.X.dtype
+    assert got.flags.f_contiguous  # as the cells of a prediction lie in memory
     got[:] = -1  # a new array: the cluster is not touched
     np.testing.assert_array_equal(cluster.X[:, [3, 0]], expected)
 

@@ -118,13 +118,17 @@ class Cluster:
         return self.statistics.matrix.counts
 
     def values(self, genes: np.ndarray) -> np.ndarray:
-        """Return the values of some genes (positions), dense, a new array, shape (cells, len(genes))."""
+        """Return the values of some genes (positions), dense, a new array, shape (cells, len(genes)).
+
+        It lies in memory as the cells of a prediction do, gene after gene: sums are then added up in the same order, so
+        that exact ties are answered alike.
+        """
         whole = self.statistics.matrix.X
         if self._at_hand and "_cells" not in self.__dict__ and _FEW * len(genes) <= len(self.genes):
-            return np.ascontiguousarray(whole[np.ix_(self.rows, genes)], dtype=self.dtype)
+            return np.asfortranarray(whole[np.ix_(self.rows, genes)], dtype=self.dtype)
         if is_sparse(self._cells):
             return np.asarray(self._cells[:, genes].toarray())
-        return np.take(np.asarray(self._cells), genes, axis=1)
+        return np.asfortranarray(np.asarray(self._cells)[:, genes])
 
     def with_values(self, rows: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Self:
         """Return the same cluster of data with other values; this one stays as it is.

@@ -9,6 +9,7 @@ import pytest
 from anndata import AnnData
 from tests.classifiers.scorer_law import check_scorer_law
 
+from adverscarial.attacks import MaxChange, MinChange
 from adverscarial.classifiers import Markers, ScType
 from adverscarial.classifiers.families.marker_tables import MarkerSets, read_markers
 from adverscarial.classifiers.scorers.linear import LinearScorer
@@ -217,3 +218,17 @@ def test_repr_rebuilds_where_it_can(tmp_path: Path) -> None:
         assert (again.markers, again.unknown_below, again.tissue) == (model.markers, model.unknown_below, model.tissue)
     assert eval(repr(Markers(n_markers=3)), {"Markers": Markers}).n_markers == 3
     assert repr(Markers({"x": ["A"]})) == "Markers(...)"
+
+
+@pytest.mark.parametrize("seed", [3, 28])
+def test_exact_ties_of_dense_counts_are_answered_as_by_a_full_prediction(seed: int) -> None:
+    """Means over markers tie exactly here, and which label is first depends on the order in which they are added up."""
+    rng = np.random.default_rng(seed)
+    types = rng.integers(0, 3, 60)
+    X = rng.poisson(rng.uniform(0.2, 3, (3, 90))[types]).astype(float)
+    cells = AnnData(X, obs=pd.DataFrame({"type": np.array(list("ABC"))[types]}, index=[f"c{i}" for i in range(60)]))
+    model = Markers().fit(cells, "type")
+    for attack in (MinChange("perc99"), MaxChange("perc99", restarts=1)):
+        result = attack(cells, model, groupby="type", target="A")
+        assert result.success
+        assert result.verify(cells, model)
