@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 # loads both gets one of them for the other: argsort returned sorted values, or the process ended (numba 0.68).
 FunctionIdentity._unique_ids = itertools.count(secrets.randbits(48))
 
+# By default numba makes each function callable from C as well. Nobody calls these so, and it is a seventh of the work.
+_FEWER = {"no_cfunc_wrapper": True}
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -30,12 +33,12 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     compile at all; the function is then compiled anew by each process.
     """
     try:
-        return cast("Callable[P, R]", numba.njit(cache=True, nogil=True)(function))
+        return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, **_FEWER)(function))
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
         _say_once()
-        return cast("Callable[P, R]", numba.njit(nogil=True)(function))
+        return cast("Callable[P, R]", numba.njit(nogil=True, **_FEWER)(function))
 
 
 @cache

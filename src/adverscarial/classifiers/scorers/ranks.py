@@ -88,26 +88,16 @@ def _sums(ordered: np.ndarray, sums: np.ndarray) -> tuple[int, int]:
     return product, ties
 
 
-@compiled
-def _correlate(X: np.ndarray, pairs: np.ndarray, model: Model) -> np.ndarray:
-    n = model.lists.shape[1]
-    rho = np.empty((len(X), len(pairs)))
-    values, sums = np.empty(n), np.zeros(n + 1, dtype=np.int64)
-    for cell in range(len(X)):
-        for i, pair in enumerate(pairs):
-            for place in range(n):
-                values[place] = X[cell, model.lists[pair, place]]
-            order = np.argsort(values)
-            for j in range(n):
-                sums[j + 1] = sums[j] + model.ranks[pair, order[j]]
-            product, ties = _sums(values[order], sums)
-            rho[cell, i] = _rho(product, ties, model.power[pair], n)
-    return rho
-
-
 def correlate(X: np.ndarray, pairs: np.ndarray, model: Model) -> np.ndarray:
     """Return each cell's correlation with the profiles of `pairs`, by sorting; shape (cells, pairs)."""
-    return _correlate(np.ascontiguousarray(X, dtype=np.float64), pairs, model)
+    rho = np.zeros((len(X), len(pairs)))
+    for i, pair in enumerate(pairs):
+        ranks = centred_ranks(np.asarray(X[:, model.lists[pair]], dtype=np.float64))
+        product, spread = ranks @ model.ranks[pair], (ranks * ranks).sum(axis=1)
+        scale = np.sqrt(float(model.power[pair]) * spread.astype(np.float64))
+        # a constant cell or profile has no correlation; the original counts it as 0
+        np.divide(product, scale, out=rho[:, i], where=scale > 0)
+    return rho
 
 
 @compiled
