@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.bisection import first_above
 from adverscarial.classifiers.scorers.ranks import Model, entries
 
@@ -49,7 +49,7 @@ class Tree(NamedTuple):
     n_classes: int
 
 
-@compiled
+@compiled_within
 def _bin(rho: float) -> int:
     """Return the bin of a correlation; never smaller for a larger one."""
     return min(max(int((rho + 1.0) * (_BINS / 2)), 0), _BINS - 1)
@@ -94,7 +94,7 @@ def score_at(rho: float, pair: int, steps: Steps) -> float:
     return float(steps.scores[first_above(steps.edges, low, high, rho) + pair])
 
 
-@compiled
+@compiled_within
 def tally(row: np.ndarray, genes: np.ndarray, ranks: np.ndarray, top: int, sizes: np.ndarray, sums: np.ndarray) -> None:
     """Count the genes of one list of one cell by their numbers.
 
@@ -123,7 +123,7 @@ def tally(row: np.ndarray, genes: np.ndarray, ranks: np.ndarray, top: int, sizes
     sizes[0], sums[0] = len(genes) - above, -of_above  # all the profile's centred ranks add up to 0
 
 
-@compiled
+@compiled_within
 def product_of_tally(sizes: np.ndarray, sums: np.ndarray, top: int) -> tuple[int, int]:
     """Return sum(a * R) and T of a list that was counted."""
     below, product, ties = 0, 0, 0
@@ -135,7 +135,7 @@ def product_of_tally(sizes: np.ndarray, sums: np.ndarray, top: int) -> tuple[int
     return product, ties
 
 
-@compiled
+@compiled_within
 def add_up(counts: np.ndarray, top: int) -> None:
     """Put in place of what belongs to each number what belongs to all smaller ones; behind the last one, to all."""
     before = 0
@@ -144,7 +144,7 @@ def add_up(counts: np.ndarray, top: int) -> None:
     counts[top] = before
 
 
-@compiled
+@compiled_within
 def product_of(below: np.ndarray, total: np.ndarray, top: int) -> tuple[int, int]:
     """Return sum(a * R) and T of a list, given genes below each number and what their ranks add up to.
 
@@ -159,7 +159,7 @@ def product_of(below: np.ndarray, total: np.ndarray, top: int) -> tuple[int, int
     return product, ties
 
 
-@compiled
+@compiled_within
 def gained(below: np.ndarray, total: np.ndarray, a: int, old: int, new: int) -> tuple[int, int]:
     """Return what sum(a * R) and T win as one gene, whose entry of the profile is `a`, gets another number.
 
@@ -178,7 +178,7 @@ def gained(below: np.ndarray, total: np.ndarray, a: int, old: int, new: int) -> 
     return product, 3 * joined * (joined + 1) - 3 * left * (left + 1)
 
 
-@compiled
+@compiled_within
 def move(below: np.ndarray, total: np.ndarray, a: int, old: int, new: int) -> None:
     """Give one gene another number, in place."""
     if new > old:
@@ -193,14 +193,14 @@ def move(below: np.ndarray, total: np.ndarray, a: int, old: int, new: int) -> No
             total[number] += a
 
 
-@compiled
+@compiled_within
 def lists_of(n_pairs: int, width: int) -> Lists:
     """Return room for the lists of one cell, whose values have at most `width` - 1 numbers."""
     below, total = np.zeros((n_pairs, width), dtype=np.int32), np.zeros((n_pairs, width), dtype=np.int32)
     return Lists(below, total, np.zeros(n_pairs, dtype=np.int64), np.zeros(n_pairs, dtype=np.int64))
 
 
-@compiled
+@compiled_within
 def learn(row: np.ndarray, pair: int, model: Model, top: int, lists: Lists) -> None:
     """Find the sums of a pair's list in a cell, its product and its ties."""
     below, total = lists.below[pair], lists.total[pair]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.rank_lists import (
     Lists,
     Tree,
@@ -49,7 +49,7 @@ class Room(NamedTuple):
     touched: np.ndarray  # lists that change
 
 
-@compiled
+@compiled_within
 def room_for(state: State, tree: Tree) -> Room:
     """Return room to work on one cell after the other."""
     n_pairs, width = len(tree.model.power), state.kept.below.shape[2]
@@ -58,7 +58,7 @@ def room_for(state: State, tree: Tree) -> Room:
     return Room(lists, known, counts.below, counts.total, counted, np.zeros(n_pairs, dtype=np.bool_))
 
 
-@compiled
+@compiled_within
 def lists_at(cell: int, state: State, room: Room) -> Lists:
     """Return the lists of a cell as it stands: what is kept of them, or room for them, none of them known yet."""
     kept = state.kept
@@ -68,7 +68,7 @@ def lists_at(cell: int, state: State, room: Room) -> Lists:
     return room.lists
 
 
-@compiled
+@compiled_within
 def score_now(cell: int, pair: int, state: State, tree: Tree, lists: Lists, room: Room) -> float:
     """Return the score of a pair in a cell as it stands; its list is known, and the score kept, afterwards."""
     if not room.known[pair]:
@@ -99,7 +99,7 @@ def shift(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> None
                     move(below, total, a, old, new)
 
 
-@compiled
+@compiled_within
 def _walk_on(cell: int, row: np.ndarray, scores: np.ndarray, state: State, tree: Tree, lists: Lists, room: Room) -> int:
     """Walk one cell down the tree, and fill scores on the way.
 
@@ -145,7 +145,7 @@ def walked(state: State, tree: Tree) -> None:
         state.codes[cell] = _walk_on(cell, row, scores, state, tree, lists, room)
 
 
-@compiled
+@compiled_within
 def _rescore(column: int, old: int, new: int, scores: np.ndarray, lists: Lists, tree: Tree) -> None:
     """Write the scores of one cell with one gene changed, in all lists that hold it."""
     first, entry_pair, entry_place = tree.entries
@@ -158,7 +158,7 @@ def _rescore(column: int, old: int, new: int, scores: np.ndarray, lists: Lists, 
         scores[pair] = score_at(rho, pair, tree.steps)
 
 
-@compiled
+@compiled_within
 def _recount(
     cell: int, state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, lists: Lists, room: Room
 ) -> None:
@@ -181,7 +181,7 @@ def _recount(
             sums[new] += a
 
 
-@compiled
+@compiled_within
 def _changed_code(
     cell: int, moving: np.ndarray, to: np.ndarray, scores: np.ndarray, state: State, tree: Tree, room: Room
 ) -> int:
@@ -232,7 +232,7 @@ def changed(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> tu
     return scores, codes
 
 
-@compiled
+@compiled_within
 def _count_votes(
     cell: int, state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, room: Room, votes: np.ndarray
 ) -> None:

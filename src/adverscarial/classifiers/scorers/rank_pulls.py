@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.rank_lists import Tree, gained, score_at
 from adverscarial.classifiers.scorers.rank_moves import State, lists_at, room_for, score_now
 from adverscarial.classifiers.scorers.ranks import Model, _rho
@@ -56,7 +56,7 @@ def way_to(model: Model, code: int, n_classes: int) -> Way:
     return Way(np.array(nodes, dtype=np.int64), np.array(branches, dtype=np.int64), code - n_classes)
 
 
-@compiled
+@compiled_within
 def _ahead(scores: np.ndarray, model: Model, node: int, branch: int) -> tuple[float, float]:
     """Return by how much a branch's best score is above the other branch's best, and above its mean."""
     start, split, end = model.node_start[node], model.node_split[node], model.node_start[node + 1]
@@ -64,7 +64,7 @@ def _ahead(scores: np.ndarray, model: Model, node: int, branch: int) -> tuple[fl
     return own.max() - other.max(), own.max() - other.mean()
 
 
-@compiled
+@compiled_within
 def _lack(scores: np.ndarray, model: Model, way: Way, threshold: float) -> float:
     total = 0.0
     for i in range(len(way.nodes)):
@@ -77,7 +77,7 @@ def _lack(scores: np.ndarray, model: Model, way: Way, threshold: float) -> float
     return _CAP * (2 * len(way.nodes) + (way.stuck >= 0)) - total
 
 
-@compiled
+@compiled_within
 def _on_the_way(model: Model, way: Way) -> np.ndarray:
     """Return which pairs stand at the nodes of a way."""
     met = np.zeros(len(model.power), dtype=np.bool_)

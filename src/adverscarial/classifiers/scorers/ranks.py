@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.bisection import first_above
 
 
@@ -54,7 +54,7 @@ def entries(lists: np.ndarray, n_genes: int) -> tuple[np.ndarray, np.ndarray, np
     return first, order // lists.shape[1], order % lists.shape[1]
 
 
-@compiled
+@compiled_within
 def _rho(product: int, ties: int, power: int, n: int) -> float:
     spread = (n * n * n - n - ties) // 3
     if spread == 0 or power == 0:
@@ -124,7 +124,7 @@ def _mean(values: np.ndarray, start: int, end: int) -> float:
     return mean + rest / (end - start)
 
 
-@compiled
+@compiled_within
 def branch(scores: np.ndarray, start: int, split: int, end: int) -> tuple[int, float]:
     """Return the best pair of a node, and by how much its score is above the opposite branch's mean.
 
