@@ -33,7 +33,8 @@ def _means(scores: np.ndarray) -> np.ndarray:
     mean /= scores.shape[1]
     for column in scores.T:
         rest += column - mean
-    return mean + rest / scores.shape[1]
+    means: np.ndarray = mean + rest / scores.shape[1]
+    return means
 
 
 def walk_all(scores: np.ndarray, tree: Tree, codes: np.ndarray) -> None:
