@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from functools import cache
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 from numba.core.bytecode import FunctionIdentity
@@ -29,13 +29,31 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     numba keeps the code beside the source or in the user's cache. Where neither folder can be written to, it refuses to
     compile at all; the function is then compiled anew by each process.
     """
+    return _compiled(function, no_cfunc_wrapper=True)
+
+
+def compiled_within(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the same of a function that other compiled functions call, and nobody else: that is sooner compiled.
+
+    What Python needs to call a function that takes dozens of arrays is more code than many such functions.
+    """
+    return _compiled(function, no_cfunc_wrapper=True, no_cpython_wrapper=True)
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the same of a function that is compiled as a part of each that calls it, not by itself as well."""
+    return _compiled(function, no_cfunc_wrapper=True, no_cpython_wrapper=True, inline="always")
+
+
+def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+    # Without these options numba makes each function callable from C and from Python as well.
     try:
-        return cast("Callable[P, R]", numba.njit(cache=True, nogil=True)(function))
+        return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, **options)(function))
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
         _say_once()
-        return cast("Callable[P, R]", numba.njit(nogil=True)(function))
+        return cast("Callable[P, R]", numba.njit(nogil=True, **options)(function))
 
 
 @cache

@@ -127,8 +127,14 @@ def _fill(
 def _at(starts: np.ndarray, values: np.ndarray, counts: np.ndarray, ranks: Ints) -> Floats:
     out = np.empty(len(starts) - 1)
     for j in range(len(out)):
-        found = np.searchsorted(counts[starts[j] : starts[j + 1]], ranks[j], side="right")
-        out[j] = values[starts[j] + found]
+        low, high = starts[j], starts[j + 1]
+        while low < high:  # np.searchsorted would be compiled first, for longer than all of this
+            middle = (low + high) // 2
+            if counts[middle] <= ranks[j]:
+                low = middle + 1
+            else:
+                high = middle
+        out[j] = values[low]
     return out
 
 

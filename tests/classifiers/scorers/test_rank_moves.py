@@ -22,7 +22,7 @@ def test_counts_that_are_kept_and_counts_made_anew_give_full_predictions(pbmc_sm
     scorer, columns = chetah.scorer(cluster), chetah.align(cluster.genes)
     rows, rng = cluster.X.copy(), np.random.default_rng(0)
     read = np.flatnonzero(scorer.reads(np.arange(len(cluster.genes))))
-    assert len(scorer._state.kept.below) == (len(rows) if kept else 0)
+    assert len(scorer._state.kept.counts) == (len(rows) if kept else 0)
     for size in (1, 3, len(read), 10):
         genes = rng.choice(read, size, replace=False)
         values = rng.choice([0.0, 0.5, 2.0, 9.0], (len(rows), size))
@@ -39,6 +39,22 @@ def test_counts_that_are_kept_and_counts_made_anew_give_full_predictions(pbmc_sm
         anew = rank_lists.counted(scorer._cells.numbers, scorer._cells.levels.sizes, scorer._tree)
         for kept_array, array in zip(scorer._state.kept, anew, strict=True):
             np.testing.assert_array_equal(kept_array, array)
+
+
+def test_a_walk_without_compiled_loops_gives_the_same_scores_and_codes(pbmc_small, chetah, monkeypatch):
+    cluster = Cluster(pbmc_small, "cell_type", "Dendritic")
+    for threshold in (0.01, 0.4, 2.0, -1.0):
+        found = []
+        for levels in (rank_lists._LEVELS, 0):
+            monkeypatch.setattr(rank_lists, "_LEVELS", levels)
+            found.append(chetah.with_threshold(threshold).scorer(cluster)._state)
+        kept, anew = found
+        np.testing.assert_array_equal(kept.codes, anew.codes)
+        met = ~np.isnan(anew.scores)
+        assert met.any()
+        assert not np.isnan(kept.scores).any()
+        np.testing.assert_array_equal(kept.scores[met], anew.scores[met])
+        monkeypatch.undo()
 
 
 def test_scores_found_by_bins_are_those_of_all_reference_cells(chetah):

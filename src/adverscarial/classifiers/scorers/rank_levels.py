@@ -43,27 +43,15 @@ class Levels(NamedTuple):
         return int(self.sizes.max(initial=0))
 
 
-@compiled
 def _merged(values: np.ndarray, more: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return the different values of each row of `values` and of `more`, end to end; `size`: how many each has."""
-    n, k = values.shape[1], more.shape[1]
-    out = np.empty(len(values) * (n + k))
-    end = 0
-    both = np.empty(n + k)
-    for cell in range(len(values)):
-        both[:n] = values[cell]
-        both[n:] = more[cell if len(more) > 1 else 0]
-        smallest = both.min()
-        above = np.sort(both[both > smallest])  # most are the smallest
-        out[end] = smallest
-        start = end
-        for i in range(len(above)):
-            if above[i] > out[end]:
-                end += 1
-                out[end] = above[i]
-        end += 1
-        size[cell] = end - start
-    return out[:end].copy()
+    both = np.concatenate([values, np.broadcast_to(more, (len(values), more.shape[1]))], axis=1)
+    both.sort(axis=1)
+    first = np.ones(both.shape, dtype=bool)
+    np.not_equal(both[:, 1:], both[:, :-1], out=first[:, 1:])
+    size[:] = first.sum(axis=1)
+    merged: np.ndarray = both[first]
+    return merged
 
 
 def levels_of(values: np.ndarray, more: np.ndarray) -> Levels:

@@ -7,11 +7,12 @@ A gene that leaves its number for another one changes sum(a * R) and T (see
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within, inlined
 from adverscarial.classifiers.scorers.bisection import first_above
 from adverscarial.classifiers.scorers.ranks import Model, entries
 
@@ -32,36 +33,36 @@ class Steps(NamedTuple):
 class Lists(NamedTuple):
     """The lists of one cell; or of all, one more axis in front."""
 
-    below: np.ndarray  # genes below each number, and of all numbers: pairs x (numbers + 1)
-    total: np.ndarray  # the ranks of these, added up
-    product: np.ndarray  # sum(a * R) of each list
-    ties: np.ndarray  # T of each list
+    counts: np.ndarray  # genes below each number, and of all numbers; their ranks added up: pairs x 2 x (numbers + 1)
+    sums: np.ndarray  # sum(a * R) and T of each list: pairs x 2
 
 
 class Tree(NamedTuple):
-    """The classifier, as the functions here need it."""
+    """The classifier, as the functions here need it: few arrays, as each makes it longer to compile what takes them."""
 
-    model: Model  # lists and ranks of 32 bits
+    lists: np.ndarray  # as the model's, of 32 bits
+    ranks: np.ndarray  # likewise
+    power: np.ndarray
+    pair_type: np.ndarray
+    nodes: np.ndarray  # nodes x 5: first pair, first pair of branch 2, end of the pairs, nodes below the branches or -1
     steps: Steps
-    entries: tuple[np.ndarray, np.ndarray, np.ndarray]  # see ranks.entries
+    first: np.ndarray  # genes + 1, where the entries of each begin
+    entries: np.ndarray  # entries x 2, the pair and what the profile has there
     threshold: float
     n_classes: int
 
 
-@compiled
+@inlined
 def _bin(rho: float) -> int:
     """Return the bin of a correlation; never smaller for a larger one."""
     return min(max(int((rho + 1.0) * (_BINS / 2)), 0), _BINS - 1)
 
 
-@compiled
 def _before(edges: np.ndarray, start: np.ndarray) -> np.ndarray:
     before = np.zeros((len(start) - 1, _BINS + 1), dtype=np.int32)
-    for pair in range(len(before)):
-        for rho in edges[start[pair] : start[pair + 1]]:
-            before[pair, _bin(rho) + 1] += 1
-        for at in range(_BINS):
-            before[pair, at + 1] += before[pair, at]
+    bins = np.clip(((edges + 1.0) * (_BINS / 2)).astype(np.int64), 0, _BINS - 1)  # as _bin, which numbers one by one
+    for pair, (first, end) in enumerate(itertools.pairwise(start)):
+        before[pair, 1:] = np.cumsum(np.bincount(bins[first:end], minlength=_BINS))
     return before
 
 
@@ -84,8 +85,14 @@ def _steps(model: Model) -> Steps:
 
 def tree_of(model: Model, n_genes: int, threshold: float, n_classes: int) -> Tree:
     """Return the classifier, as the functions here need it."""
-    small = model._replace(lists=model.lists.astype(np.int32), ranks=model.ranks.astype(np.int32))
-    return Tree(small, _steps(model), entries(model.lists, n_genes), threshold, n_classes)
+    first, pair, place = entries(model.lists, n_genes)
+    nodes = np.column_stack([model.node_start[:-1], model.node_split, model.node_start[1:], model.child])
+    found = np.column_stack([pair, model.ranks[pair, place]]).astype(np.int64)
+    lists, ranks = model.lists.astype(np.int32), model.ranks.astype(np.int32)
+    return Tree(
+        lists, ranks, model.power, model.pair_type, np.ascontiguousarray(nodes, dtype=np.int64), _steps(model), first,
+        np.ascontiguousarray(found), threshold, n_classes,
+    )  # fmt: skip
 
 
 @compiled
@@ -96,8 +103,8 @@ def score_at(rho: float, pair: int, steps: Steps) -> float:
     return float(steps.scores[first_above(steps.edges, low, high, rho) + pair])
 
 
-@compiled
-def tally(row: np.ndarray, genes: np.ndarray, ranks: np.ndarray, top: int, sizes: np.ndarray, sums: np.ndarray) -> None:
+@compiled_within
+def tally(row: np.ndarray, genes: np.ndarray, ranks: np.ndarray, top: int, counts: np.ndarray) -> None:
     """Count the genes of one list of one cell by their numbers.
 
     Parameters
@@ -108,9 +115,10 @@ def tally(row: np.ndarray, genes: np.ndarray, ranks: np.ndarray, top: int, sizes
         Columns of the list's genes, and their entries of the profile.
     top
         Numbers that the cell's values may have.
-    sizes, sums
+    counts
         To be filled: genes with each number, and their ranks added up.
     """
+    sizes, sums = counts[0], counts[1]
     for number in range(top):
         sizes[number] = 0
         sums[number] = 0
@@ -125,19 +133,19 @@ def tally(row: np.ndarray, genes: np.ndarray, ranks: np.ndarray, top: int, sizes
     sizes[0], sums[0] = len(genes) - above, -of_above  # all the profile's centred ranks add up to 0
 
 
-@compiled
-def product_of_tally(sizes: np.ndarray, sums: np.ndarray, top: int) -> tuple[int, int]:
+@compiled_within
+def product_of_tally(counts: np.ndarray, top: int) -> tuple[int, int]:
     """Return sum(a * R) and T of a list that was counted."""
     below, product, ties = 0, 0, 0
     for number in range(top):
-        size = int(sizes[number])
-        product += (2 * below + size + 1) * int(sums[number])
+        size = int(counts[0, number])
+        product += (2 * below + size + 1) * int(counts[1, number])
         ties += size * size * size - size
         below += size
     return product, ties
 
 
-@compiled
+@inlined
 def add_up(counts: np.ndarray, top: int) -> None:
     """Put in place of what belongs to each number what belongs to all smaller ones; behind the last one, to all."""
     before = 0
@@ -146,12 +154,13 @@ def add_up(counts: np.ndarray, top: int) -> None:
     counts[top] = before
 
 
-@compiled
-def product_of(below: np.ndarray, total: np.ndarray, top: int) -> tuple[int, int]:
+@inlined
+def product_of(counts: np.ndarray, top: int) -> tuple[int, int]:
     """Return sum(a * R) and T of a list, given genes below each number and what their ranks add up to.
 
     No step waits for the one before it, so this is several times as fast as :func:`product_of_tally`.
     """
+    below, total = counts[0], counts[1]
     product, ties = 0, 0
     for number in range(top):
         low, high = int(below[number]), int(below[number + 1])
@@ -161,12 +170,13 @@ def product_of(below: np.ndarray, total: np.ndarray, top: int) -> tuple[int, int
     return product, ties
 
 
-@compiled
-def gained(below: np.ndarray, total: np.ndarray, a: int, old: int, new: int) -> tuple[int, int]:
+@compiled_within
+def gained(counts: np.ndarray, a: int, old: int, new: int) -> tuple[int, int]:
     """Return what sum(a * R) and T win as one gene, whose entry of the profile is `a`, gets another number.
 
     Genes between the two lose or win 2 in R, genes equal to either of them 1; the gene itself moves over.
     """
+    below, total = counts[0], counts[1]
     left, joined = below[old + 1] - below[old] - 1, below[new + 1] - below[new]
     product = total[old + 1] - total[old] - a + total[new + 1] - total[new]
     rank = below[new] + below[new + 1]
@@ -180,9 +190,10 @@ def gained(below: np.ndarray, total: np.ndarray, a: int, old: int, new: int) -> 
     return product, 3 * joined * (joined + 1) - 3 * left * (left + 1)
 
 
-@compiled
-def move(below: np.ndarray, total: np.ndarray, a: int, old: int, new: int) -> None:
+@compiled_within
+def move(counts: np.ndarray, a: int, old: int, new: int) -> None:
     """Give one gene another number, in place."""
+    below, total = counts[0], counts[1]
     if new > old:
         for number in range(old + 1, new + 1):
             below[number] -= 1
@@ -195,29 +206,23 @@ def move(below: np.ndarray, total: np.ndarray, a: int, old: int, new: int) -> No
             total[number] += a
 
 
-@compiled
-def lists_of(n_pairs: int, width: int) -> Lists:
-    """Return room for the lists of one cell, whose values have at most `width` - 1 numbers."""
-    below, total = np.zeros((n_pairs, width), dtype=np.int32), np.zeros((n_pairs, width), dtype=np.int32)
-    return Lists(below, total, np.zeros(n_pairs, dtype=np.int64), np.zeros(n_pairs, dtype=np.int64))
+@compiled_within
+def learn(row: np.ndarray, genes: np.ndarray, ranks: np.ndarray, top: int, counts: np.ndarray) -> tuple[int, int]:
+    """Find the sums of one list in a cell; return its product and its ties."""
+    tally(row, genes, ranks, top, counts)
+    add_up(counts[0], top)
+    add_up(counts[1], top)
+    return product_of(counts, top)
 
 
 @compiled
-def learn(row: np.ndarray, pair: int, model: Model, top: int, lists: Lists) -> None:
-    """Find the sums of a pair's list in a cell, its product and its ties."""
-    below, total = lists.below[pair], lists.total[pair]
-    tally(row, model.lists[pair], model.ranks[pair], top, below, total)
-    add_up(below, top)
-    add_up(total, top)
-    lists.product[pair], lists.ties[pair] = product_of(below, total, top)
-
-
-@compiled
-def _learn_all(numbers: np.ndarray, tops: np.ndarray, model: Model, kept: Lists) -> None:
+def _learn_all(
+    numbers: np.ndarray, tops: np.ndarray, genes: np.ndarray, ranks: np.ndarray, counts: np.ndarray, sums: np.ndarray
+) -> None:
     for cell in range(len(numbers)):
-        lists = Lists(kept.below[cell], kept.total[cell], kept.product[cell], kept.ties[cell])
-        for pair in range(len(model.power)):
-            learn(numbers[cell], pair, model, tops[cell], lists)
+        for pair in range(len(genes)):
+            product, ties = learn(numbers[cell], genes[pair], ranks[pair], tops[cell], counts[cell, pair])
+            sums[cell, pair, 0], sums[cell, pair, 1] = product, ties
 
 
 def counted(numbers: np.ndarray, tops: np.ndarray, tree: Tree) -> Lists:
@@ -233,11 +238,11 @@ def counted(numbers: np.ndarray, tops: np.ndarray, tree: Tree) -> Lists:
         The classifier.
     """
     n_levels = int(tops.max(initial=0))
-    shape = (len(numbers), len(tree.model.power), n_levels + 1)
-    if n_levels > _LEVELS or 8 * np.prod(shape, dtype=np.float64) > _BYTES:
-        shape = (0, *shape[1:])
-    below, total = np.zeros(shape, dtype=np.int32), np.zeros(shape, dtype=np.int32)
-    kept = Lists(below, total, np.zeros(shape[:2], dtype=np.int64), np.zeros(shape[:2], dtype=np.int64))
-    if len(below):
-        _learn_all(numbers, tops, tree.model, kept)
+    n_cells, n_pairs = len(numbers), len(tree.power)
+    if n_levels > _LEVELS or 8 * float(n_cells) * n_pairs * (n_levels + 1) > _BYTES:
+        n_cells = 0
+    counts = np.zeros((n_cells, n_pairs, 2, n_levels + 1), dtype=np.int32)
+    kept = Lists(counts, np.zeros((n_cells, n_pairs, 2), dtype=np.int64))
+    if n_cells:
+        _learn_all(numbers, tops, tree.lists, tree.ranks, kept.counts, kept.sums)
     return kept

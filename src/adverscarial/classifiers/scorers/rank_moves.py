@@ -11,18 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within, inlined
 from adverscarial.classifiers.scorers.rank_lists import (
     Lists,
     Tree,
     gained,
     learn,
-    lists_of,
     move,
     product_of_tally,
     score_at,
     tally,
 )
+from adverscarial.classifiers.scorers.rank_walks import scores_of, walk_all
 from adverscarial.classifiers.scorers.ranks import _rho, branch
 
 _FEW = 256  # genes of a cell that change, up to which its lists are counted by what is kept of them
@@ -42,40 +42,43 @@ class Room(NamedTuple):
     """Where to work on one cell."""
 
     lists: Lists
-    known: np.ndarray  # lists of the cell as it stands that are known
-    sizes: np.ndarray  # genes with each number, in lists that change: pairs x (numbers + 1)
-    sums: np.ndarray  # their ranks added up
-    counted: np.ndarray  # lists that change, for which these two are known
-    touched: np.ndarray  # lists that change
+    counts: np.ndarray  # genes with each number, in lists that change, and their ranks: pairs x 2 x (numbers + 1)
+    flags: np.ndarray  # of each list, whether it is known, changes, and was counted: pairs x 3
 
 
-@compiled
+_KNOWN, _TOUCHED, _COUNTED = 0, 1, 2
+
+
+@inlined
 def room_for(state: State, tree: Tree) -> Room:
     """Return room to work on one cell after the other."""
-    n_pairs, width = len(tree.model.power), state.kept.below.shape[2]
-    lists, counts = lists_of(n_pairs, width), lists_of(n_pairs, width)
-    known, counted = np.zeros(n_pairs, dtype=np.bool_), np.zeros(n_pairs, dtype=np.bool_)
-    return Room(lists, known, counts.below, counts.total, counted, np.zeros(n_pairs, dtype=np.bool_))
+    n_pairs, width = len(tree.power), state.kept.counts.shape[3]
+    room = np.zeros((2, n_pairs, 2, width), dtype=np.int32)
+    lists = Lists(room[0], np.zeros((n_pairs, 2), dtype=np.int64))
+    return Room(lists, room[1], np.zeros((n_pairs, 3), dtype=np.bool_))
 
 
-@compiled
+@inlined
 def lists_at(cell: int, state: State, room: Room) -> Lists:
     """Return the lists of a cell as it stands: what is kept of them, or room for them, none of them known yet."""
-    kept = state.kept
-    room.known[:] = len(kept.below) > 0
-    if len(kept.below):
-        return Lists(kept.below[cell], kept.total[cell], kept.product[cell], kept.ties[cell])
+    known = len(state.kept.counts) > 0
+    for pair in range(len(room.flags)):
+        room.flags[pair, _KNOWN] = known
+    if known:
+        return Lists(state.kept.counts[cell], state.kept.sums[cell])
     return room.lists
 
 
-@compiled
+@compiled_within
 def score_now(cell: int, pair: int, state: State, tree: Tree, lists: Lists, room: Room) -> float:
     """Return the score of a pair in a cell as it stands; its list is known, and the score kept, afterwards."""
-    if not room.known[pair]:
-        learn(state.numbers[cell], pair, tree.model, state.tops[cell], lists)
-        room.known[pair] = True
+    sums = lists.sums[pair]
+    if not room.flags[pair, _KNOWN]:
+        top, counts = state.tops[cell], lists.counts[pair]
+        sums[0], sums[1] = learn(state.numbers[cell], tree.lists[pair], tree.ranks[pair], top, counts)
+        room.flags[pair, _KNOWN] = True
     if np.isnan(state.scores[cell, pair]):
-        rho = _rho(lists.product[pair], lists.ties[pair], tree.model.power[pair], tree.model.lists.shape[1])
+        rho = _rho(sums[0], sums[1], tree.power[pair], tree.lists.shape[1])
         state.scores[cell, pair] = score_at(rho, pair, tree.steps)
     return float(state.scores[cell, pair])
 
@@ -83,23 +86,21 @@ def score_now(cell: int, pair: int, state: State, tree: Tree, lists: Lists, room
 @compiled
 def shift(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> None:
     """Change what a state keeps of each list, in place, as columns get the numbers `to`."""
-    first, entry_pair, entry_place = tree.entries
-    kept = state.kept
-    for cell in range(len(kept.below)):
+    first, entries, kept = tree.first, tree.entries, state.kept
+    for cell in range(len(kept.counts)):
         for column in columns:
             old, new = state.numbers[cell, column], to[cell, column]
             if old != new:
                 for entry in range(first[column], first[column + 1]):
-                    pair = entry_pair[entry]
-                    below, total = kept.below[cell, pair], kept.total[cell, pair]
-                    a = tree.model.ranks[pair, entry_place[entry]]
-                    product, ties = gained(below, total, a, old, new)
-                    kept.product[cell, pair] += product
-                    kept.ties[cell, pair] += ties
-                    move(below, total, a, old, new)
+                    pair, a = entries[entry, 0], entries[entry, 1]
+                    counts = kept.counts[cell, pair]
+                    product, ties = gained(counts, a, old, new)
+                    kept.sums[cell, pair, 0] += product
+                    kept.sums[cell, pair, 1] += ties
+                    move(counts, a, old, new)
 
 
-@compiled
+@inlined
 def _walk_on(cell: int, row: np.ndarray, scores: np.ndarray, state: State, tree: Tree, lists: Lists, room: Room) -> int:
     """Walk one cell down the tree, and fill scores on the way.
 
@@ -114,64 +115,70 @@ def _walk_on(cell: int, row: np.ndarray, scores: np.ndarray, state: State, tree:
     room
         Which lists hold a gene that changes, and what is known of them then.
     """
-    model = tree.model
-    n, node, code = model.lists.shape[1], 0, 0
+    n, node, code = tree.lists.shape[1], 0, 0
     while node >= 0:
-        start, split, end = model.node_start[node], model.node_split[node], model.node_start[node + 1]
+        start, split, end = tree.nodes[node, 0], tree.nodes[node, 1], tree.nodes[node, 2]
         for pair in range(start, end):
             if not np.isnan(scores[pair]):
                 continue
-            if not room.touched[pair]:
+            if not room.flags[pair, _TOUCHED]:
                 scores[pair] = score_now(cell, pair, state, tree, lists, room)
                 continue
-            sizes, sums, top = room.sizes[pair], room.sums[pair], state.tops[cell]
-            if not room.counted[pair]:
-                tally(row, model.lists[pair], model.ranks[pair], top, sizes, sums)
-            product, ties = product_of_tally(sizes, sums, top)
-            scores[pair] = score_at(_rho(product, ties, model.power[pair], n), pair, tree.steps)
+            counts, top = room.counts[pair], state.tops[cell]
+            if not room.flags[pair, _COUNTED]:
+                tally(row, tree.lists[pair], tree.ranks[pair], top, counts)
+            product, ties = product_of_tally(counts, top)
+            scores[pair] = score_at(_rho(product, ties, tree.power[pair], n), pair, tree.steps)
         best, lead = branch(scores, start, split, end)
         if lead < tree.threshold:
             return tree.n_classes + node
-        code, node = int(model.pair_type[best]), int(model.child[node, 0 if best < split else 1])
+        code, node = int(tree.pair_type[best]), int(tree.nodes[node, 3 if best < split else 4])
     return code
 
 
 @compiled
-def walked(state: State, tree: Tree) -> None:
-    """Fill the codes, and the scores that are met on the way to them."""
+def _walked_anew(state: State, tree: Tree) -> None:
     room = room_for(state, tree)
     for cell in range(len(state.codes)):
         lists, row, scores = lists_at(cell, state, room), state.numbers[cell], state.scores[cell]
         state.codes[cell] = _walk_on(cell, row, scores, state, tree, lists, room)
 
 
-@compiled
+def walked(state: State, tree: Tree) -> None:
+    """Fill the codes, and the scores that are met on the way to them; all scores where the lists are kept."""
+    if len(state.kept.counts):
+        state.scores[:] = scores_of(state.kept.sums, tree)
+        walk_all(state.scores, tree, state.codes)
+    else:
+        _walked_anew(state, tree)
+
+
+@inlined
 def _rescore(column: int, old: int, new: int, scores: np.ndarray, lists: Lists, tree: Tree) -> None:
     """Write the scores of one cell with one gene changed, in all lists that hold it."""
-    first, entry_pair, entry_place = tree.entries
-    n = tree.model.lists.shape[1]
+    first, entries = tree.first, tree.entries
+    n = tree.lists.shape[1]
     for entry in range(first[column], first[column + 1]):
-        pair = entry_pair[entry]
-        a = tree.model.ranks[pair, entry_place[entry]]
-        product, ties = gained(lists.below[pair], lists.total[pair], a, old, new)
-        rho = _rho(lists.product[pair] + product, lists.ties[pair] + ties, tree.model.power[pair], n)
+        pair, a = entries[entry, 0], entries[entry, 1]
+        product, ties = gained(lists.counts[pair], a, old, new)
+        rho = _rho(lists.sums[pair, 0] + product, lists.sums[pair, 1] + ties, tree.power[pair], n)
         scores[pair] = score_at(rho, pair, tree.steps)
 
 
-@compiled
+@inlined
 def _recount(
     cell: int, state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, lists: Lists, room: Room
 ) -> None:
     """Count the genes of the lists that hold `columns`, by what is kept of them, and move these genes."""
-    first, entry_pair, entry_place = tree.entries
+    first, entries = tree.first, tree.entries
     for column in columns:
         old, new = state.numbers[cell, column], to[cell, column]
         for entry in range(first[column], first[column + 1]):
-            pair = entry_pair[entry]
-            sizes, sums, a = room.sizes[pair], room.sums[pair], tree.model.ranks[pair, entry_place[entry]]
-            if not room.counted[pair]:
-                room.counted[pair] = True
-                below, total = lists.below[pair], lists.total[pair]
+            pair, a = entries[entry, 0], entries[entry, 1]
+            sizes, sums = room.counts[pair, 0], room.counts[pair, 1]
+            if not room.flags[pair, _COUNTED]:
+                room.flags[pair, _COUNTED] = True
+                below, total = lists.counts[pair, 0], lists.counts[pair, 1]
                 for number in range(state.tops[cell]):
                     sizes[number] = below[number + 1] - below[number]
                     sums[number] = total[number + 1] - total[number]
@@ -181,21 +188,21 @@ def _recount(
             sums[new] += a
 
 
-@compiled
+@inlined
 def _changed_code(
     cell: int, moving: np.ndarray, to: np.ndarray, scores: np.ndarray, state: State, tree: Tree, room: Room
 ) -> int:
     """Return the code of a cell with genes changed, all of which move, and write its scores."""
-    first, entry_pair = tree.entries[0], tree.entries[1]
+    first, entries = tree.first, tree.entries
     lists, row = lists_at(cell, state, room), state.numbers[cell]
-    room.counted[:], room.touched[:] = False, False
+    room.flags[:, _TOUCHED:] = False
     for column in moving:
         for entry in range(first[column], first[column + 1]):
-            room.touched[entry_pair[entry]] = True
-            scores[entry_pair[entry]] = np.nan
-    if len(state.kept.below) and len(moving) == 1:
+            room.flags[entries[entry, 0], _TOUCHED] = True
+            scores[entries[entry, 0]] = np.nan
+    if len(state.kept.counts) and len(moving) == 1:
         _rescore(moving[0], row[moving[0]], to[cell, moving[0]], scores, lists, tree)
-    elif len(state.kept.below) and len(moving) <= _FEW:
+    elif len(state.kept.counts) and len(moving) <= _FEW:
         _recount(cell, state, tree, moving, to, lists, room)
     else:
         row = row.copy()
@@ -232,7 +239,7 @@ def changed(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> tu
     return scores, codes
 
 
-@compiled
+@inlined
 def _count_votes(
     cell: int, state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, room: Room, votes: np.ndarray
 ) -> None:
@@ -241,33 +248,33 @@ def _count_votes(
     Parameters are those of :func:`votes_each`, which calls this once for a cell: `tree` and `room` are dozens of
     arrays, and to hand them over for each gene would cost as much as the answer.
     """
-    first, entry_pair, entry_place = tree.entries
-    model, scores, lists = tree.model, state.scores[cell], lists_at(cell, state, room)
-    n_pairs, n = model.lists.shape
+    first, entries = tree.first, tree.entries
+    scores, lists = state.scores[cell], lists_at(cell, state, room)
+    n_pairs, n = tree.lists.shape
     absent = 4 * n  # ranks are smaller
     entry_of, now = np.full(n_pairs, absent), np.empty(n_pairs)  # of the gene that changes
     for k in range(len(columns)):
         column, node, code = columns[k], 0, state.codes[cell]
         old, new = state.numbers[cell, column], to[cell, column]
         for entry in range(first[column], first[column + 1]):
-            entry_of[entry_pair[entry]] = model.ranks[entry_pair[entry], entry_place[entry]]
+            entry_of[entries[entry, 0]] = entries[entry, 1]
         while node >= 0 and new != old:
-            start, split, end = model.node_start[node], model.node_split[node], model.node_start[node + 1]
+            start, split, end = tree.nodes[node, 0], tree.nodes[node, 1], tree.nodes[node, 2]
             for pair in range(start, end):
                 a = entry_of[pair]
-                if np.isnan(scores[pair]) or (a != absent and not room.known[pair]):
+                if np.isnan(scores[pair]) or (a != absent and not room.flags[pair, _KNOWN]):
                     score_now(cell, pair, state, tree, lists, room)
                 now[pair] = scores[pair]
                 if a != absent:
-                    product, ties = gained(lists.below[pair], lists.total[pair], a, old, new)
+                    product, ties = gained(lists.counts[pair], a, old, new)
                     if product != 0 or ties != 0:
-                        rho = _rho(lists.product[pair] + product, lists.ties[pair] + ties, model.power[pair], n)
+                        rho = _rho(lists.sums[pair, 0] + product, lists.sums[pair, 1] + ties, tree.power[pair], n)
                         now[pair] = score_at(rho, pair, tree.steps)
             best, lead = branch(now, start, split, end)
-            code = tree.n_classes + node if lead < tree.threshold else int(model.pair_type[best])
-            node = -1 if lead < tree.threshold else int(model.child[node, 0 if best < split else 1])
+            code = tree.n_classes + node if lead < tree.threshold else int(tree.pair_type[best])
+            node = -1 if lead < tree.threshold else int(tree.nodes[node, 3 if best < split else 4])
         for entry in range(first[column], first[column + 1]):
-            entry_of[entry_pair[entry]] = absent
+            entry_of[entries[entry, 0]] = absent
         votes[k, code] += 1
 
 
@@ -280,7 +287,7 @@ def votes_each(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) ->
 
     Parameters are those of :func:`changed`; the state's scores are filled where cells meet them.
     """
-    votes = np.zeros((len(columns), tree.n_classes + len(tree.model.node_split)), dtype=np.int64)
+    votes = np.zeros((len(columns), tree.n_classes + len(tree.nodes)), dtype=np.int64)
     room = room_for(state, tree)
     for cell in range(len(state.codes)):
         _count_votes(cell, state, tree, columns, to, room, votes)

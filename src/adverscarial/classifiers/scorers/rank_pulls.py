@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.rank_lists import Tree, gained, score_at
 from adverscarial.classifiers.scorers.rank_moves import State, lists_at, room_for, score_now
 from adverscarial.classifiers.scorers.ranks import Model, _rho
@@ -56,35 +56,35 @@ def way_to(model: Model, code: int, n_classes: int) -> Way:
     return Way(np.array(nodes, dtype=np.int64), np.array(branches, dtype=np.int64), code - n_classes)
 
 
-@compiled
-def _ahead(scores: np.ndarray, model: Model, node: int, branch: int) -> tuple[float, float]:
+@compiled_within
+def _ahead(scores: np.ndarray, nodes: np.ndarray, node: int, branch: int) -> tuple[float, float]:
     """Return by how much a branch's best score is above the other branch's best, and above its mean."""
-    start, split, end = model.node_start[node], model.node_split[node], model.node_start[node + 1]
+    start, split, end = nodes[node, 0], nodes[node, 1], nodes[node, 2]
     own, other = (scores[start:split], scores[split:end]) if branch == 0 else (scores[split:end], scores[start:split])
     return own.max() - other.max(), own.max() - other.mean()
 
 
-@compiled
-def _lack(scores: np.ndarray, model: Model, way: Way, threshold: float) -> float:
+@compiled_within
+def _lack(scores: np.ndarray, nodes: np.ndarray, way: Way, threshold: float) -> float:
     total = 0.0
     for i in range(len(way.nodes)):
-        best, mean = _ahead(scores, model, way.nodes[i], way.branches[i])
+        best, mean = _ahead(scores, nodes, way.nodes[i], way.branches[i])
         total += min(_CAP, best) + min(_CAP, mean - threshold)
     if way.stuck >= 0:
-        first, first_mean = _ahead(scores, model, way.stuck, 0)
-        sure = first_mean if first >= 0 else _ahead(scores, model, way.stuck, 1)[1]
+        first, first_mean = _ahead(scores, nodes, way.stuck, 0)
+        sure = first_mean if first >= 0 else _ahead(scores, nodes, way.stuck, 1)[1]
         total += min(_CAP, threshold - sure)
     return _CAP * (2 * len(way.nodes) + (way.stuck >= 0)) - total
 
 
-@compiled
-def _on_the_way(model: Model, way: Way) -> np.ndarray:
+@compiled_within
+def _on_the_way(n_pairs: int, nodes: np.ndarray, way: Way) -> np.ndarray:
     """Return which pairs stand at the nodes of a way."""
-    met = np.zeros(len(model.power), dtype=np.bool_)
+    met = np.zeros(n_pairs, dtype=np.bool_)
     for node in way.nodes:
-        met[model.node_start[node] : model.node_start[node + 1]] = True
+        met[nodes[node, 0] : nodes[node, 2]] = True
     if way.stuck >= 0:
-        met[model.node_start[way.stuck] : model.node_start[way.stuck + 1]] = True
+        met[nodes[way.stuck, 0] : nodes[way.stuck, 2]] = True
     return met
 
 
@@ -96,10 +96,9 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
 
     Parameters are those of :func:`~adverscarial.classifiers.scorers.rank_moves.changed`.
     """
-    first, entry_pair, entry_place = tree.entries
-    model, threshold = tree.model, tree.threshold
-    n_pairs, n = model.lists.shape
-    met = _on_the_way(model, way)
+    first, entries, nodes, threshold = tree.first, tree.entries, tree.nodes, tree.threshold
+    n_pairs, n = tree.lists.shape
+    met = _on_the_way(n_pairs, nodes, way)
     room = room_for(state, tree)
     total, before = np.zeros(len(columns)), np.zeros(n_pairs)
     for cell in range(len(state.numbers)):
@@ -108,9 +107,9 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
             if not met[pair]:
                 continue
             score = score_now(cell, pair, state, tree, lists, room)
-            rho = _rho(lists.product[pair], lists.ties[pair], model.power[pair], n)
+            rho = _rho(lists.sums[pair, 0], lists.sums[pair, 1], tree.power[pair], n)
             before[pair] = score + _OF_RHO * rho
-        lack = _lack(before, model, way, threshold)
+        lack = _lack(before, nodes, way, threshold)
         near = 1.0 / (lack + width)
         now = before.copy()
         for k in range(len(columns)):
@@ -119,14 +118,13 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
             if new == old:
                 continue
             for entry in range(first[column], first[column + 1]):
-                pair = entry_pair[entry]
+                pair, a = entries[entry, 0], entries[entry, 1]
                 if met[pair]:
-                    a = model.ranks[pair, entry_place[entry]]
-                    product, ties = gained(lists.below[pair], lists.total[pair], a, old, new)
-                    rho = _rho(lists.product[pair] + product, lists.ties[pair] + ties, model.power[pair], n)
+                    product, ties = gained(lists.counts[pair], a, old, new)
+                    rho = _rho(lists.sums[pair, 0] + product, lists.sums[pair, 1] + ties, tree.power[pair], n)
                     now[pair] = score_at(rho, pair, tree.steps) + _OF_RHO * rho
-            less = _lack(now, model, way, threshold)
+            less = _lack(now, nodes, way, threshold)
             total[k] += (lack - less) / (less + width) * near
             for entry in range(first[column], first[column + 1]):
-                now[entry_pair[entry]] = before[entry_pair[entry]]
+                now[entries[entry, 0]] = before[entries[entry, 0]]
     return total

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.bisection import first_above
 
 
@@ -54,7 +54,7 @@ def entries(lists: np.ndarray, n_genes: int) -> tuple[np.ndarray, np.ndarray, np
     return first, order // lists.shape[1], order % lists.shape[1]
 
 
-@compiled
+@compiled_within
 def _rho(product: int, ties: int, power: int, n: int) -> float:
     spread = (n * n * n - n - ties) // 3
     if spread == 0 or power == 0:
@@ -88,26 +88,16 @@ def _sums(ordered: np.ndarray, sums: np.ndarray) -> tuple[int, int]:
     return product, ties
 
 
-@compiled
-def _correlate(X: np.ndarray, pairs: np.ndarray, model: Model) -> np.ndarray:
-    n = model.lists.shape[1]
-    rho = np.empty((len(X), len(pairs)))
-    values, sums = np.empty(n), np.zeros(n + 1, dtype=np.int64)
-    for cell in range(len(X)):
-        for i, pair in enumerate(pairs):
-            for place in range(n):
-                values[place] = X[cell, model.lists[pair, place]]
-            order = np.argsort(values)
-            for j in range(n):
-                sums[j + 1] = sums[j] + model.ranks[pair, order[j]]
-            product, ties = _sums(values[order], sums)
-            rho[cell, i] = _rho(product, ties, model.power[pair], n)
-    return rho
-
-
 def correlate(X: np.ndarray, pairs: np.ndarray, model: Model) -> np.ndarray:
     """Return each cell's correlation with the profiles of `pairs`, by sorting; shape (cells, pairs)."""
-    return _correlate(np.ascontiguousarray(X, dtype=np.float64), pairs, model)
+    rho = np.zeros((len(X), len(pairs)))
+    for i, pair in enumerate(pairs):
+        ranks = centred_ranks(np.asarray(X[:, model.lists[pair]], dtype=np.float64))
+        product, spread = ranks @ model.ranks[pair], (ranks * ranks).sum(axis=1)
+        scale = np.sqrt(float(model.power[pair]) * spread.astype(np.float64))
+        # a constant cell or profile has no correlation; the original counts it as 0
+        np.divide(product, scale, out=rho[:, i], where=scale > 0)
+    return rho
 
 
 @compiled
@@ -134,7 +124,7 @@ def _mean(values: np.ndarray, start: int, end: int) -> float:
     return mean + rest / (end - start)
 
 
-@compiled
+@compiled_within
 def branch(scores: np.ndarray, start: int, split: int, end: int) -> tuple[int, float]:
     """Return the best pair of a node, and by how much its score is above the opposite branch's mean.
 
