@@ -349,7 +349,8 @@ def _sum_leaves(value: np.ndarray, bias: np.ndarray, leaf: np.ndarray) -> np.nda
     n_cells, n_trees = leaf.shape
     sums = np.empty((n_cells, len(bias)))
     for c in range(n_cells):
-        sums[c] = bias
+        for k in range(len(bias)):  # assigned at once, two seconds would go into compiling checks of shapes
+            sums[c, k] = bias[k]
         for t in range(n_trees):
             for k in range(len(bias)):
                 sums[c, k] += value[leaf[c, t], k]
