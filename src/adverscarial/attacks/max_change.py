@@ -46,7 +46,8 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
     ----------
     %(modification)s
     restarts
-        Tries at most. With 1, no genes are exchanged in the end: that is quick, and a signature may be longer.
+        Tries at most. With 1, no genes are exchanged in the end, and less is proven of trees: that is quick, and a
+        signature may be longer.
     max_split_size
         The union drops pieces of at most this many genes; the completion still tries each of them.
     maximal
@@ -188,7 +189,7 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
         short = None
         first = not len(best.known)
         if first and self._shares and kept.incremental:
-            best.lower, short = shortest_signature(kept.base, genes)
+            best.lower, short = shortest_signature(kept.base, genes, sharper=self.restarts > 1)
             best.informed = short is not None and kept.base.scorer.leads
         if short is not None and kept.add(np.setdiff1d(genes, short)):
             kept.add_singly(short[::-1])

@@ -21,7 +21,9 @@ from attacks.minimal.test_short_signatures import cells_of, chetah, forest, netw
 def test_every_exchange_of_two_genes_for_one_is_tried(made, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, original = [], max_change.shortest_signature
     monkeypatch.setattr(
-        max_change, "shortest_signature", lambda run, genes: asked.append((run, genes)) or original(run, genes)
+        max_change,
+        "shortest_signature",
+        lambda run, genes, **how: asked.append((run, genes)) or original(run, genes, **how),
     )
     found = {True: 0, False: 0}
     for seed in range(8):
@@ -69,9 +71,14 @@ def asked_about(cells: AnnData, restarts: int, monkeypatch: pytest.MonkeyPatch) 
     return asked
 
 
-def test_one_try_exchanges_nothing(pbmc_small: AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_try_exchanges_nothing_and_proves_less(pbmc_small: AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
+    sharper, original = [], max_change.shortest_signature
+    monkeypatch.setattr(
+        max_change, "shortest_signature", lambda run, genes, **how: sharper.append(how) or original(run, genes, **how)
+    )
     assert not asked_about(pbmc_small, 1, monkeypatch)
     assert asked_about(pbmc_small, 2, monkeypatch)
+    assert sharper == [{"sharper": False}, {"sharper": True}]
 
 
 def test_of_a_long_signature_the_pairs_that_harm_least_are_tried(

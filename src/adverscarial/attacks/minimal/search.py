@@ -60,6 +60,7 @@ def smallest(
     *,
     at_least: int = 1,
     exact: bool | str = "auto",
+    sharper: bool = True,
     go_on: Callable[[], bool] = lambda: True,
     quick: bool = False,
 ) -> Smallest:
@@ -77,12 +78,14 @@ def smallest(
         A lower bound that is known already.
     exact
         Whether small cases are closed by a mixed-integer program: "auto", True (larger ones too) or False.
+    sharper
+        In a quick search, also prove what takes longer, of trees.
     go_on
         Asked between steps; False ends the search, and what was proven and found until then is returned.
     quick
         Search in large steps, and prove only what costs no more than that.
     """
-    return _Search(moves, race, confirm, at_least, exact, go_on, quick).run()
+    return _Search(moves, race, confirm, at_least, exact, sharper, go_on, quick).run()
 
 
 class _Search:
@@ -93,17 +96,19 @@ class _Search:
         confirm: Callable[[np.ndarray], bool],
         at_least: int,
         exact: bool | str,
+        sharper: bool,
         go_on: Callable[[], bool],
         quick: bool,
     ) -> None:
-        self.exact, self.quick = exact, quick
+        self.exact, self.sharper, self.quick = exact, sharper, quick
         self.moves, self.race, self.go_on, self.at_least = moves, race, go_on, at_least
         self.finder = Finder(moves, race, confirm, quick=quick)
         self.mixtures: dict[int, list[np.ndarray]] = {goal: [] for goal in race.goals}
 
     def run(self) -> Smallest:
         self.own = OwnSets(self.moves, self.race, self._thorough, self.go_on)
-        for goal in self.race.goals if isinstance(self.moves, TreeMoves) and not self._thorough else ():
+        trees = isinstance(self.moves, TreeMoves) and self.sharper
+        for goal in self.race.goals if trees and not self._thorough else ():
             self.own.join(goal)
         self.bounds = {goal: self._lower(goal) for goal in self.race.goals}
         while self.bounds and self.own.raised(nearest := min(self.bounds, key=lambda k: self.bounds[k][0]), self.go_on):
@@ -181,7 +186,7 @@ class _Search:
         """Raise the bound of the nearest goal by sharper proofs, as long as another one is not nearer."""
         done: set[int] = set()
         while (goals := self._nearest()) and goals[0] not in done and self.go_on():
-            if not isinstance(self.moves, TreeMoves):
+            if not isinstance(self.moves, TreeMoves) or not self.sharper:
                 return
             goal = goals[0]
             sharpen(self.own, goal, self.finder.upper, self.go_on, leaves=self._thorough)

@@ -34,14 +34,15 @@ class Signature(NamedTuple):
     genes: np.ndarray | None
 
 
-def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
+def shortest_signature(run: Run, genes: np.ndarray, *, sharper: bool = True) -> Signature:
     """Bound the length of the shortest signature among `genes` (each is read), and look for a short one.
 
     Where all genes can be changed at once without a flip the signature is empty. Where they cannot, at least one must
     be left alone; where no gene alone, given back, brings the label back, at least two; where no pair of few genes
     does, three. More is proven for families that have :meth:`~adverscarial.classifiers.scorers.base.Scorer.moves`; of
     networks nothing, since bounds take longer than the search.
-    Genes whose new values the classifier refuses can never be changed, so they are part of every signature.
+    Genes whose new values the classifier refuses can never be changed, so they are part of every signature. What takes
+    longer to prove is left out unless `sharper`.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def shortest_signature(run: Run, genes: np.ndarray) -> Signature:
         return Signature(len(refused) + few.lower, None if short is None else np.concatenate([refused, short]))
     labels = [str(label) for label in moves.labels]
     race = Race.of(moves.codes, labels, [k for k, label in enumerate(labels) if not run.changed(label)])
-    found = smallest(moves, race, holds, quick=not moves.exact)
+    found = smallest(moves, race, holds, quick=not moves.exact, sharper=sharper)
     lower = min(found.lower, len(genes)) if found.lower < NEVER else len(genes)
     few = _few(run, changed, genes, Signature(lower, None if found.genes is None else genes[found.genes]))
     return Signature(len(refused) + few.lower, None if few.genes is None else np.concatenate([refused, few.genes]))
