@@ -79,7 +79,7 @@ def smallest(
     exact
         Whether small cases are closed by a mixed-integer program: "auto", True (larger ones too) or False.
     sharper
-        In a quick search, also prove what takes longer, of trees.
+        In a quick search, look for sets twice, and of trees also prove what takes longer.
     go_on
         Asked between steps; False ends the search, and what was proven and found until then is returned.
     quick
@@ -204,7 +204,7 @@ class _Search:
         find, rivals = (self.finder.greedily, _RIVALS) if exact else (self.finder.climb, _RIVALS // 2)
         loser = self.race.winner(self.race.codes)
         for goal in self._nearest()[:rivals]:
-            for temperature in TEMPERATURES if exact else TEMPERATURES[1:]:
+            for temperature in TEMPERATURES if exact else TEMPERATURES[1 : 3 if self.sharper else 2]:
                 if self.bounds[goal][0] < self.finder.upper and self.go_on():
                     find(goal, loser, temperature, self.go_on)
 
