@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import pytest
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within, inlined
 
 
 def test_a_loop_that_cannot_be_kept_is_compiled_all_the_same() -> None:
@@ -57,3 +57,18 @@ def test_every_process_counts_its_functions_from_elsewhere() -> None:
     code = "import adverscarial._compiled, numba.core.bytecode as b; print(next(b.FunctionIdentity._unique_ids))"
     numbers = [int(subprocess.check_output([sys.executable, "-c", code])) for _ in range(2)]
     assert abs(numbers[0] - numbers[1]) > 10**6
+
+
+@pytest.mark.parametrize("made", [compiled_within, inlined])
+def test_what_only_compiled_functions_call_runs_as_python_elsewhere(made) -> None:
+    @made
+    def double(x: float) -> float:
+        return 2 * x
+
+    @compiled
+    def outer(x: float) -> float:
+        return double(x) + 1
+
+    assert double(2.0) == 4.0
+    assert outer(2.0) == 5.0
+    assert double(3.0) == 6.0  # once compiled, too

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 from numba.core.bytecode import FunctionIdentity
+from numba.core.registry import CPUDispatcher
 
 logger = logging.getLogger(__name__)
 
@@ -33,16 +34,30 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def compiled_within(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the same of a function that other compiled functions call, and nobody else: that is sooner compiled.
+    """Return the same of a function that other compiled functions call: that is sooner compiled.
 
-    What Python needs to call a function that takes dozens of arrays is more code than many such functions.
+    What Python needs to call a function that takes dozens of arrays is more code than many such functions. Called from
+    Python, it runs as Python.
     """
-    return _compiled(function, no_cfunc_wrapper=True, no_cpython_wrapper=True)
+    return _from_within(_compiled(function, no_cfunc_wrapper=True, no_cpython_wrapper=True))
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Return the same of a function that is compiled as a part of each that calls it, not by itself as well."""
-    return _compiled(function, no_cfunc_wrapper=True, no_cpython_wrapper=True, inline="always")
+    return _from_within(_compiled(function, no_cfunc_wrapper=True, no_cpython_wrapper=True, inline="always"))
+
+
+class _Within(CPUDispatcher):
+    """A compiled function into which there is no way from Python: a call would end the process."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.py_func(*args, **kwargs)
+
+
+def _from_within(function: Callable[P, R]) -> Callable[P, R]:
+    if isinstance(function, CPUDispatcher):  # it is none where NUMBA_DISABLE_JIT is set
+        function.__class__ = _Within
+    return function
 
 
 def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
