@@ -47,7 +47,7 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return _from_within(_compiled(function, no_cfunc_wrapper=True, no_cpython_wrapper=True, inline="always"))
 
 
-class _Within(CPUDispatcher):
+class _Within(CPUDispatcher):  # type: ignore[misc]  # numba has no types
     """A compiled function into which there is no way from Python: a call would end the process."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
