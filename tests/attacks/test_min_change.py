@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from adverscarial.attacks import MaxChange, MinChange, RandomWalk, Result
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.wrapped import WrappedScorer
+from adverscarial.modifications import Modification
 from laws.families import FAMILIES, GENES, TARGETS, cells, classifier
 
 
@@ -189,3 +191,27 @@ def test_a_forest_finds_the_same_sets_in_float64(pbmc_small) -> None:
     assert found[0].success
     assert found[0].genes == found[1].genes
     assert found[0].lower == found[1].lower > 1
+
+
+@dataclass(frozen=True, repr=False)
+class Moved(Modification):
+    """The values to which CGD has moved each gene in each cell."""
+
+    result: adv.attacks.ClusterGradientDescentResult
+
+    def values(self, cluster: Cluster, genes: np.ndarray) -> np.ndarray:
+        return self.result.changed_values(cluster, genes).astype(np.float64)
+
+
+def test_a_set_is_found_where_nearly_all_genes_are_needed() -> None:
+    """CGD stops where its moves begin to flip the label, so few of its genes can be spared."""
+    cells = adv.datasets.embedded()
+    model = adv.classifiers.MLP((64, 16)).fit(cells, "cell_type")
+    asked = {"groupby": "cell_type", "target": "Dendritic"}
+    descent = adv.attacks.ClusterGradientDescent(0.3, 0.1)(cells, model, **asked)
+    assert descent.success
+    moved = descent.changed_genes
+    result = MinChange(Moved(descent), genes=moved)(cells, model, **asked, budget=1000)
+    assert result.upper is not None
+    assert 1 < result.lower <= result.upper <= len(moved)
+    assert result.verify(cells, model)

@@ -118,6 +118,12 @@ class _Question:
             self.best, self.label, self.share = np.sort(genes), answer.label, answer.share
         return True
 
+    def _reaches_in_time(self, genes: np.ndarray) -> bool:
+        """Like :meth:`reaches`; ends the search when time is over."""
+        if not self.go_on():
+            raise BudgetSpent
+        return self.reaches(genes)
+
     def _confirms(self, genes: np.ndarray) -> bool:
         """Like :meth:`reaches`; a spent budget ends the search, and what is proven by then is kept."""
         try:
@@ -196,6 +202,8 @@ class _Question:
         )
         self.lower, self.by_goal = max(self.found.lower, at_least), self.found.by_goal
         self.proof = self.found.proof if self.found.lower > at_least else scanned
+        if self.lower < NEVER and (self.best is None or len(self.best) == len(genes)):
+            self._by_labels(genes)  # nearly all genes may be needed, and no step of the search goes so far
 
     def _race(self, codes: np.ndarray, names: np.ndarray) -> Race:
         labels = [str(label) for label in names]
@@ -223,9 +231,9 @@ class _Question:
                 if not self.go_on() or (self.best is not None and len(self.best) <= self.lower):
                     return
                 most = len(genes) if self.best is None else len(self.best) - 1
-                found = irreducible(order[: max(1, round(part * len(order)))], self.reaches, most)
+                found = irreducible(order[: max(1, round(part * len(order)))], self._reaches_in_time, most)
                 if found is not None:
-                    thinned(found, self.reaches)
+                    thinned(found, self._reaches_in_time)
                     break
 
     def _result(self) -> MinChangeResult:

@@ -100,6 +100,8 @@ def check_cluster(case: Case, found: Smallest, goals: list[str]) -> tuple[bool, 
     assert found.lower == NEVER or found.lower <= case.moves.n_genes
     if found.genes is not None:
         assert truth <= len(found.genes)
+    else:
+        assert case.votes()[-1] not in goals, "all genes together reach a goal, and no set was found"
     for goal, (lower, _) in found.by_goal.items():
         assert lower <= minimum(case, [str(case.labels[goal])])
     return found.lower == truth, (NEVER if found.genes is None else len(found.genes)) == truth

@@ -207,6 +207,8 @@ class _Search:
             for temperature in TEMPERATURES if exact else TEMPERATURES[1 : 3 if self.sharper else 2]:
                 if self.bounds[goal][0] < self.finder.upper and self.go_on():
                     find(goal, loser, temperature, self.go_on)
+        if self.finder.genes is None and not self.quick:
+            self.finder.all_of_them()
 
     def _exchange(self) -> None:
         """Exchange genes of the best set, towards the two nearest goals, until none less is found."""
