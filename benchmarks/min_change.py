@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 import adverscarial as adv
 from common import HERE, QUICK, clock, data_folder, halves, save, show
 from min_change_bars import Row, bars, table
+from min_change_others import judged
 from single_gene import celltypist
 
 CASES = HERE / "results" / "min_change_cases.csv"
@@ -28,7 +29,6 @@ CHANGES = ("perc1", "perc99", "decile+5", "positive_aberrant", "negative_aberran
 SIGNATURES = {"scType": CHANGES, "logistic regression": ("perc99",), "scRF": ("perc99",)}
 SMALL = ("DC", "NK", "Platelet")
 MANY = 2_000 if QUICK else 100_000
-GRID = 10  # genes of which all combinations are tried
 
 
 Asked = tuple[adv.classifiers.Classifier, anndata.AnnData]
@@ -83,28 +83,7 @@ def cases(name: str, wanted: Sequence[str]) -> Iterator[list[Row]]:
             })  # fmt: skip
         yield rows
         flips += rows if flip else []
-    for attack in (adv.attacks.Grid, adv.attacks.RandomWalk):
-        yield judged_by_others(name, model, cells, flips, attack)
-
-
-def judged_by_others(
-    name: str, model: adv.classifiers.Classifier, cells: anndata.AnnData, flips: list[Row], other: Callable[..., Any]
-) -> list[Row]:
-    """Return the fewest genes of another attack, and of MinChange, on the same few genes: those of a small set."""
-    judged: list[Row] = []
-    for case in flips if name in ("scType", "logistic regression", "CellTypist") else ():
-        if case["modification"] == "perc99" and 2 <= float(str(case["upper"])) <= GRID - 2:
-            asked = {"groupby": "cell_type", "target": case["cluster"]}
-            genes = adv.attacks.MinChange("perc99")(cells, model, **asked).genes
-            others = [gene for gene in adv.rank_genes(cells, "cell_type") if gene not in genes]
-            genes = [*genes, *others[: GRID - len(genes)]]
-            ours = adv.attacks.MinChange("perc99", genes=genes)(cells, model, **asked)
-            fewest = other(genes, ["perc99"])(cells, model, **asked).genes_needed
-            judged.append(case | {
-                "question": other.name, "lower": ours.lower, "upper": ours.upper, "proof": "", "seconds": 0.0,
-                "theirs": np.inf if fewest is None else fewest,
-            })  # fmt: skip
-    return judged
+    yield list(judged(name, model, cells, flips))
 
 
 def of_cells() -> list[Row]:

@@ -77,11 +77,11 @@ def bars(found: pd.DataFrame, peers: list[Row]) -> list[Row]:
     note = f"; not run as a whole: {', '.join(sorted(missing))}" if missing else ""
     bar(f"all flips of {', '.join(models)}", "under 10 minutes on two cores, with CellTypist and scRF",
         f"{total / 60:.1f} processor minutes in one process{note}", not missing and total / 2 < 600)  # fmt: skip
-    others = found[found["question"].isin(["grid", "random-walk"])]
+    others = found[found["question"].isin(["grid", "random-walk", "cgd"])]
     if len(others):
         holds = (others["upper"] <= others["theirs"]) & (others["lower"] <= others["theirs"])
         bar(
-            "no set larger than those of Grid and RandomWalk, same genes",
+            "no set larger than those of Grid, RandomWalk and CGD, same genes and values",
             "all",
             f"{holds.sum()} of {len(others)}",
             holds.all(),
