@@ -2,7 +2,8 @@
 
 ``python benchmarks/min_change.py [MODEL ...] [MODIFICATION ...]`` asks about the models and modifications that are
 named, or all, keeps every case in ``results/min_change_cases.csv``, and makes the tables of all that are there.
-``cells`` is the part about single cells; with --tables only the tables are made.
+``cells`` is the part about single cells. With --others only other attacks are asked, about the cases that are kept;
+with --tables only the tables are made.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from functools import partial
 
 import anndata
 import numpy as np
@@ -86,6 +87,13 @@ def cases(name: str, wanted: Sequence[str]) -> Iterator[list[Row]]:
     yield list(judged(name, model, cells, flips))
 
 
+def beside_others(name: str) -> Iterator[list[Row]]:
+    """Yield what other attacks find in the cases of one model that are kept."""
+    kept = pd.read_csv(CASES)
+    kept = kept[(kept["model"] == name) & (kept["question"] == "flip")]
+    yield list(judged(name, *MODELS[name](*halves()), kept.to_dict("records")))
+
+
 def of_cells() -> list[Row]:
     """Return processor seconds per cell of ``fragility``, for linear models, of many cells too."""
     train, test = halves()
@@ -128,8 +136,9 @@ def main() -> None:
     words = [name for name in sys.argv[1:] if not name.startswith("--")]
     changes = [word for word in words if word in CHANGES] or CHANGES
     wanted = [word for word in words if word not in CHANGES] or [*MODELS, "cells"]
+    parts = beside_others if "--others" in sys.argv else partial(cases, wanted=changes)
     for name in wanted if "--tables" not in sys.argv else ():
-        for rows in [of_cells()] if name == "cells" else cases(name, changes):
+        for rows in [of_cells()] if name == "cells" else parts(name):
             if rows:
                 print(show(rows), flush=True)
                 keep(pd.DataFrame(rows))
