@@ -52,9 +52,11 @@ towards
 [classifier]
 classifier
     A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands.
-[classifier_and_cluster]
+[adata_and_classifier]
 %(adata)s
 %(classifier)s
+[classifier_and_cluster]
+%(adata_and_classifier)s
 %(groupby)s
 %(values)s
 [classifiers]
@@ -129,6 +131,9 @@ modifications
 [cells_with_fragility]
 adata
     Cells to which :func:`adverscarial.fragility` has written its columns.
+[cluster]
+cluster
+    The cluster under attack.
 [copy]
 copy
     Return a copy with the columns, and leave `adata` as it is.
@@ -143,10 +148,6 @@ groupby, target
 [groupby_types]
 groupby
     Column of ``adata.obs`` that holds the cell types.
-[kind_counted]
-kind
-    ``"single"``: how many genes flip the label alone. ``"max"``: how many genes must stay (the signature) while all
-    others are rewritten at once. Or the name of another attack that counts something, such as ``"min-change"``.
 [key_added]
 key_added
     Start of the names of the new columns, and the key in ``uns``.
@@ -198,6 +199,15 @@ step
 [survey]
 survey
     What :func:`adverscarial.survey` returned.
+[survey_counted]
+%(survey)s
+kind
+    ``"single"``: how many genes flip the label alone. ``"max"``: how many genes must stay (the signature) while all
+    others are rewritten at once. Or the name of another attack that counts something, such as ``"min-change"``.
+classifier
+    Draw this one only; all of them, when left out.
+ax
+    Where to draw; a new figure of one journal column (89 mm), or wider where there is more to show, when left out.
 [survey_example]
 Examples
 --------

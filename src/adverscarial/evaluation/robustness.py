@@ -51,8 +51,7 @@ def robustness_curve(  # noqa: PLR0913
 
     Parameters
     ----------
-    %(adata)s
-    %(classifier)s
+    %(adata_and_classifier)s
     %(groupby)s
     genes
         Names, in the order in which they are changed.
