@@ -21,6 +21,10 @@ adata
 [adata_attacked]
 adata
     The data that was attacked, as it was given to the attack; not changed.
+[adata_and_asked]
+%(adata_attacked)s
+classifier
+    The classifier that was attacked; another one, to see how far the attack carries over to it.
 [attacked_and_drawn]
 adata
     The data that was attacked; not changed. The layer is the result's: log-normalised values or z-scores are used
