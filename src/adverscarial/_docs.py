@@ -188,6 +188,9 @@ progress
 [progress_trained]
 progress
     Show a progress bar while training; None shows it on a terminal only.
+[rank]
+rank
+    Alphabetical place of each label, which decides ties of votes, shape (labels,).
 [setting]
 setting
     Cells and classifiers, of :func:`~adverscarial.reproduce.setting`.
