@@ -21,6 +21,10 @@ adata
 [adata_attacked]
 adata
     The data that was attacked, as it was given to the attack; not changed.
+[adata_and_asked]
+%(adata_attacked)s
+classifier
+    The classifier that was attacked; another one, to see how far the attack carries over to it.
 [attacked_and_drawn]
 adata
     The data that was attacked; not changed. The layer is the result's: log-normalised values or z-scores are used
@@ -52,9 +56,11 @@ towards
 [classifier]
 classifier
     A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands.
-[classifier_and_cluster]
+[adata_and_classifier]
 %(adata)s
 %(classifier)s
+[classifier_and_cluster]
+%(adata_and_classifier)s
 %(groupby)s
 %(values)s
 [classifiers]
@@ -129,6 +135,9 @@ modifications
 [cells_with_fragility]
 adata
     Cells to which :func:`adverscarial.fragility` has written its columns.
+[cluster]
+cluster
+    The cluster under attack.
 [copy]
 copy
     Return a copy with the columns, and leave `adata` as it is.
@@ -143,10 +152,6 @@ groupby, target
 [groupby_types]
 groupby
     Column of ``adata.obs`` that holds the cell types.
-[kind_counted]
-kind
-    ``"single"``: how many genes flip the label alone. ``"max"``: how many genes must stay (the signature) while all
-    others are rewritten at once. Or the name of another attack that counts something, such as ``"min-change"``.
 [key_added]
 key_added
     Start of the names of the new columns, and the key in ``uns``.
@@ -183,6 +188,9 @@ progress
 [progress_trained]
 progress
     Show a progress bar while training; None shows it on a terminal only.
+[rank]
+rank
+    Alphabetical place of each label, which decides ties of votes, shape (labels,).
 [setting]
 setting
     Cells and classifiers, of :func:`~adverscarial.reproduce.setting`.
@@ -198,6 +206,15 @@ step
 [survey]
 survey
     What :func:`adverscarial.survey` returned.
+[survey_counted]
+%(survey)s
+kind
+    ``"single"``: how many genes flip the label alone. ``"max"``: how many genes must stay (the signature) while all
+    others are rewritten at once. Or the name of another attack that counts something, such as ``"min-change"``.
+classifier
+    Draw this one only; all of them, when left out.
+ax
+    Where to draw; a new figure of one journal column (89 mm), or wider where there is more to show, when left out.
 [survey_example]
 Examples
 --------

@@ -174,7 +174,7 @@ def test_the_nearest_genes_are_listed_the_nearest_first(cells):
     rows = nearest_rows(found.verdicts())
     assert all(row.cluster != "tiny" for row in rows)
     assert rows[0].gene in ("g0", "g1")
-    values = [row.values for row in rows]
+    values = [(row.votes.value, row.lead.value) for row in rows]
     assert values == sorted(values, reverse=True)
 
 

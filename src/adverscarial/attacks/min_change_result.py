@@ -91,11 +91,6 @@ class MinChangeResult(Result):
         return self.label if self.success else None
 
     @property
-    def genes_needed(self) -> int | None:
-        """Size of the set that was found: :attr:`upper`."""
-        return self.upper
-
-    @property
     def marks(self) -> str:
         """Return "†" where the set is not proven to be a smallest one."""
         return "" if self.optimal or self.upper is None else "†"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
+from adverscarial._docs import documented
 from adverscarial._progress import Advance, stand_still
 from adverscarial.attacks.recognition import right_cells
 from adverscarial.cells.choice import chosen_of
@@ -84,13 +85,13 @@ class Meter:
         return True
 
 
+@documented
 class Run:
     """One run of an attack on one cluster: it answers queries, and counts them.
 
     Parameters
     ----------
-    cluster
-        The cluster under attack.
+    %(cluster)s
     scorer
         The classifier's state for it.
     model

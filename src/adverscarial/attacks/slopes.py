@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from adverscarial._docs import documented
 from adverscarial.attacks.run import Run
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.columns import positions_among
@@ -80,6 +81,7 @@ class Slopes(ABC):
         return np.array([code.get(label, k) for label, k in zip(labels, best, strict=True)], dtype=np.int64)
 
 
+@documented
 class ModelSlopes(Slopes):
     """Slopes from the classifier's own gradient: one query for all genes.
 
@@ -87,8 +89,7 @@ class ModelSlopes(Slopes):
     ----------
     model
         A bound classifier with a gradient.
-    cluster
-        The cluster under attack.
+    %(cluster)s
     genes
         Positions to attack; those that the classifier does not know are left out.
     """

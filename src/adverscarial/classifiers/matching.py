@@ -38,8 +38,7 @@ def match_genes(
 
     Parameters
     ----------
-    %(adata)s
-    %(classifier)s
+    %(adata_and_classifier)s
     missing
         What a gene gets that the data do not have. ``"error"``: nothing, it is an error. ``"zero"``: 0, which means
         "not expressed" for counts and log-normalised values, and "as the mean" for z-scores. ``"mean"``: its mean in

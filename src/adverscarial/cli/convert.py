@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -25,9 +26,10 @@ class Species(StrEnum):
     mouse = "mouse"
 
 
-def convert(
-    data: DataFile,
-    out: Annotated[Path, typer.Argument(help="What to write: .h5ad (a file) or .zarr (a folder).")],
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """How the genes are named anew: versions first, then symbols, then orthologues."""
+
     symbols: Annotated[
         str | None,
         Panel.DATA.option(
@@ -35,35 +37,59 @@ def convert(
             "human and mouse genes (adverscarial[genes]).",
             metavar="COLUMN|auto",
         ),
-    ] = None,
+    ] = None
     strip_versions: Annotated[
         bool, Panel.DATA.option("--strip-versions", help="Take the version off Ensembl ids: ENSG00000167286.10.")
-    ] = False,
+    ] = False
     orthologues: Annotated[
         Species | None,
         Panel.DATA.option(
             help="Name genes of the mouse by their orthologues in human, or the reverse (adverscarial[genes])."
         ),
-    ] = None,
+    ] = None
+
+    def named(self, adata: AnnData) -> AnnData:
+        """Return the data with these names."""
+        if self.strip_versions:
+            adata = datasets.strip_versions(adata)
+        if self.symbols is not None:
+            adata = datasets.gene_symbols(adata, None if self.symbols == "auto" else self.symbols)
+        if self.orthologues is not None:
+            adata = datasets.orthologues(adata, to=self.orthologues.value)
+        return adata
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a file does not say itself of its cells and genes, and which of its values are read."""
+
     transpose: Annotated[
         bool | None,
         Panel.DATA.option(
             "--transpose/--no-transpose",
             help="Tables and .mtx: each row is a gene, or each row is a cell; left out, the names decide.",
         ),
-    ] = None,
+    ] = None
     genome: Annotated[
         str | None, Panel.DATA.option(help="10x: the genome to keep, where there are several.", metavar="NAME")
-    ] = None,
-    mod: Mod = None,
+    ] = None
+    mod: Mod = None
     obs_names: Annotated[
         str | None, Panel.DATA.option(help="Loom: the attribute with the cell names.", metavar="NAME")
-    ] = None,
+    ] = None
     var_names: Annotated[
         str | None, Panel.DATA.option(help="Loom: the attribute with the gene names.", metavar="NAME")
-    ] = None,
-    layer: Layer = None,
-    raw: Raw = False,
+    ] = None
+    layer: Layer = None
+    raw: Raw = False
+
+
+def convert(
+    data: DataFile,
+    out: Annotated[Path, typer.Argument(help="What to write: .h5ad (a file) or .zarr (a folder).")],
+    *,
+    naming: Naming,
+    source: Source,
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -76,16 +102,7 @@ def convert(
     check_free(out, overwrite)
     if out.exists() and out.is_dir() != (out.suffix == ".zarr"):
         raise StorageError(f"'{out}' is a {'folder' if out.is_dir() else 'file'}; it is not replaced. Remove it first.")
-    adata = load(
-        data, raw=raw, layer=layer, transpose=transpose, genome=genome, mod=mod, obs_names=obs_names,
-        var_names=var_names,
-    )  # fmt: skip
-    if strip_versions:
-        adata = datasets.strip_versions(adata)
-    if symbols is not None:
-        adata = datasets.gene_symbols(adata, None if symbols == "auto" else symbols)
-    if orthologues is not None:
-        adata = datasets.orthologues(adata, to=orthologues.value)
+    adata = naming.named(load(data, **vars(source)))
     with working(f"Writing {out} ..."):
         if out.suffix == ".h5ad":
             write_data(out, adata)

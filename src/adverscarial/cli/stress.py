@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -27,39 +28,50 @@ from adverscarial.cli.output import console, notes, print_json
 from adverscarial.stresses import StressResult
 from adverscarial.stresses import stress as run_stress
 
+Kinds = Annotated[
+    list[str] | None,
+    Panel.CHANGE.option(
+        help="depth, dropout, ambient, doublets[:CLUSTER], batch-shift[:FROM:TO], missing-genes[:GENE,...], "
+        "dissociation[:GENE,...], swapping. Repeat for several; all when left out."
+    ),
+]
+Strengths = Annotated[
+    list[float] | None,
+    Panel.CHANGE.option(help="Repeat for several; each change's own when left out, such as 0.1 to 0.95 of the counts."),
+]
+Batch = Annotated[
+    str | None,
+    Panel.CHANGE.option(
+        help="Column of obs with the batch of each cell: batch shifts are measured between two of them."
+    ),
+]
+Draws = Annotated[int, Panel.CHANGE.option(help="How often each change is drawn.")]
+Counts = Annotated[
+    str | None,
+    Panel.DATA.option(
+        help='Layer with the counts; when left out, "counts", or the values themselves, from which counts are '
+        "recovered where they can be."
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What is done to the counts, how often, and which counts these are."""
+
+    change: Kinds = None
+    strength: Strengths = None
+    batch: Batch = None
+    draws: Draws = 5
+    counts: Counts = None
+
 
 def stress(
     data: DataFile,
     groupby: Groupby,
     *,
     classifier: ClassifierSpecs = ["random-forest"],  # noqa: B006
-    change: Annotated[
-        list[str] | None,
-        Panel.CHANGE.option(
-            help="depth, dropout, ambient, doublets[:CLUSTER], batch-shift[:FROM:TO], missing-genes[:GENE,...], "
-            "dissociation[:GENE,...], swapping. Repeat for several; all when left out."
-        ),
-    ] = None,
-    strength: Annotated[
-        list[float] | None,
-        Panel.CHANGE.option(
-            help="Repeat for several; each change's own when left out, such as 0.1 to 0.95 of the counts."
-        ),
-    ] = None,
-    batch: Annotated[
-        str | None,
-        Panel.CHANGE.option(
-            help="Column of obs with the batch of each cell: batch shifts are measured between two of them."
-        ),
-    ] = None,
-    draws: Annotated[int, Panel.CHANGE.option(help="How often each change is drawn.")] = 5,
-    counts: Annotated[
-        str | None,
-        Panel.DATA.option(
-            help='Layer with the counts; when left out, "counts", or the values themselves, from which counts are '
-            "recovered where they can be."
-        ),
-    ] = None,
+    asked: Changes,
     target: Annotated[
         list[str] | None, Panel.DATA.option(help="Cluster to change; repeat for several, all when left out.")
     ] = None,
@@ -78,8 +90,9 @@ def stress(
     """
     cells, models = setting(classifier, data, train, reading, groupby=groupby, seed=seed, targets=target)
     found = run_stress(
-        cells, models, groupby=groupby, changes=change or None, strengths=strength or None, batch=batch,
-        targets=target, layer=reading.asked, counts=counts, draws=draws, seed=seed, n_jobs=jobs, out=out,
+        cells, models, groupby=groupby, changes=asked.change or None, strengths=asked.strength or None,
+        batch=asked.batch, targets=target, layer=reading.asked, counts=asked.counts, draws=asked.draws, seed=seed,
+        n_jobs=jobs, out=out,
     )  # fmt: skip
     critical = found.critical()
     if json:

@@ -1,5 +1,6 @@
 """Numbers about attacks: curves along an attack, comparisons of classifiers, and how visible an attack is."""
 
+from adverscarial.evaluation.at_limit import AtLimit
 from adverscarial.evaluation.certificates import CertificateCheck, verify_certificate
 from adverscarial.evaluation.comparison import compare
 from adverscarial.evaluation.curves import Curve
@@ -7,7 +8,7 @@ from adverscarial.evaluation.detectability import Detectability, detectability
 from adverscarial.evaluation.differential import differential
 from adverscarial.evaluation.discovery import Discovery, discover
 from adverscarial.evaluation.fragility import fragility
-from adverscarial.evaluation.guarding import AtLimit, guarding
+from adverscarial.evaluation.guarding import guarding
 from adverscarial.evaluation.harm import harm
 from adverscarial.evaluation.null import null_flips
 from adverscarial.evaluation.robustness import curve_along, robustness_curve

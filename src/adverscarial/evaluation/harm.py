@@ -32,11 +32,11 @@ def harm(
 ) -> pd.DataFrame:
     """Measure what attacks do to their cluster, and how visible each is.
 
+    The classifier classifies the changed cells from scratch.
+
     Parameters
     ----------
-    %(adata_attacked)s
-    classifier
-        The classifier that was attacked, or another one. It classifies the changed cells from scratch.
+    %(adata_and_asked)s
     results
         Of any attacks, on any clusters; a mapping names them. Where a result holds no gene, nothing is changed.
     seed

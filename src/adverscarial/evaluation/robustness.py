@@ -51,8 +51,7 @@ def robustness_curve(  # noqa: PLR0913
 
     Parameters
     ----------
-    %(adata)s
-    %(classifier)s
+    %(adata_and_classifier)s
     %(groupby)s
     genes
         Names, in the order in which they are changed.
@@ -139,9 +138,7 @@ def curve_along(
 
     Parameters
     ----------
-    %(adata_attacked)s
-    classifier
-        The classifier that was attacked; another one, to see how far the attack carries over to it.
+    %(adata_and_asked)s
     result
         Of :class:`~adverscarial.attacks.ClusterGradientDescent`; for the paper's curves with ``stop_at_switch=False``,
         so that it goes on after the label has switched. A mapping of strength (such as alpha) to the result of any

@@ -30,18 +30,14 @@ def impact(
 
     Parameters
     ----------
-    %(survey)s
-    %(kind_counted)s
-    classifier
-        Draw this one only; all beside each other, when left out.
-    ax
-        Where to draw; a new figure of one journal column (89 mm), or wider for many boxes, when left out.
+    %(survey_counted)s
 
     Returns
     -------
-    The Axes. The vertical axis is logarithmic from 1 upwards and linear below, so that 0 has its position. Boxes reach
-    from the lower to the upper quartile, whiskers as far as 1.5 times that; within each, the clusters stand from left
-    to right in the survey's order. Failed attacks have no point, and a note says how many there are.
+    The Axes, classifiers beside each other. The vertical axis is logarithmic from 1 upwards and linear below, so that 0
+    has its position. Boxes reach from the lower to the upper quartile, whiskers as far as 1.5 times that; within each,
+    the clusters stand from left to right in the survey's order. Failed attacks have no point, and a note says how many
+    there are.
 
     Raises
     ------

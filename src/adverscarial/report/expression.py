@@ -11,6 +11,7 @@ from anndata import AnnData
 from adverscarial.errors import AdverscarialError
 from adverscarial.evaluation.differential import differential
 from adverscarial.report.figures import Figure, embed
+from adverscarial.report.sections import Cell
 from adverscarial.report.sentences import count, listed, percent
 from adverscarial.surveys.table import Survey
 
@@ -19,7 +20,7 @@ _MOST = 200  # rows
 
 @dataclass(frozen=True)
 class ExpressionRow:
-    """One flip, with the statistics of its gene as texts, and as numbers to sort by."""
+    """One flip, with the statistics of its gene."""
 
     classifier: str
     cluster: str
@@ -28,9 +29,8 @@ class ExpressionRow:
     label: str
     share: str
     against: str
-    fold_change: str
-    p: str
-    values: tuple[float, float]
+    fold_change: Cell
+    p: Cell
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,11 @@ def expression_of(survey: Survey, adata: AnnData) -> Expression | None:
 
 
 def _row(row: Any) -> ExpressionRow:
-    known = not pd.isna(row.log_fold_change)
-    values = float(row.log_fold_change) if known else 0.0, 1.0 if pd.isna(row.p_adjusted) else float(row.p_adjusted)
+    fold, p = row.log_fold_change, row.p_adjusted
     return ExpressionRow(
         row.classifier, row.cluster, row.gene, row.modification, row.label, percent(row.share), row.against,
-        f"{row.log_fold_change:+.2f}" if known else "–", "–" if pd.isna(row.p_adjusted) else f"{row.p_adjusted:.2g}",
-        values,
+        Cell("–", 0.0) if pd.isna(fold) else Cell(f"{fold:+.2f}", float(fold)),
+        Cell("–", 1.0) if pd.isna(p) else Cell(f"{p:.2g}", float(p)),
     )  # fmt: skip
 
 

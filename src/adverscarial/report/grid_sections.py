@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from adverscarial.report.caveats import caveats
 from adverscarial.report.figures import Figure, counts
-from adverscarial.report.sections import section_of
+from adverscarial.report.sections import Titled, section_of
 from adverscarial.surveys.grid import Grid, counted, grids
 from adverscarial.surveys.table import Survey
 
@@ -25,12 +25,9 @@ class GridTable:
 
 
 @dataclass(frozen=True)
-class GridSection:
+class GridSection(Titled):
     """All grids of one attack."""
 
-    anchor: str
-    title: str
-    meaning: str
     what: str
     tables: list[GridTable]
     figures: list[Figure] = field(default_factory=list)
@@ -55,9 +52,8 @@ def grid_sections(
         tables = grid_tables(survey, name, labels, apart)
         attack = next(iter(tables[0].grid.entries.values())).attack
         section = section_of(attack)
-        heading, meaning = section.heading(attack), section.introduction(attack)
         what = tables[0].grid.count.title
-        found.append(GridSection(name, heading, meaning, what, tables, counts(survey, name)))
+        found.append(GridSection(name, *section.opening(attack), what, tables, counts(survey, name)))
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from adverscarial.attacks.result import Result
 from adverscarial.report.figures import Figure
-from adverscarial.report.sections import AttackSection, Cell, outcome_text, section_of, value_cell
+from adverscarial.report.sections import AttackSection, Cell, Titled, outcome_text, section_of, value_cell
 from adverscarial.report.sentences import percent
 from adverscarial.surveys.grid import attack_name, attacks_by_name, count_of, settings
 from adverscarial.surveys.plan import Task
@@ -25,12 +25,9 @@ class Row:
 
 
 @dataclass(frozen=True)
-class OutcomeTable:
+class OutcomeTable(Titled):
     """All attacks of one name; `setting` where they share it, and `undrawn` results have no figure."""
 
-    anchor: str
-    title: str
-    meaning: str
     setting: str
     sentences: dict[str, str]
     columns: list[tuple[str, str]]
@@ -70,8 +67,7 @@ def _table(
     columns = [*((name, "") for name in shared), *section.columns_of(attack), ("Queries", "")]
     setting = "" if different else settings(attack)
     anchor = f"a-{attack_name(attack).lower()}"
-    heading, meaning = section.heading(attack), section.introduction(attack)
-    return OutcomeTable(anchor, heading, meaning, setting, said, columns, rows, figures, undrawn)
+    return OutcomeTable(anchor, *section.opening(attack), setting, said, columns, rows, figures, undrawn)
 
 
 def _results(own: list[tuple[Task, Result | None]], name: str, errors: dict[int, str]) -> list[Result | None]:

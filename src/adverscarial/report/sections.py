@@ -29,6 +29,15 @@ R = TypeVar("R", bound=Result)
 _NAMED = 12  # genes that a cell of a table names
 
 
+@dataclass(frozen=True)
+class Titled:
+    """What stands above all that is said of one attack: its heading, to which links lead, and what the attack does."""
+
+    anchor: str
+    title: str
+    meaning: str
+
+
 class Cell(NamedTuple):
     """One cell of a table: what it shows, and the number that it is sorted by where that is another."""
 
@@ -96,6 +105,10 @@ class AttackSection(Generic[R]):
     def introduction(self, attack: Attack[Result]) -> str:
         """Return what the attack does."""
         return self.meaning or (getdoc(type(attack)) or "").split("\n\n")[0]
+
+    def opening(self, attack: Attack[Result]) -> tuple[str, str]:
+        """Return heading and introduction."""
+        return self.heading(attack), self.introduction(attack)
 
     def searches(self, n: int, of: int) -> str:
         """Return, for example, ``3 of 45 single-gene searches``."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from adverscarial.evaluation.under_stress import check_same
 from adverscarial.report.figures import Figure, embed
+from adverscarial.report.sections import Cell
 from adverscarial.report.sentences import count
 from adverscarial.stresses.result import StressResult
 from adverscarial.surveys.table import Survey
@@ -22,16 +23,15 @@ _LINES = 14  # clusters that one figure of curves can tell apart
 
 @dataclass(frozen=True)
 class StressRow:
-    """One change of one cluster as one classifier sees it; texts, and the numbers to sort by."""
+    """One change of one cluster as one classifier sees it."""
 
     classifier: str
     cluster: str
     change: str
     unit: str
-    lost: str
+    lost: Cell
     becomes: str
-    half: str
-    values: tuple[float, float]
+    half: Cell
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,16 @@ def _row(row: object) -> StressRow:
     classifier, cluster, change, unit, becomes = (
         str(getattr(row, name)) for name in ("classifier", "cluster", "change", "unit", "becomes")
     )
-    return StressRow(classifier, cluster, change, unit, lost[0], becomes, half[0], (lost[1], half[1]))
+    return StressRow(classifier, cluster, change, unit, lost, becomes, half)
 
 
-def _strength(row: object, name: str) -> tuple[str, float]:
-    """Return a critical strength as text with its interval, and as the number to sort by: a held label comes last."""
+def _strength(row: object, name: str) -> Cell:
+    """Return a critical strength with its interval; a held label is sorted behind all others."""
     value, low, high = (float(getattr(row, f"{name}{end}")) for end in ("", "_low", "_high"))
     if np.isinf(value):
-        return "held", 1e9
+        return Cell("held", 1e9)
     ends = "" if low == high else f" ({low:.2f} to {'never' if np.isinf(high) else f'{high:.2f}'})"
-    return f"{value:.2f}{ends}", value
+    return Cell(f"{value:.2f}{ends}", value)
 
 
 def _heat_map(stress: StressResult) -> Figure:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from adverscarial.evaluation.verdicts import VERDICTS, headline
+from adverscarial.report.sections import Cell
 from adverscarial.report.sentences import percent
 
 #: what the four words mean, in the order of a reader's worry
@@ -114,15 +115,14 @@ def apart(table: pd.DataFrame) -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True)
 class NearestRow:
-    """The gene that comes nearest to a flip of one cluster; shares in percent, as text, and as numbers to sort by."""
+    """The gene that comes nearest to a flip of one cluster; the shares of its votes and lead that the gene takes."""
 
     classifier: str
     cluster: str
     gene: str
     change: str
-    votes: str
-    lead: str
-    values: tuple[float, float]
+    votes: Cell
+    lead: Cell
 
 
 def lead_text(share: float) -> str:
@@ -140,8 +140,7 @@ def nearest_rows(table: pd.DataFrame) -> list[NearestRow]:
     order = kept.sort_values(["nearest_votes", "nearest_lead"], ascending=False, kind="stable")
     found = []
     for row in order.itertuples():
-        lead = "–" if pd.isna(row.nearest_lead) or row.nearest_lead <= 0 else lead_text(row.nearest_lead)
-        values = float(row.nearest_votes), 0.0 if pd.isna(row.nearest_lead) else float(row.nearest_lead)
-        votes = percent(row.nearest_votes)
-        found.append(NearestRow(row.classifier, row.cluster, row.nearest, row.nearest_change, votes, lead, values))
+        votes, lead = float(row.nearest_votes), 0.0 if pd.isna(row.nearest_lead) else float(row.nearest_lead)
+        shares = Cell(percent(votes), votes), Cell(lead_text(lead) if lead > 0 else "–", lead)
+        found.append(NearestRow(row.classifier, row.cluster, row.nearest, row.nearest_change, *shares))
     return found

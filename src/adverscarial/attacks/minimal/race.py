@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adverscarial._docs import documented
 
+
+@documented
 @dataclass(frozen=True)
 class Race:
     """Votes as they stand, and the labels that should win.
@@ -18,8 +21,7 @@ class Race:
     ----------
     codes
         Label of each cell, a position in the list of labels, shape (cells,).
-    rank
-        Alphabetical place of each label, shape (labels,).
+    %(rank)s
     goals
         Positions of the labels that may win.
     """

@@ -201,8 +201,7 @@ class MLP(
         ----------
         adata
             Cells x genes, scaled values (z-scores) as a rule.
-        groupby
-            Column of ``adata.obs`` with the cell types.
+        %(groupby_types)s
         %(values)s
         %(layer_trained)s
         adversary
@@ -379,6 +378,7 @@ def _split(codes: np.ndarray, share: float, faithful: bool, seed: int) -> tuple[
     return np.flatnonzero(~watched), np.flatnonzero(watched)
 
 
+@documented
 class MLPScorer(FirstLayerScorer):
     """Scorer of :class:`MLP`, which also proves for most cells that a small change cannot flip them.
 
@@ -392,8 +392,7 @@ class MLPScorer(FirstLayerScorer):
     ----------
     model
         A trained network.
-    cluster
-        The cluster under attack.
+    %(cluster)s
     skip
         Use the proof; the answers are the same without it.
     """

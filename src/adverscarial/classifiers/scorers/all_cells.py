@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from adverscarial._docs import documented
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Decision, vote
@@ -27,6 +28,7 @@ _warned: WeakSet[Classifier] = WeakSet()
 _OTHERS = 256  # cells outside the cluster that are shown beside it, at most
 
 
+@documented
 class AllCellsScorer(RepredictingScorer):
     """Asks :meth:`Classifier.decide` about all cells of the data at once, and counts the cluster's labels.
 
@@ -37,8 +39,7 @@ class AllCellsScorer(RepredictingScorer):
     ----------
     classifier
         Its ``decide`` gets all cells, in the order of the data.
-    cluster
-        The cluster under attack.
+    %(cluster)s
     """
 
     def __init__(self, classifier: Classifier, cluster: Cluster) -> None:
@@ -80,6 +81,7 @@ def company_test(classifier: Classifier, cluster: Cluster, alone: Answer) -> Cal
     return functools.cache(functools.partial(_refuse_if_other_cells_matter, classifier, cluster, alone))
 
 
+@documented
 def _refuse_if_other_cells_matter(classifier: Classifier, cluster: Cluster, alone: Answer) -> int:
     """Raise a ClassifierError where cells get other labels when cells of other clusters are asked about beside them.
 
@@ -87,8 +89,7 @@ def _refuse_if_other_cells_matter(classifier: Classifier, cluster: Cluster, alon
     ----------
     classifier
         One that says that each cell's label depends on that cell alone.
-    cluster
-        The cluster under attack.
+    %(cluster)s
     alone
         What the classifier says of its unmodified cells, asked about alone.
 

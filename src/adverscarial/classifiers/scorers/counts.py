@@ -15,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from adverscarial._docs import documented
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
@@ -35,6 +36,7 @@ _PAIRS = 1_000_000
 _GAIN = 0.25
 
 
+@documented
 class LogCountScorer(GeneralScorer):
     """State: the cluster's counts, whole numbers; every other value is classified again, in batches.
 
@@ -44,8 +46,7 @@ class LogCountScorer(GeneralScorer):
         Gets counts, bound to the genes of the data; normalises them to `total` per cell and takes the logarithm.
     inner
         What it gives the logarithms to, before it is bound to any genes.
-    cluster
-        The cluster under attack.
+    %(cluster)s
     total
         Counts per cell after normalisation.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adverscarial._docs import documented
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Answers, vote
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _BATCH_BYTES = 64 * 2**20
 
 
+@documented
 class GeneralScorer(RepredictingScorer):
     """Re-predicts the cluster's rows, in batches of several queries.
 
@@ -29,8 +31,7 @@ class GeneralScorer(RepredictingScorer):
     ----------
     classifier
         Anything with :meth:`Classifier.decide`.
-    cluster
-        The cluster under attack.
+    %(cluster)s
     """
 
     def __init__(self, classifier: Classifier, cluster: Cluster) -> None:

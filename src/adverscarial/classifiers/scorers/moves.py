@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from adverscarial._docs import documented
 from adverscarial.classifiers.scorers.linear_votes import winner
 from adverscarial.classifiers.scorers.prefixes import fewest_of_rows
 
@@ -110,6 +111,7 @@ class Moves(ABC):
         """Return the same for some of the cells."""
         raise NotImplementedError
 
+    @documented
     def first_reaching(self, order: np.ndarray, rank: np.ndarray, goals: np.ndarray) -> int:
         """Return how many genes, changed in this order, let a goal win the vote; -1 if no number was found that does.
 
@@ -117,8 +119,7 @@ class Moves(ABC):
         ----------
         order
             Genes.
-        rank
-            Alphabetical place of each label, which decides ties of votes.
+        %(rank)s
         goals
             Which labels may win, bool, shape (labels,).
         """

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg.blas import dger
 
+from adverscarial._docs import documented
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.columns import positions_among, values_now
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
@@ -34,6 +35,7 @@ def check_weights(weights: np.ndarray, shape: tuple[int, int]) -> None:
         raise ParameterError(f"gradient: weights have shape {np.shape(weights)}, expected (cells, classes) = {shape}.")
 
 
+@documented
 class FirstLayerScorer(StatefulScorer):
     """State: the first layer's input sums of the cluster's cells, float64, and the genes changed so far.
 
@@ -41,8 +43,7 @@ class FirstLayerScorer(StatefulScorer):
 
     Parameters
     ----------
-    cluster
-        The cluster under attack.
+    %(cluster)s
     columns
         Where each of the classifier's genes stands in the data set.
     W, b

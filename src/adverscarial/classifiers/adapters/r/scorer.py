@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from adverscarial._docs import documented
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.adapters.r.slot import Slot
 from adverscarial.classifiers.answers import Answer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _NO_GENES = np.empty(0, dtype=np.int64), np.empty((1, 0))
 
 
+@documented
 class RScorer(Scorer):
     """Asks R about the cluster, or about all cells, one query at a time.
 
@@ -27,8 +29,7 @@ class RScorer(Scorer):
     ----------
     classifier
         Bound to the genes of the data.
-    cluster
-        The cluster under attack.
+    %(cluster)s
 
     Attributes
     ----------
