@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeGuard
@@ -71,9 +72,23 @@ def layers_of(adata: AnnData) -> dict[str, Matrix]:
 
 def copy_of(adata: AnnData) -> AnnData:
     """Return a copy in memory, also of data whose matrices lie in a file."""
+    return adata.to_memory(copy=True) if on_disk(adata) else adata.copy()
+
+
+def on_disk(adata: AnnData) -> bool:
+    """Return whether some of the values lie in a file."""
     held = [X for X in (adata.X, *layers_of(adata).values()) if X is not None]
-    on_disk = adata.isbacked or not all(hasattr(X, "copy") for X in held)
-    return adata.to_memory(copy=True) if on_disk else adata.copy()
+    return adata.isbacked or not all(hasattr(X, "copy") for X in held)
+
+
+def copy_with(adata: AnnData, X: Matrix, layer: str | None) -> AnnData:
+    """Return a copy of data in memory, no view, with `X` in the place of a matrix, which itself is not copied."""
+    parts = {name: getattr(adata, name).copy() for name in ("obs", "var", "obsm", "varm", "obsp", "varp")}
+    layers = {name: X if name == layer else held.copy() for name, held in layers_of(adata).items()}
+    if layer is not None:
+        X = None if adata.X is None else adata.X.copy()
+    raw = None if adata.raw is None else adata.raw.copy()
+    return AnnData(X, layers=layers, uns=deepcopy(adata.uns), raw=raw, **parts)
 
 
 def cells_of(adata: AnnData, rows: np.ndarray) -> AnnData:

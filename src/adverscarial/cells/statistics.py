@@ -46,6 +46,7 @@ class GeneStatistics:
         self._known: dict[tuple[str, float], Floats] = {}
         self._values: DistinctValues | None = None
         self._asked = 0  # genes
+        self._last: tuple[np.ndarray, DistinctValues] | None = None  # what was asked of few genes
         self._file = SortedFile(self.matrix) if self.matrix.large_file else None
 
     def minimum(self, genes: np.ndarray) -> Floats:
@@ -198,11 +199,15 @@ class GeneStatistics:
         if self._file:
             yield from self._file.blocks(genes)
             return
+        if self._last is not None and np.array_equal(genes, self._last[0]):  # the largest after the smallest value
+            yield slice(None), self._last[1]
+            return
         self._asked += len(genes)
         if self.matrix.sparse and self._values is None:
             if self._asked <= _FEW:  # to sort the values of all genes would take longer
                 some = self.matrix.picked(genes)
-                yield slice(None), distinct_values(some.indptr.astype(np.int64), some.data, self.n_cells)
+                self._last = genes, distinct_values(some.indptr.astype(np.int64), some.data, self.n_cells)
+                yield slice(None), self._last[1]
                 return
             csc = self.matrix.csc()
             self._values = distinct_values(csc.indptr.astype(np.int64), csc.data.copy(), self.n_cells)
