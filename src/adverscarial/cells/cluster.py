@@ -95,6 +95,7 @@ class Cluster:
                 f"Cluster '{target}' holds NaN or infinite values. Attacks need numbers: fill or drop them."
             )
         self.genes = as_text(adata.var_names)
+        self._read: tuple[np.ndarray, np.ndarray] | None = None  # a few genes, and their values
 
     @property
     def gene_names(self) -> np.ndarray:
@@ -144,7 +145,10 @@ class Cluster:
         that exact ties are answered alike.
         """
         if self._at_hand and "_cells" not in self.__dict__ and _FEW * len(genes) <= len(self.genes):
-            return np.asfortranarray(self.statistics.matrix.block(self.rows, genes), dtype=self.dtype)
+            if self._read is None or not np.array_equal(genes, self._read[0]):  # a scan asks for the same genes twice
+                block = self.statistics.matrix.block(self.rows, genes)
+                self._read = genes.copy(), np.asfortranarray(block, dtype=self.dtype)
+            return self._read[1].copy(order="F")
         if is_sparse(self._cells):
             return np.asarray(self._cells[:, genes].toarray())
         return np.asfortranarray(np.asarray(self._cells)[:, genes])
@@ -164,7 +168,7 @@ class Cluster:
             other.__dict__.pop(name, None)
         matrix = CellMatrix(replace(self.statistics.matrix.X, rows, genes, values))
         other.statistics, other.dtype = GeneStatistics(matrix), matrix.dtype
-        other._at_hand = False
+        other._at_hand, other._read = False, None
         return other
 
     def positions(self, genes: Iterable[object]) -> Ints:

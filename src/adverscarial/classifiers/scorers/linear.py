@@ -169,7 +169,7 @@ class LinearScorer(StatefulScorer):
         now = _Now(self._sums, self._size, gaps_of(self._sums), self._codes, self._counts, self._binary)
         for start in range(0, len(known), _GENES):  # what fits into the cache
             some = slice(start, start + _GENES)
-            delta = np.ascontiguousarray(new.T[some] - self._Z.T[columns[some]])
+            delta = np.ascontiguousarray(new.T[some] - rows_of(self._Z.T, columns[some]))
             counts[known[some]], unclear[some] = _count_each(*now, delta, self._weights[columns[some]])
             steps[some] = delta.mean(axis=1)
         for k in np.flatnonzero(unclear & ~refused):
@@ -270,6 +270,18 @@ class LinearScorer(StatefulScorer):
         return bound
 
 
+def rows_of(Z: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return some rows, which are not copied where they follow each other.
+
+    Examples
+    --------
+    >>> rows_of(np.eye(3), np.array([1, 2])).tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    first, stop = int(rows[0]), int(rows[0]) + len(rows)
+    return Z[first:stop] if np.array_equal(rows, np.arange(first, stop)) else Z[rows]
+
+
 def added_up(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return how much is added up for each cell and class, whatever cancels: ``abs(values) @ abs(weights)``."""
     sums, absolute = np.zeros((len(values), weights.shape[1])), np.abs(weights)
@@ -359,11 +371,14 @@ def _count_each(
     for g in range(len(delta)):
         counts[g] = before
         steepest = np.abs(weights[g]).max()
-        spread = steepest if binary else weights[g].max() - weights[g].min()
+        highest, lowest = weights[g].max(), weights[g].min()
         for c in range(len(sums)):
             step = delta[g, c]
             hidden = _DOUBT * (size[c] + abs(step) * steepest)
-            if gaps[c] - abs(step) * spread > 2 * hidden:  # too little for another label, and for a doubt
+            lost = abs(step) * steepest  # the most that the label's lead can lose
+            if not binary:
+                lost = max(step * highest, step * lowest) - step * weights[g, codes[c]]
+            if gaps[c] - lost > 2 * hidden:  # too little for another label, and for a doubt
                 continue
             best = 0
             top = sums[c, 0] + step * weights[g, 0]
