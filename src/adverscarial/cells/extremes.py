@@ -88,4 +88,5 @@ def _among_first(X: np.ndarray, start: int, rows: np.ndarray, sign: float) -> np
     for j in range(n_genes):
         for k in range(kept):
             rows[j, k] = best[k, j]
-    return best[0]
+    least: np.ndarray = best[0]
+    return least
