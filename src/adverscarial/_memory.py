@@ -65,8 +65,8 @@ def _control_group() -> int | None:
         for folder in (group, *group.parents):
             if not folder.is_relative_to(root):
                 break
-            most, used = (_text(folder / name).strip() for name in names)
-            if most.isdigit() and used.isdigit():
+            most = _text(folder / names[0]).strip()
+            if most.isdigit() and (used := _text(folder / names[1]).strip()).isdigit():
                 stat = dict(entry.split() for entry in _text(folder / "memory.stat").splitlines())
                 known.append(int(most) - int(used) + int(stat.get("inactive_file", 0)))
     return min(known) if known else None

@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
+from adverscarial.cells import matrix
 from adverscarial.cells.cluster import Cluster, cluster_labels, cluster_names
 from adverscarial.cells.matrix import CellMatrix
 from adverscarial.cells.statistics import GeneStatistics
@@ -133,3 +134,77 @@ def test_shared_statistics_are_used_and_checked() -> None:
     spoilt[3, 3] = np.inf  # outside the cluster
     with pytest.raises(DataError, match="1 NaN or infinite"):
         Cluster(adata, "kind", "b", statistics=GeneStatistics(spoilt))
+
+
+def large(form: type) -> AnnData:
+    """More values than are looked through each time."""
+    X = np.random.default_rng(0).random((600, 500))
+    obs = pd.DataFrame({"kind": ["a", "b"] * 300}, index=[f"cell{i}" for i in range(600)])
+    return AnnData(form(X), obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(500)]))
+
+
+def at_gene(adata: AnnData, cell: int, gene: int, value: float) -> None:
+    """Write into the very array that the data have."""
+    if sp.issparse(adata.X):
+        adata.X.data[adata.X.indptr[cell] + gene if adata.X.format == "csr" else adata.X.indptr[gene] + cell] = value
+    else:
+        adata.X[cell, gene] = value
+
+
+@pytest.mark.parametrize("form", [np.array, sp.csr_matrix, sp.csc_matrix])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_no_number_since_is_found_where_it_is_read(form: type, bad: float) -> None:
+    adata = large(form)
+    Cluster(adata, "kind", "b")  # all of it was looked through
+    at_gene(adata, 3, 7, bad)  # in the cluster
+    at_gene(adata, 4, 8, bad)  # elsewhere
+    for genes in (np.array([7]), np.arange(5, 100), np.arange(500)):
+        with pytest.raises(DataError, match="NaN"):
+            Cluster(adata, "kind", "b").values(genes)
+        for q in (0.01, 0.5, 0.99):
+            with pytest.raises(DataError, match="NaN"):
+                Cluster(adata, "kind", "b").statistics.quantile(genes + (len(genes) == 1), q)
+    with pytest.raises(DataError, match="NaN"):
+        _ = Cluster(adata, "kind", "b").X
+    with pytest.raises(DataError, match="NaN"):
+        Cluster(adata, "kind", "b").statistics.shifted(np.array([8]), np.array([[1.0]]), 3)
+    at_gene(adata, 3, 7, 0.5)  # of sparse values, all those of the cluster are read
+    other = np.array([0, 9, 499])
+    np.testing.assert_array_equal(Cluster(adata, "kind", "b").values(other), dense(adata)[1::2][:, other])
+    wanted = np.quantile(dense(adata)[:, other], 0.99, axis=0)
+    np.testing.assert_array_equal(Cluster(adata, "kind", "b").statistics.quantile(other, 0.99), wanted)
+
+
+@pytest.mark.parametrize("form", [np.array, sp.csr_matrix])
+def test_another_content_of_the_same_array_is_looked_through_again(form: type) -> None:
+    adata = large(form)
+    Cluster(adata, "kind", "b")
+    values = adata.X.data if sp.issparse(adata.X) else adata.X
+    values *= 2
+    at_gene(adata, 4, 8, np.nan)
+    with pytest.raises(DataError, match="1 NaN or infinite"):
+        Cluster(adata, "kind", "b")
+
+
+def test_the_same_array_is_not_looked_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    adata = large(np.array)
+    looked: list[int] = []
+    refuse = matrix._refuse_not_finite
+    monkeypatch.setattr(matrix, "_refuse_not_finite", lambda *given: looked.append(given[0].size) or refuse(*given))
+    Cluster(adata, "kind", "b").values(np.array([1, 2]))
+    assert looked == [adata.X.size]
+    Cluster(adata, "kind", "b").values(np.array([1, 2]))
+    assert looked == [adata.X.size, 600]  # two genes of 300 cells
+
+
+def dense(adata: AnnData) -> np.ndarray:
+    return adata.X.toarray() if sp.issparse(adata.X) else np.asarray(adata.X)
+
+
+@pytest.mark.parametrize("names", [["b", "a", None, "b"], [2, 1, None, 2]])
+def test_categories_are_named_as_other_columns_are(names: list[object]) -> None:
+    obs = pd.DataFrame({"plain": pd.Series(names, dtype=object)})
+    obs["kind"] = obs["plain"].astype("category").cat.add_categories(["unused"])
+    adata = AnnData(np.zeros((4, 1)), obs=obs)
+    assert cluster_labels(adata, "kind").tolist() == cluster_labels(adata, "plain").tolist()
+    assert cluster_names(cluster_labels(adata, "kind")) == sorted({str(name) for name in names if name is not None})

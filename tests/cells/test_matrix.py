@@ -6,13 +6,14 @@ from typing import Any
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adverscarial.cells.matrix import CellMatrix, layer_of, replace
+from adverscarial.cells.matrix import CellMatrix, copy_with, layer_of, replace
 from adverscarial.errors import DataError
 
 RNG = np.random.default_rng(3)
@@ -175,3 +176,34 @@ def test_a_layer_is_found_by_name_or_said_to_be_absent() -> None:
         layer_of(AnnData(X.copy()), "raw")
     with pytest.raises(DataError, match=r"adata\.X is empty\. Choose one of its layers with layer=: 'counts'"):
         layer_of(AnnData(layers={"counts": X}), None)
+
+
+@pytest.mark.parametrize("layer", [None, "counts"])
+def test_a_copy_with_another_matrix_is_a_copy_otherwise(layer: str | None) -> None:
+    adata = AnnData(X.copy(), layers={"counts": sp.csr_matrix(X), "half": X / 2}, uns={"made": {"by": [1]}})
+    adata.raw = adata.copy()
+    adata.obs["kind"], adata.var["long"] = "b", 1.0
+    adata.obsm["pca"], adata.varm["loadings"] = X[:, :2].copy(), X.T[:, :2].copy()
+    adata.obsp["near"], adata.varp["like"] = sp.csr_matrix(X @ X.T), X.T @ X
+    new = sp.csr_matrix(X * 3)
+    changed, plain = copy_with(adata, new, layer), adata.copy()
+    if layer is None:
+        plain.X = new
+    else:
+        plain.layers[layer] = new
+    pd.testing.assert_frame_equal(changed.obs, plain.obs)
+    pd.testing.assert_frame_equal(changed.var, plain.var)
+    for name in ("obsm", "varm", "obsp", "varp", "layers"):
+        ours, theirs = getattr(changed, name), getattr(plain, name)
+        assert list(ours) == list(theirs)
+        for key in ours:
+            np.testing.assert_array_equal(dense(ours[key]), dense(theirs[key]))
+    np.testing.assert_array_equal(dense(changed.X), dense(plain.X))
+    np.testing.assert_array_equal(dense(changed.raw.X), X)
+    assert changed.uns == plain.uns
+    changed.uns["made"]["by"].append(2)
+    changed.obs["kind"], changed.obsm["pca"][0, 0], changed.layers["half"][0, 0] = "c", 99.0, 99.0
+    assert adata.uns["made"]["by"] == [1]
+    assert adata.obs["kind"].unique().tolist() == ["b"]
+    assert 99.0 not in adata.obsm["pca"]
+    assert 99.0 not in adata.layers["half"]

@@ -193,20 +193,23 @@ class Run:
             Called with the genes that the classifier was asked about, and their new values.
         """
         reads = self.scorer.reads(genes)
-        now = self.scorer.baseline
-        label = np.full(len(genes), now.label, dtype=object)
-        share = np.full(len(genes), now.share)
-        rejected, lead = np.zeros(len(genes), dtype=bool), np.zeros(len(genes))
         asked = genes[reads]
         self.meter.ask(len(asked), self.cluster.n_cells)
         self.meter.proven += len(genes) - len(asked)
-        if len(asked):
-            values = self._each_values(asked)
-            answers = self.scorer.each(asked, values)
-            label[reads], share[reads], rejected[reads] = answers.label, answers.share, answers.rejected
-            lead[reads] = np.nan if answers.lead is None else answers.lead
-            if on_answers is not None:
-                on_answers(asked, values)
+        now, n = self.scorer.baseline, len(genes)
+        if not len(asked):
+            return Answers(np.full(n, str(now.label)), np.full(n, now.share), np.zeros(n, dtype=bool), np.zeros(n))
+        values = self._each_values(asked)
+        answers = self.scorer.each(asked, values)
+        if on_answers is not None:
+            on_answers(asked, values)
+        lead = np.zeros(n)
+        lead[reads] = np.nan if answers.lead is None else answers.lead
+        if len(asked) == n:
+            return Answers(np.asarray(answers.label, dtype=str), answers.share, answers.rejected, lead)
+        label = np.full(n, now.label, dtype=object)
+        share, rejected = np.full(n, now.share), np.zeros(n, dtype=bool)
+        label[reads], share[reads], rejected[reads] = answers.label, answers.share, answers.rejected
         return Answers(label.astype(str), share, rejected, lead)
 
     def _each_values(self, genes: np.ndarray) -> np.ndarray:

@@ -117,17 +117,24 @@ class SingleGene(Attack[SingleGeneResult], name="single-gene"):
         size = max(256, _BLOCK_BYTES // (8 * run.cluster.n_cells))
         for start in range(0, len(genes), size):
             block = genes[start : start + size]
+            reads = run.scorer.reads(block)
             left = run.meter.left
             if left is not None:  # the part of the block that the budget still pays for
-                block = block[: np.searchsorted(np.cumsum(run.scorer.reads(block)), left, side="right")]
-            answers = run.each(block, found.look)
+                paid = np.searchsorted(np.cumsum(reads), left, side="right")
+                block, reads = block[:paid], reads[:paid]
+            asked = block[reads]
+            answers = run.each(asked, found.look)
+            run.meter.proven += len(block) - len(asked)
             outcome = np.where(run.changed(answers.label), FLIPPED, HELD)
             outcome[answers.rejected] = REJECTED
             if self.first and (outcome == FLIPPED).any():
-                end = int(np.argmax(outcome == FLIPPED)) + 1
-                found.note(block[:end], outcome[:end], answers)
+                last = int(np.argmax(outcome == FLIPPED))
+                before = int(np.flatnonzero(reads)[last])
+                found.note(asked[: last + 1], outcome[: last + 1], answers)
+                found.unread(block[:before][~reads[:before]])
                 return
-            found.note(block, outcome, answers)
+            found.note(asked, outcome, answers)
+            found.unread(block[~reads])
             run.meter.advance(len(block))
             if left is not None and len(block) < len(genes[start : start + size]):
                 raise BudgetSpent
@@ -164,7 +171,8 @@ class _Found:
     def __init__(self, run: Run, n_genes: int) -> None:
         self._run = run
         self._outcome = np.full(n_genes, -1, dtype=np.int8)
-        self._label = np.full(n_genes, run.baseline.label, dtype=object)
+        self._labels = [run.baseline.label]
+        self._code = np.zeros(n_genes, dtype=np.int16)  # of the label among those
         self._share = np.full(n_genes, run.baseline.share)
         self._alone = np.ones(n_genes, dtype=bool)
         self._effect = np.full(n_genes, UNKNOWN, dtype=np.int8)
@@ -185,13 +193,25 @@ class _Found:
     def note(self, genes: np.ndarray, outcome: np.ndarray, answers: Answers) -> None:
         """Note the first answers, one for each gene."""
         n = len(genes)
-        self._outcome[genes], self._label[genes], self._share[genes] = outcome, answers.label[:n], answers.share[:n]
-        self._effect[genes] = np.where(self._effect[genes] == UNKNOWN, UNREAD, self._effect[genes])
+        self._outcome[genes], self._share[genes] = outcome, answers.share[:n]
+        label = answers.label[:n]
+        other = np.flatnonzero(label != self._labels[0])
+        self._code[genes] = 0
+        self._code[genes[other]] = [self._code_of(str(name)) for name in label[other]]
         if answers.lead is not None:
             self._lead[genes] = answers.lead[:n]
 
+    def unread(self, genes: np.ndarray) -> None:
+        """Note genes that the classifier does not read: all stays as it was."""
+        self._outcome[genes], self._effect[genes], self._lead[genes] = HELD, UNREAD, 0.0
+
+    def _code_of(self, label: str) -> int:
+        if label not in self._labels:
+            self._labels.append(label)
+        return self._labels.index(label)
+
     def group(self, genes: np.ndarray, outcome: int, answer: Answer) -> None:
-        self._outcome[genes], self._label[genes], self._share[genes] = outcome, answer.label, answer.share
+        self._outcome[genes], self._code[genes], self._share[genes] = outcome, self._code_of(answer.label), answer.share
         self._alone[genes] = len(genes) == 1
         if outcome == FLIPPED and len(genes) > 1:
             self._groups.append(genes)
@@ -202,19 +222,22 @@ class _Found:
         if not len(hits):
             return self._run.baseline
         best = hits[np.argmax(self._share[hits])]
-        return Answer(str(self._label[best]), float(self._share[best]))
+        return Answer(str(self._labels[self._code[best]]), float(self._share[best]))
 
     def fields(self) -> dict[str, Any]:
         """Return the arrays of the result, one entry per tested gene."""
         tested = np.flatnonzero(self._outcome >= 0)
         names = self._run.cluster.gene_names  # one array for all results of a cluster
         names = names if len(tested) == len(names) else names[tested]
-        labels, codes = np.unique(self._label[tested].astype(str), return_inverse=True)
+        used = np.flatnonzero(np.bincount(self._code[tested], minlength=len(self._labels)))
+        labels = np.array(sorted(self._labels[code] for code in used), dtype=str)
+        place = np.zeros(len(self._labels), dtype=np.int16)
+        place[used] = [labels.tolist().index(self._labels[code]) for code in used]
         group_of = np.full(len(self._outcome), -1, dtype=np.int32)
         for i, group in enumerate(self._groups):
             group_of[group] = i
         return {
-            "gene": names, "outcome": self._outcome[tested], "labels": labels, "code": codes.astype(np.int16),
+            "gene": names, "outcome": self._outcome[tested], "labels": labels, "code": place[self._code[tested]],
             "new_share": self._share[tested].astype(float), "alone": self._alone[tested], "group": group_of[tested],
             "effect": self._effect[tested], "lead": self._lead[tested],
         }  # fmt: skip

@@ -20,6 +20,8 @@ from adverscarial.errors import ClassifierError, InputRejected, ParameterError
 _COPIES = 2
 #: ... and in the classifier's: the scorer's, and two of a query
 _SCORER_COPIES = 3
+#: bytes that are not worth asking the system for what it has left
+_SMALL = 2**26
 
 
 def check_run(budget: int | None, seed: int) -> None:
@@ -54,6 +56,8 @@ def check_memory(
     kept = CellMatrix(layer_of(adata, layer)).dtype
     asked = max(((model.number_type or kept).itemsize for model in models), default=kept.itemsize)
     cell = read * (_COPIES * kept.itemsize + _SCORER_COPIES * asked)
+    if rows * cell < _SMALL:
+        return
     largest, at_once = max(sizes, default=0), f", {len(sizes)} clusters at a time" if len(sizes) > 1 else ""
     _memory.check(
         rows * cell,

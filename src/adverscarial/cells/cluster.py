@@ -17,6 +17,7 @@ from adverscarial._docs import documented
 from adverscarial._types import Floats, Ints, Matrix
 from adverscarial.cells.choice import chosen_of
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, replace
+from adverscarial.cells.remembered import as_array, as_text
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
@@ -81,20 +82,40 @@ class Cluster:
         _check_target(adata, groupby, self.target, self.names)
         self.rows = np.flatnonzero(self.labels == self.target)
         matrix = statistics.matrix if statistics is not None else CellMatrix(layer_of(adata, layer))
-        matrix.check_finite(adata)
+        matrix.check_finite(adata, once=True)
         self.statistics = statistics if statistics is not None else GeneStatistics(matrix)
         self.dtype = matrix.dtype
         self._at_hand = isinstance(matrix.X, np.ndarray) and matrix.X.dtype.kind in "fiub" and matrix.X.itemsize <= 8
-        # what is at hand has just been looked through
-        if not self._at_hand and not np.isfinite(self._cells.data if sp.issparse(self._cells) else self._cells).all():
+        # what lies in memory is looked through when it is read
+        if (
+            not matrix.numbers_in_memory
+            and not np.isfinite(self._cells.data if sp.issparse(self._cells) else self._cells).all()
+        ):
             raise DataError(
                 f"Cluster '{target}' holds NaN or infinite values. Attacks need numbers: fill or drop them."
             )
-        self.genes = pd.Index(adata.var_names.astype(str))
-        self.gene_names = np.asarray(self.genes, dtype=str)
-        self.all_cells = pd.Index(adata.obs_names.astype(str))
-        self.cells = self.all_cells[self.rows]
-        self._draw_order = np.argsort(np.asarray(self.cells), kind="stable")
+        self.genes = as_text(adata.var_names)
+        self._read: tuple[np.ndarray, np.ndarray] | None = None  # a few genes, and their values
+
+    @property
+    def gene_names(self) -> np.ndarray:
+        """Names of the genes, as an array."""
+        return as_array(self.genes)
+
+    @property
+    def all_cells(self) -> pd.Index:
+        """Names of all cells of the data set."""
+        return as_text(self.adata.obs_names)
+
+    @cached_property
+    def cells(self) -> pd.Index:
+        """Names of the cluster's cells."""
+        return self.all_cells[self.rows]
+
+    @cached_property
+    def _draw_order(self) -> Ints:
+        order: Ints = np.argsort(np.asarray(self.cells), kind="stable")
+        return order
 
     @property
     def n_cells(self) -> int:
@@ -123,9 +144,11 @@ class Cluster:
         It lies in memory as the cells of a prediction do, gene after gene: sums are then added up in the same order, so
         that exact ties are answered alike.
         """
-        whole = self.statistics.matrix.X
         if self._at_hand and "_cells" not in self.__dict__ and _FEW * len(genes) <= len(self.genes):
-            return np.asfortranarray(whole[np.ix_(self.rows, genes)], dtype=self.dtype)
+            if self._read is None or not np.array_equal(genes, self._read[0]):  # a scan asks for the same genes twice
+                block = self.statistics.matrix.block(self.rows, genes)
+                self._read = genes.copy(), np.asfortranarray(block, dtype=self.dtype)
+            return self._read[1].copy(order="F")
         if is_sparse(self._cells):
             return np.asarray(self._cells[:, genes].toarray())
         return np.asfortranarray(np.asarray(self._cells)[:, genes])
@@ -145,7 +168,7 @@ class Cluster:
             other.__dict__.pop(name, None)
         matrix = CellMatrix(replace(self.statistics.matrix.X, rows, genes, values))
         other.statistics, other.dtype = GeneStatistics(matrix), matrix.dtype
-        other._at_hand = False
+        other._at_hand, other._read = False, None
         return other
 
     def positions(self, genes: Iterable[object]) -> Ints:
@@ -203,6 +226,10 @@ def cluster_labels(adata: AnnData, groupby: str) -> np.ndarray:
         have = f"There are: {some(known, 10)}." if known else "There are none."
         raise DataError(f"adata.obs has no column '{groupby}'.{did_you_mean(groupby, known)} {have}")
     column = adata.obs[groupby]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        names = np.array([*map(str, column.cat.categories), None], dtype=object)
+        named: np.ndarray = names[column.cat.codes.to_numpy()]  # the code of a missing name is -1
+        return named
     labels: np.ndarray = column.astype(object).to_numpy(copy=True)
     missing = column.isna().to_numpy()
     labels[~missing] = [str(label) for label in labels[~missing]]
@@ -212,7 +239,7 @@ def cluster_labels(adata: AnnData, groupby: str) -> np.ndarray:
 
 def cluster_names(labels: np.ndarray) -> list[str]:
     """Return the names that occur, sorted."""
-    return sorted({label for label in labels if label is not None})
+    return sorted(label for label in pd.unique(labels) if label is not None)
 
 
 def named_clusters(names: list[str], groupby: str, targets: Sequence[str] | str | None) -> list[str]:

@@ -6,7 +6,8 @@ Nothing here makes more dense than what was asked for: some rows, or some column
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import deepcopy
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeGuard
@@ -17,6 +18,7 @@ from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 
 from adverscarial._types import Ints, Matrix
+from adverscarial.cells.remembered import Remembered
 from adverscarial.errors import DataError, did_you_mean, some
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ _FIRST = 8
 _VALUES_PER_READ = 2**23  # of a file, at a time
 _SMALL_FILE = 2**25  # bytes; a smaller matrix is read into memory once
 _FEW = 32  # genes that are taken out of a matrix of cells, before all of it is turned
+_LARGE = 2**18  # values that are looked through so fast that it is not worth remembering
+_SAMPLE = 1024  # values by which a large array is known
+_FINITE: Remembered[bytes] = Remembered()  # a sample of each array that held numbers only
 _NEAR = 32  # cells nearer to each other than this are read in one go: a read costs as much as some cells
 
 
@@ -67,9 +72,23 @@ def layers_of(adata: AnnData) -> dict[str, Matrix]:
 
 def copy_of(adata: AnnData) -> AnnData:
     """Return a copy in memory, also of data whose matrices lie in a file."""
+    return adata.to_memory(copy=True) if on_disk(adata) else adata.copy()
+
+
+def on_disk(adata: AnnData) -> bool:
+    """Return whether some of the values lie in a file."""
     held = [X for X in (adata.X, *layers_of(adata).values()) if X is not None]
-    on_disk = adata.isbacked or not all(hasattr(X, "copy") for X in held)
-    return adata.to_memory(copy=True) if on_disk else adata.copy()
+    return adata.isbacked or not all(hasattr(X, "copy") for X in held)
+
+
+def copy_with(adata: AnnData, X: Matrix, layer: str | None) -> AnnData:
+    """Return a copy of data in memory, no view, with `X` in the place of a matrix, which itself is not copied."""
+    parts = {name: getattr(adata, name).copy() for name in ("obs", "var", "obsm", "varm", "obsp", "varp")}
+    layers = {name: X if name == layer else held.copy() for name, held in layers_of(adata).items()}
+    if layer is not None:
+        X = None if adata.X is None else adata.X.copy()
+    raw = None if adata.raw is None else adata.raw.copy()
+    return AnnData(X, layers=layers, uns=deepcopy(adata.uns), raw=raw, **parts)
 
 
 def cells_of(adata: AnnData, rows: np.ndarray) -> AnnData:
@@ -160,7 +179,9 @@ class CellMatrix:
         """Return the cells at the sorted positions `index` as they are held: sparse stays sparse."""
         index = np.asarray(index)
         if not self._sparse_file or not len(index):
-            return self._held(index)
+            part = self._held(index)
+            self._check_read(part)
+            return part
         if self.gene_by_gene:
             return sp.hstack([genes[index] for _, genes in self.pieces()], format="csc")
         return sp.vstack([self._stretch(near) for near in np.split(index, self._gaps(index))], format="csr")
@@ -235,9 +256,10 @@ class CellMatrix:
         if self.sparse and not self.large_file:
             return self._dense(self.picked(index))
         if isinstance(self.X, np.ndarray):
-            if len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
-                return np.asarray(self.X[:, index[0] : index[0] + len(index)], dtype=self.dtype)  # not copied twice
-            return np.asarray(self.X[:, index], dtype=self.dtype)
+            run = len(index) and np.array_equal(index, np.arange(index[0], index[0] + len(index)))
+            some = self.X[:, index[0] : index[0] + len(index)] if run else self.X[:, index]  # not copied twice
+            self._check_read(some)
+            return np.asarray(some, dtype=self.dtype)
         order = np.argsort(index)  # files want increasing positions
         block = self._dense(self._held((slice(None), index[order])))
         _refuse_not_finite(block)
@@ -288,7 +310,15 @@ class CellMatrix:
             entries = self.X.data[at], (cells, np.searchsorted(genes, self.X.indices[at]))
             some = sp.csc_array(entries, shape=(self.shape[0], len(genes)), dtype=self.dtype)[:, place]
         some.sum_duplicates()
+        self._check_read(some)
         return some
+
+    def block(self, rows: Ints, genes: Ints) -> np.ndarray:
+        """Return some genes of some cells of an array in memory, as it holds them."""
+        assert isinstance(self.X, np.ndarray)
+        part: np.ndarray = self.X[rows[:, None], genes]
+        self._check_read(part)
+        return part
 
     def csc(self) -> sp.csc_array:
         """Return the sparse matrix column by column, in canonical form; made once."""
@@ -297,20 +327,58 @@ class CellMatrix:
             csc = sp.csc_array(X, dtype=self.dtype)
             if X is not self.X:
                 _refuse_not_finite(csc.data)
+            self._check_read(csc)
             if not csc.has_canonical_format:
                 csc = csc.copy()  # it may share its arrays with the caller's matrix
                 csc.sum_duplicates()
             self._csc = csc
         return self._csc
 
-    def check_finite(self, adata: AnnData | None = None) -> None:
+    def check_finite(self, adata: AnnData | None = None, *, once: bool = False) -> None:
         """Raise a DataError when a value is NaN or infinite; with the data that it is of, say where the first one is.
 
         A matrix in memory is looked through here, once; columns of a file are when they are read.
+
+        Parameters
+        ----------
+        adata
+            The data that it is of.
+        once
+            Do not look through a large array again that has been looked through and still has the same values wherever
+            a sample is taken. Then what is read of it is looked through when it is read: values may have been changed
+            in between, one by one.
         """
-        if not self._checked and (sp.issparse(self.X) or isinstance(self.X, np.ndarray)):
-            _refuse_not_finite(np.asarray(self.X.data if is_sparse(self.X) else self.X), lambda: self._first_bad(adata))
+        values = self._values_in_memory
+        if self._checked or values is None:
+            return
+        sample = _sample(values) if once else None
+        if sample is None or _FINITE.find(values) != sample:
+            _refuse_not_finite(values, lambda: self._first_bad(adata))
             self._checked = True
+            if sample is not None:
+                _FINITE.keep(values, sample)
+
+    def finite(self) -> bool:
+        """Return whether it lies in memory and holds numbers only; it is looked through once."""
+        with suppress(DataError):
+            self.check_finite()
+        return self._checked
+
+    @property
+    def _values_in_memory(self) -> np.ndarray | None:
+        held = self.X.data if is_sparse(self.X) else self.X
+        return held if isinstance(held, np.ndarray) else None
+
+    @property
+    def numbers_in_memory(self) -> bool:
+        """Whether it lies in memory, and each part of it is looked through when it is read."""
+        values = self._values_in_memory
+        return values is not None and values.dtype.kind in "fiub"
+
+    def _check_read(self, part: Matrix) -> None:
+        """Look through a part that has been read, unless all of the matrix has just been."""
+        if not self._checked and self.numbers_in_memory:
+            _refuse_not_finite(np.asarray(part.data if is_sparse(part) else part))
 
     def _first_bad(self, adata: AnnData | None) -> str:
         if adata is None:
@@ -349,6 +417,14 @@ def _refuse_not_finite(values: np.ndarray, where: Callable[[], str] = str) -> No
             f"The matrix holds {bad:,} NaN or infinite values{where()}. Attacks need numbers: "
             "remove those cells or genes, or fill them (for example numpy.nan_to_num)."
         )
+
+
+def _sample(values: np.ndarray) -> bytes | None:
+    """Return some values, spread evenly, by which a change of the whole array shows; None for small ones."""
+    if values.size < _LARGE or not values.flags.forc:
+        return None
+    some: bytes = values.ravel(order="K")[:: values.size // _SAMPLE].tobytes()
+    return some
 
 
 def replace(X: Matrix, rows: np.ndarray, columns: np.ndarray, block: np.ndarray) -> Matrix:

@@ -19,6 +19,7 @@ from adverscarial.errors import DataError
 
 _BLOCK = 512  # genes made dense at a time
 _FEW = 32  # genes that are sorted alone, before all of a sparse matrix are
+_SOME = 8  # one in so many genes, up to which they are taken out of an array in memory
 _NAN = "A gene holds NaN; attacks need numbers."
 
 
@@ -45,6 +46,7 @@ class GeneStatistics:
         self._known: dict[tuple[str, float], Floats] = {}
         self._values: DistinctValues | None = None
         self._asked = 0  # genes
+        self._last: tuple[np.ndarray, DistinctValues] | None = None  # what was asked of few genes
         self._file = SortedFile(self.matrix) if self.matrix.large_file else None
 
     def minimum(self, genes: np.ndarray) -> Floats:
@@ -59,7 +61,10 @@ class GeneStatistics:
         """Return the largest value of the data set."""
         X = self.matrix.X
         if isinstance(X, np.ndarray):
-            return float(X.max())
+            largest = float(X.max())
+            if not np.isfinite(largest):
+                raise DataError(_NAN)
+            return largest
         if is_sparse(X) and X.nnz and X.has_canonical_format:
             largest = float(X.data.max())
             if np.isnan(largest):
@@ -122,7 +127,9 @@ class GeneStatistics:
         """Return a quantile of each gene; those that are not known yet are computed, and kept."""
         genes = np.asarray(genes, dtype=np.int64)
         known = self._known.setdefault((over, q), np.full(self.n_genes, np.nan))
-        missing = np.unique(genes[np.isnan(known[genes])])
+        wanted = np.zeros(self.n_genes, dtype=bool)
+        wanted[genes] = True
+        missing = np.flatnonzero(wanted & np.isnan(known))
         new = np.empty(len(missing))
         compute(missing, new)
         known[missing] = new
@@ -165,7 +172,7 @@ class GeneStatistics:
             for part, values in self._blocks(genes):
                 yield part, [values.at(rank) for rank in ranks]
             return
-        if isinstance(self.matrix.X, np.ndarray) and (ends := at_an_end(self.matrix.X, genes, ranks)):
+        if isinstance(self.matrix.X, np.ndarray) and (ends := self._ends(self.matrix.X, genes, ranks)):
             yield slice(None), ends
             return
         for part in _parts(len(genes)):
@@ -173,6 +180,13 @@ class GeneStatistics:
             ordered = np.partition(self._genes_as_rows(genes[part]), (*ranks, last), axis=1)
             bad = np.where(np.isnan(ordered[:, last]), np.nan, 0.0)
             yield part, [ordered[:, rank] + bad for rank in ranks]
+
+    def _ends(self, X: np.ndarray, genes: np.ndarray, ranks: tuple[int, ...]) -> list[Floats] | None:
+        """Return the values at some ranks, where they lie near an end."""
+        if _SOME * len(genes) < self.n_genes or not self.matrix.finite():  # the genes alone are looked through
+            return at_an_end(np.ascontiguousarray(self.matrix.columns(genes)), ranks)
+        ends = at_an_end(X, ranks)
+        return None if ends is None else [values[genes] for values in ends]
 
     def _blocks(self, genes: np.ndarray) -> Iterator[tuple[slice, DistinctValues]]:
         """Yield the distinct values of some of `genes` at a time, and which of `genes` they are of."""
@@ -185,11 +199,15 @@ class GeneStatistics:
         if self._file:
             yield from self._file.blocks(genes)
             return
+        if self._last is not None and np.array_equal(genes, self._last[0]):  # the largest after the smallest value
+            yield slice(None), self._last[1]
+            return
         self._asked += len(genes)
         if self.matrix.sparse and self._values is None:
             if self._asked <= _FEW:  # to sort the values of all genes would take longer
                 some = self.matrix.picked(genes)
-                yield slice(None), distinct_values(some.indptr.astype(np.int64), some.data, self.n_cells)
+                self._last = genes, distinct_values(some.indptr.astype(np.int64), some.data, self.n_cells)
+                yield slice(None), self._last[1]
                 return
             csc = self.matrix.csc()
             self._values = distinct_values(csc.indptr.astype(np.int64), csc.data.copy(), self.n_cells)

@@ -26,7 +26,7 @@ from adverscarial._registry import Registry
 from adverscarial._types import Matrix
 from adverscarial.cells.choice import Cells, held_by, meant
 from adverscarial.cells.cluster import Cluster
-from adverscarial.cells.matrix import copy_of, layer_of, replace
+from adverscarial.cells.matrix import copy_of, copy_with, layer_of, on_disk, replace
 from adverscarial.errors import ParameterError, did_you_mean
 from adverscarial.modifications.effect import Effects, Intent
 
@@ -371,9 +371,12 @@ def with_values(
     adata: AnnData, rows: np.ndarray, genes: np.ndarray, values: np.ndarray, *, layer: str | None = None
 ) -> AnnData:
     """Return a copy of `adata` with `values` at `rows` x `genes` (positions) of a layer."""
-    changed = copy_of(adata)
-    _put(changed, _replaced(adata, rows, genes, values, layer), layer)
-    return changed
+    X = _replaced(adata, rows, genes, values, layer)
+    if adata.is_view or on_disk(adata):
+        changed = copy_of(adata)
+        _put(changed, X, layer)
+        return changed
+    return copy_with(adata, X, layer)
 
 
 def _replaced(adata: AnnData, rows: np.ndarray, genes: np.ndarray, values: np.ndarray, layer: str | None) -> Matrix:

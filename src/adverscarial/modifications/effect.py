@@ -14,6 +14,8 @@ Intent = Literal["raise", "lower"]
 #: codes of what became of a gene's values: :func:`effect_texts` says what they mean
 UNKNOWN, UNCHANGED, CHANGED, AGAINST, UNREAD = range(-1, 4)
 
+_BLOCK = 256  # genes whose values are compared at a time
+
 
 def effect_codes(before: np.ndarray, after: np.ndarray, intent: Intent | None) -> np.ndarray:
     """Return for each gene whether its values moved, and whether against the intent, as codes, shape (genes,).
@@ -27,8 +29,23 @@ def effect_codes(before: np.ndarray, after: np.ndarray, intent: Intent | None) -
     intent
         What the modification is meant to do.
     """
-    effects = Effects.of(np.empty(before.shape[1], dtype=str), before, after, intent)
-    return np.where(effects.unchanged, UNCHANGED, np.where(effects.opposite, AGAINST, CHANGED)).astype(np.int8)
+    codes = np.empty(before.shape[1], dtype=np.int8)
+    for part in np.array_split(np.arange(len(codes)), max(1, len(codes) // _BLOCK)):  # what fits into the cache
+        some = slice(part[0], part[-1] + 1) if len(part) else slice(0)
+        moved = _moved(before[:, some], after[:, some])
+        codes[some] = np.where((moved != 0).any(axis=0), CHANGED, UNCHANGED)
+        if intent is not None:
+            change = moved.mean(axis=0)
+            codes[some][change < 0 if intent == "raise" else change > 0] = AGAINST
+    return codes
+
+
+def _moved(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Return by how much values moved, float64; new ones are rounded to the type of `before`."""
+    with np.errstate(over="ignore"):
+        new = after.astype(before.dtype)
+    moved: np.ndarray = new.astype(np.float64) - before
+    return moved
 
 
 def effect_texts(codes: np.ndarray, intent: Intent | None) -> np.ndarray:
@@ -89,9 +106,7 @@ class Effects:
         intent
             What the modification is meant to do.
         """
-        with np.errstate(over="ignore"):
-            new = after.astype(before.dtype)
-        moved = new.astype(np.float64) - before
+        moved = _moved(before, after)
         return cls(gene, (moved > 0).sum(axis=0), (moved < 0).sum(axis=0), moved.mean(axis=0), len(before), intent)
 
     @property

@@ -232,3 +232,21 @@ def test_exact_ties_of_dense_counts_are_answered_as_by_a_full_prediction(seed: i
         result = attack(cells, model, groupby="type", target="A")
         assert result.success
         assert result.verify(cells, model)
+
+
+def test_it_is_bound_anew_when_its_markers_or_settings_change() -> None:
+    genes = pd.Index(["CD3D", "MS4A1", "CD79A"])
+    model = Markers({"T": ["CD3D"], "B": ["MS4A1"]})
+    first = model.bind(genes)
+    assert model.bind(genes) is first
+    model.unknown_below = 0.5
+    assert model.bind(genes).classes == ("T", "B", "unknown")
+    model.markers = {"T": ["CD3D"], "B": ["CD79A"]}
+    assert list(model.bind(genes).genes) == ["CD3D", "CD79A"]
+    model.markers["B"] = MarkerSets(("MS4A1",), ())
+    assert list(model.bind(genes).genes) == ["CD3D", "MS4A1"]
+    assert list(model.bind(genes[:2]).genes) == ["CD3D", "MS4A1"]
+    sctype = ScType({"T": ["CD3D"], "B": ["MS4A1"]})
+    assert sctype.bind(genes) is sctype.bind(genes)
+    sctype.markers["B"] = MarkerSets(("CD79A",), ("CD3D",))
+    assert sctype.bind(genes).weights[0].tolist() != [1.0, 0.0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from adverscarial._docs import documented
 from adverscarial.cells.cluster import Cluster
+from adverscarial.cells.remembered import Remembered
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.scorers.linear import LinearScorer, Transform, gradient_of, logits_of
@@ -69,3 +70,18 @@ class LinearModel(Classifier):
             self.classes,
             transform=transform,
         )
+
+
+_BOUND: Remembered[Remembered[tuple[object, LinearModel]]] = Remembered()
+
+
+def bound_once(
+    classifier: Classifier, genes: pd.Index, settings: object, bind: Callable[[], LinearModel]
+) -> LinearModel:
+    """Return a classifier as it works on data with these genes, worked out again only where its settings are others."""
+    known = _BOUND.of(classifier, Remembered)
+    found = known.find(genes)
+    if found is None or found[0] != settings:
+        found = settings, bind()
+        known.keep(genes, found)
+    return found[1]

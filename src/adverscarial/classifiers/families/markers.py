@@ -13,7 +13,7 @@ from anndata import AnnData
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
-from adverscarial.classifiers.families.linear_model import LinearModel
+from adverscarial.classifiers.families.linear_model import LinearModel, bound_once
 from adverscarial.classifiers.families.marker_tables import MarkerTable, read_markers, source_text
 from adverscarial.classifiers.families.training import training_matrix
 from adverscarial.classifiers.gene_names import MARKERS_ARE_SYMBOLS, difference, warn_of_orthologues
@@ -105,6 +105,10 @@ class Markers(
         self._markers = read_markers(found)
 
     def bind(self, genes: pd.Index) -> LinearModel:  # noqa: D102
+        settings = (tuple(self.markers.items()), self.unknown_below)
+        return bound_once(self, genes, settings, lambda: self._bound(genes))
+
+    def _bound(self, genes: pd.Index) -> LinearModel:
         positions = {gene: place for place, gene in reversed(list(enumerate(genes.str.upper())))}
         present = {
             name: [positions[gene] for gene in dict.fromkeys(sets.positive) if gene in positions]

@@ -16,7 +16,7 @@ from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.cells.zscores import zscores
 from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
-from adverscarial.classifiers.families.linear_model import LinearModel
+from adverscarial.classifiers.families.linear_model import LinearModel, bound_once
 from adverscarial.classifiers.families.marker_tables import MarkerTable, read_markers, source_text
 from adverscarial.classifiers.gene_names import MARKERS_ARE_SYMBOLS, difference, warn_of_orthologues
 from adverscarial.classifiers.registry import Choice, CommandLine
@@ -102,6 +102,9 @@ class ScType(
         GeneMismatchError
             If no type keeps a positive marker.
         """
+        return bound_once(self, genes, tuple(self.markers.items()), lambda: self._bound(genes))
+
+    def _bound(self, genes: pd.Index) -> LinearModel:
         wanted = {gene for sets in self.markers.values() for listed in sets for gene in listed}
         positions: dict[str, list[int]] = {}
         upper = [str(gene).upper() for gene in genes]  # an index's own str.upper takes several times as long

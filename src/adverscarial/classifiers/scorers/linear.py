@@ -7,7 +7,7 @@ Marker scores, logistic regression, linear SVMs and CellTypist's models are all 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,8 @@ _LOST = 1e-5
 _ANEW = 64
 #: rows of a product that rounds as a larger one does
 _BLOCK = 256
-#: cells whose values fit into the processor's cache
-_FEW = 32
+#: cells, and genes of a cluster, whose values fit into the processor's cache
+_FEW, _GENES = 32, 256
 
 #: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -162,12 +162,16 @@ class LinearScorer(StatefulScorer):
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
         known, columns, new = self._known(genes, values)
         refused = ~np.isfinite(new).all(axis=0)
-        new = np.where(refused, 0.0, new)
+        if refused.any():
+            new = np.where(refused, 0.0, new)
         counts = np.tile(self._counts, (len(genes), 1))
-        delta = np.ascontiguousarray((new - self._Z[:, columns]).T)
-        counts[known], unclear = _count_each(
-            self._sums, self._size, delta, self._weights[columns], len(self._ballot.labels), self._binary
-        )
+        unclear, steps = np.zeros(len(known), dtype=bool), np.empty(len(known))
+        now = _Now(self._sums, self._size, gaps_of(self._sums), self._codes, self._counts, self._binary)
+        for start in range(0, len(known), _GENES):  # what fits into the cache
+            some = slice(start, start + _GENES)
+            delta = np.ascontiguousarray(new.T[some] - rows_of(self._Z.T, columns[some]))
+            counts[known[some]], unclear[some] = _count_each(*now, delta, self._weights[columns[some]])
+            steps[some] = delta.mean(axis=1)
         for k in np.flatnonzero(unclear & ~refused):
             sums = self._changed(columns[[k]], new[:, [k]]) @ self._weights + self._bias
             counts[known[k]] = self._ballot.count(self._decide(sums))
@@ -175,10 +179,10 @@ class LinearScorer(StatefulScorer):
         rejected = np.zeros(len(genes), dtype=bool)
         rejected[known] = refused
         label[rejected], share[rejected] = self._baseline.label, 0.0
-        return Answers(label, share, rejected, self._lead_taken(len(genes), known, columns, delta))
+        return Answers(label, share, rejected, self._lead_taken(len(genes), known, columns, steps))
 
-    def _lead_taken(self, n_genes: int, known: np.ndarray, columns: np.ndarray, delta: np.ndarray) -> np.ndarray | None:
-        """Return the share of the lead that each gene takes; `delta` has the shape (genes that matter, cells)."""
+    def _lead_taken(self, n_genes: int, known: np.ndarray, columns: np.ndarray, steps: np.ndarray) -> np.ndarray | None:
+        """Return the share of the lead that each gene takes; `steps` has the mean change of the genes that matter."""
         scores, weights = self._sums, self._weights[columns]
         if self._binary:  # one sum: above 0 it means the second label
             scores, weights = logits_of(scores), logits_of(weights)
@@ -187,9 +191,7 @@ class LinearScorer(StatefulScorer):
             return None
         taken = np.zeros(n_genes)
         with np.errstate(over="ignore", invalid="ignore"):  # of a lead next to nothing
-            taken[known] = (
-                -delta.mean(axis=1) * (weights @ lead.weights(weights.shape[1])) / lead.gap + 0.0
-            )  # no minus 0
+            taken[known] = -steps * (weights @ lead.weights(weights.shape[1])) / lead.gap + 0.0  # no minus 0
         return taken
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
@@ -268,9 +270,26 @@ class LinearScorer(StatefulScorer):
         return bound
 
 
+def rows_of(Z: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return some rows, which are not copied where they follow each other.
+
+    Examples
+    --------
+    >>> rows_of(np.eye(3), np.array([1, 2])).tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    first, stop = int(rows[0]), int(rows[0]) + len(rows)
+    return Z[first:stop] if np.array_equal(rows, np.arange(first, stop)) else Z[rows]
+
+
 def added_up(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return how much is added up for each cell and class, whatever cancels: ``abs(values) @ abs(weights)``."""
-    sums, absolute = np.empty((len(values), weights.shape[1])), np.abs(weights)
+    sums, absolute = np.zeros((len(values), weights.shape[1])), np.abs(weights)
+    if values.flags.f_contiguous and not values.flags.c_contiguous:
+        for start in range(0, len(weights), _GENES):
+            some = slice(start, start + _GENES)
+            sums += np.abs(values[:, some]) @ absolute[some]
+        return sums
     for start in range(0, len(values), _FEW):  # without a second array of the size of the first
         some = slice(start, start + _FEW)
         sums[some] = np.abs(values[some]) @ absolute
@@ -311,10 +330,16 @@ def summed_in_place(
     return sums
 
 
+def gaps_of(sums: np.ndarray) -> np.ndarray:
+    """Return by how much the best sum of each cell exceeds the second; a single sum, by how much it differs from 0."""
+    best = np.partition(sums, -2, axis=1)[:, -2:] if sums.shape[1] > 1 else np.hstack([np.zeros_like(sums), sums])
+    gaps: np.ndarray = np.abs(best[:, 1] - best[:, 0])
+    return gaps
+
+
 def in_doubt(sums: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return in which rows rounding may decide; `size` is how much was added up there, whatever cancelled."""
-    best = np.partition(sums, -2, axis=1)[:, -2:] if sums.shape[1] > 1 else np.hstack([np.zeros_like(sums), sums])
-    unclear: np.ndarray = np.abs(best[:, 1] - best[:, 0]) <= _DOUBT * size
+    unclear: np.ndarray = gaps_of(sums) <= _DOUBT * size
     unclear |= np.abs(sums).max(axis=1) < _LOST * size
     return unclear
 
@@ -324,25 +349,44 @@ def _refusal(transformed: np.ndarray) -> str:
     return f"the values of {bad:,} genes become NaN or infinite before they reach the model"
 
 
+class _Now(NamedTuple):
+    """The state before a change."""
+
+    sums: np.ndarray
+    size: np.ndarray
+    gaps: np.ndarray  # by how much each cell's label leads
+    codes: np.ndarray
+    counts: np.ndarray
+    binary: bool
+
+
 @compiled
 def _count_each(
-    sums: np.ndarray, size: np.ndarray, delta: np.ndarray, weights: np.ndarray, n_labels: int, binary: bool
-) -> tuple[np.ndarray, np.ndarray]:
+    sums: np.ndarray, size: np.ndarray, gaps: np.ndarray, codes: np.ndarray, before: np.ndarray, binary: bool,
+    delta: np.ndarray, weights: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Count the labels of all cells for each gene changed alone, (genes, labels); and say where rounding decides."""
-    n_cells, n_classes = sums.shape
-    counts = np.zeros((len(delta), n_labels), dtype=np.int64)
+    counts = np.empty((len(delta), len(before)), dtype=np.int64)
     unclear = np.zeros(len(delta), dtype=np.bool_)
     for g in range(len(delta)):
+        counts[g] = before
         steepest = np.abs(weights[g]).max()
-        for c in range(n_cells):
+        highest, lowest = weights[g].max(), weights[g].min()
+        for c in range(len(sums)):
             step = delta[g, c]
+            hidden = _DOUBT * (size[c] + abs(step) * steepest)
+            lost = abs(step) * steepest  # the most that the label's lead can lose
+            if not binary:
+                lost = max(step * highest, step * lowest) - step * weights[g, codes[c]]
+            if gaps[c] - lost > 2 * hidden:  # too little for another label, and for a doubt
+                continue
             best = 0
             top = sums[c, 0] + step * weights[g, 0]
             second = -np.inf
             if binary:
                 best = 1 if top > 0 else 0
                 top, second = abs(top), 0.0
-            for k in range(1, n_classes):
+            for k in range(1, sums.shape[1]):
                 score = sums[c, k] + step * weights[g, k]
                 if score > top:
                     second = top
@@ -350,7 +394,8 @@ def _count_each(
                     best = k
                 elif score > second:
                     second = score
+            counts[g, codes[c]] -= 1
             counts[g, best] += 1
-            if top - second <= _DOUBT * (size[c] + abs(step) * steepest):
+            if top - second <= hidden:
                 unclear[g] = True
     return counts, unclear
