@@ -165,9 +165,9 @@ class LinearScorer(StatefulScorer):
         new = np.where(refused, 0.0, new)
         counts = np.tile(self._counts, (len(genes), 1))
         delta = np.ascontiguousarray((new - self._Z[:, columns]).T)
-        counts[known], unclear = _count_each(
-            self._sums, self._size, delta, self._weights[columns], len(self._ballot.labels), self._binary
-        )
+        votes, unclear = np.zeros((len(known), len(self._ballot.labels)), dtype=np.int64), np.zeros(len(known), bool)
+        _count_each(self._sums, self._size, delta, self._weights[columns], self._binary, votes, unclear)
+        counts[known] = votes
         for k in np.flatnonzero(unclear & ~refused):
             sums = self._changed(columns[[k]], new[:, [k]]) @ self._weights + self._bias
             counts[known[k]] = self._ballot.count(self._decide(sums))
@@ -326,14 +326,18 @@ def _refusal(transformed: np.ndarray) -> str:
 
 @compiled
 def _count_each(
-    sums: np.ndarray, size: np.ndarray, delta: np.ndarray, weights: np.ndarray, n_labels: int, binary: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Count the labels of all cells for each gene changed alone, (genes, labels); and say where rounding decides."""
+    sums: np.ndarray, size: np.ndarray, delta: np.ndarray, weights: np.ndarray, binary: bool, counts: np.ndarray,
+    unclear: np.ndarray,
+) -> None:  # fmt: skip
+    """Count the labels of all cells for each gene changed alone, (genes, labels); and say where rounding decides.
+
+    `counts` and `unclear` are zeros at first; what numpy does here would be compiled first, for longer than all this.
+    """
     n_cells, n_classes = sums.shape
-    counts = np.zeros((len(delta), n_labels), dtype=np.int64)
-    unclear = np.zeros(len(delta), dtype=np.bool_)
     for g in range(len(delta)):
-        steepest = np.abs(weights[g]).max()
+        steepest = 0.0
+        for k in range(n_classes):
+            steepest = max(steepest, abs(weights[g, k]))
         for c in range(n_cells):
             step = delta[g, c]
             best = 0
@@ -353,4 +357,3 @@ def _count_each(
             counts[g, best] += 1
             if top - second <= _DOUBT * (size[c] + abs(step) * steepest):
                 unclear[g] = True
-    return counts, unclear
