@@ -214,7 +214,8 @@ def credits(
             count = fewest(buffer, n, need[c], False)
             if count > proven[c]:
                 proven[c] = count
-                kept[c] = total
+                for j in range(n_genes):  # assigned as a whole, checks of shapes would be compiled, for seconds
+                    kept[c, j] = total[j]
             if count == 0 or count >= NEVER:
                 break
             for j in range(n_genes):
