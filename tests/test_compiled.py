@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from typing import Any
 import numba
 import pytest
 
-from adverscarial._compiled import compiled, compiled_within, inlined
+from adverscarial import _progress
+from adverscarial._compiled import _say_compiling, compiled, compiled_within, inlined
+from adverscarial.cli.app import _Notes
 
 
 def test_a_loop_that_cannot_be_kept_is_compiled_all_the_same() -> None:
@@ -72,3 +75,24 @@ def test_what_only_compiled_functions_call_runs_as_python_elsewhere(made) -> Non
     assert double(2.0) == 4.0
     assert outer(2.0) == 5.0
     assert double(3.0) == 6.0  # once compiled, too
+
+
+def test_the_first_compilation_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    def told() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == "adverscarial._compiled"]
+
+    _say_compiling.cache_clear()
+    with caplog.at_level(logging.INFO, logger="adverscarial._compiled"):
+        numba.njit(lambda x: x + 1)(1)  # not ours
+        assert told() == []
+        for function in (lambda x: x + 2, lambda x: x + 3):
+            function.__module__ = "adverscarial.somewhere"
+            numba.njit(function)(1)
+    assert told() == ["Compiling loops for this computer: some seconds, once per installation."]
+
+
+@pytest.mark.parametrize("looking", [True, False])
+def test_it_is_a_note_on_the_command_line_where_somebody_looks(monkeypatch, capsys, looking: bool) -> None:
+    monkeypatch.setattr(_progress, "shown", lambda wanted: looking)
+    _Notes().emit(logging.LogRecord("x", logging.INFO, "", 0, "Compiling %s.", ("loops",), None))
+    assert capsys.readouterr().err.count("Compiling loops.") == looking

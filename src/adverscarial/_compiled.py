@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from numba.core import event
 from numba.core.bytecode import FunctionIdentity
 from numba.core.registry import CPUDispatcher
 
@@ -52,6 +53,26 @@ class _Within(CPUDispatcher):  # type: ignore[misc]  # numba has no types
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.py_func(*args, **kwargs)
+
+
+class _Compilation(event.Listener):  # type: ignore[misc]  # numba has no types
+    """Says that loops are compiled, before the first one is: it is a wait that nobody expects."""
+
+    def on_start(self, event: Any) -> None:
+        """Say it, unless the function is another library's."""
+        if str(event.data["dispatcher"].py_func.__module__).startswith(f"{__package__}."):
+            _say_compiling()
+
+    def on_end(self, event: Any) -> None:
+        """Nothing is said at the end."""
+
+
+event.register("numba:compile", _Compilation())
+
+
+@cache
+def _say_compiling() -> None:
+    logger.info("Compiling loops for this computer: some seconds, once per installation.")
 
 
 def _from_within(function: Callable[P, R]) -> Callable[P, R]:

@@ -36,7 +36,7 @@ def test_attacks_of_other_packages_are_asked(monkeypatch):
 def test_source_and_registry_say_the_same(what):
     code = (
         "import json; from adverscarial.cli import catalogue\n"
-        "catalogue.declared = lambda room, keyword: []\n"
+        "catalogue.declared = lambda room, keyword: ()\n"
         f"print(json.dumps(list(catalogue.{what}().items())))"
     )
     # in a process of its own: here, other tests may have registered classes of theirs
@@ -54,7 +54,7 @@ def test_what_is_computed_is_left_out(tmp_path, monkeypatch):
     text = f"{head}\n{body}"
     (tmp_path / "room" / "a.py").write_text(text + "class C(B):\n    x = 1\n")
     monkeypatch.setattr(catalogue, "_ROOT", tmp_path)
-    assert catalogue.declared("room", "name") == [("a", "What.", {"name": "a", "row": ["b", 2], "row.c": 3}, {"x": 1})]
+    assert catalogue.declared("room", "name") == (("a", "What.", {"name": "a", "row": ["b", 2], "row.c": 3}, {"x": 1}),)
 
 
 @pytest.mark.slow

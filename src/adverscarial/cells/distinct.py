@@ -49,7 +49,12 @@ class DistinctValues(NamedTuple):
 
         One rank for all genes, or one for each.
         """
-        return _at(self.starts, self.values, self.counts, np.full(len(self.starts) - 1, rank, dtype=np.int64))
+        low, high = self.starts[:-1].copy(), self.starts[1:].copy()
+        while (within := low < high).any():  # a few steps of all genes together; a loop would have to be compiled
+            middle = np.where(within, (low + high) // 2, 0)
+            before = within & (self.counts[middle] <= rank)
+            low, high = np.where(before, middle + 1, low), np.where(within & ~before, middle, high)
+        return self.values[low].astype(np.float64)
 
     def up_to(self, values: np.ndarray) -> Ints:
         """Return how many cells have the value given for their gene, or a smaller one, shape (genes,)."""
@@ -78,26 +83,26 @@ def distinct_values(starts: np.ndarray, values: np.ndarray, n_cells: int) -> Dis
     """
     for first, last in pairwise(starts.tolist()):
         values[first:last].sort()
-    firsts = _count(starts, values, n_cells)
+    firsts = _firsts(starts, values, n_cells)
     found = DistinctValues(firsts, np.empty(firsts[-1], dtype=values.dtype), np.empty(firsts[-1], dtype=np.int64))
     _fill(starts, values, n_cells, *found)
     return found
 
 
-@compiled
-def _count(starts: np.ndarray, ordered: np.ndarray, n_cells: int) -> Ints:
+def _firsts(starts: np.ndarray, ordered: np.ndarray, n_cells: int) -> Ints:
     """Return where the distinct values of each gene will start."""
-    firsts = np.zeros(len(starts), dtype=np.int64)
-    for j in range(len(starts) - 1):
-        distinct = 0
-        zero = starts[j + 1] - starts[j] < n_cells
-        for i in range(starts[j], starts[j + 1]):
-            if ordered[i] == 0.0:
-                zero = True
-            elif i == starts[j] or ordered[i] != ordered[i - 1]:
-                distinct += 1
-        firsts[j + 1] = firsts[j] + distinct + zero
-    return firsts
+    zero = ordered == 0
+    new = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    new[starts[starts < len(ordered)]] = True
+    distinct = _among(new & ~zero, starts)
+    distinct += (np.diff(starts) < n_cells) | (_among(zero, starts) > 0)
+    return np.append(0, np.cumsum(distinct))
+
+
+def _among(marked: np.ndarray, starts: np.ndarray) -> Ints:
+    """Return how many values of each gene are marked."""
+    return np.diff(np.searchsorted(np.flatnonzero(marked), starts))
 
 
 @compiled
@@ -121,21 +126,6 @@ def _fill(
                 values[at] = ordered[i]
             below += 1
             counts[at] = below
-
-
-@compiled
-def _at(starts: np.ndarray, values: np.ndarray, counts: np.ndarray, ranks: Ints) -> Floats:
-    out = np.empty(len(starts) - 1)
-    for j in range(len(out)):
-        low, high = starts[j], starts[j + 1]
-        while low < high:  # np.searchsorted would be compiled first, for longer than all of this
-            middle = (low + high) // 2
-            if counts[middle] <= ranks[j]:
-                low = middle + 1
-            else:
-                high = middle
-        out[j] = values[low]
-    return out
 
 
 @compiled

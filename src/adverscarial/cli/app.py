@@ -14,6 +14,18 @@ from adverscarial.cli.exits import EndedBy
 from adverscarial.errors import did_you_mean
 
 
+class _Notes(logging.Handler):
+    """Shows what is logged as a note, where somebody looks."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one line."""
+        from adverscarial import _progress
+        from adverscarial.cli.output import note
+
+        if _progress.shown(None):
+            note(record.getMessage())
+
+
 class Command(NamedTuple):
     """Where a command is defined, the line that ``adverscarial --help`` shows of it, and if it runs attacks.
 
@@ -125,3 +137,8 @@ def options(
     """How easily can a cell-type label be flipped?"""
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        return
+    compiling = logging.getLogger("adverscarial._compiled")  # named, not imported: that would load numba
+    if not compiling.handlers:
+        compiling.addHandler(_Notes(level=logging.INFO))
+        compiling.setLevel(logging.INFO)

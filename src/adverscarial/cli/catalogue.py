@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +39,8 @@ class Declared(NamedTuple):
     attributes: dict[str, Any]
 
 
-def declared(room: str, keyword: str) -> list[Declared]:
+@cache
+def declared(room: str, keyword: str) -> tuple[Declared, ...]:
     """Return the classes of a room that give themselves a name with a class keyword: ``class X(Y, name="x")``.
 
     Parameters
@@ -53,12 +55,18 @@ def declared(room: str, keyword: str) -> list[Declared]:
     >>> next(one.attributes["question"] for one in declared("attacks", "name") if one.name == "single-gene")
     'Which single genes flip the label?'
     """
-    return [
+    return tuple(
         Declared(name, (ast.get_docstring(node) or "").split("\n")[0], dict(_keywords(node)), dict(_literals(node)))
-        for path in sorted((_ROOT / room).rglob("*.py"))
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for text in _sources(room)
+        if f"{keyword}=" in text  # parsing is what costs: no other file can hold such a class
+        for node in ast.parse(text).body
         if isinstance(node, ast.ClassDef) and (name := _keyword(node, keyword))
-    ]
+    )
+
+
+def _sources(room: str) -> Iterator[str]:
+    for path in sorted((_ROOT / room).rglob("*.py")):
+        yield path.read_text(encoding="utf-8")
 
 
 def attacks() -> dict[str, dict[str, str]]:
@@ -79,7 +87,7 @@ def modifications() -> dict[str, str]:
         from adverscarial.modifications.base import examples
 
         return examples() | _CUSTOM
-    found.sort(key=lambda one: (one.attributes.get("place", 100), one.name))
+    found = sorted(found, key=lambda one: (one.attributes.get("place", 100), one.name))
     return {text: does for one in found for text, does in one.attributes.get("examples", {}).items()} | _CUSTOM
 
 

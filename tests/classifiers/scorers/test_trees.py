@@ -16,6 +16,7 @@ from tests.classifiers.scorer_law import check_scorer_law
 from adverscarial.classifiers import wrap
 from adverscarial.classifiers.adapters.scikit_learn import tree_ensemble
 from adverscarial.classifiers.families.random_forest import hard_votes
+from adverscarial.classifiers.scorers.tree_duals import _mark_largest
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.trees import TreeScorer
 from adverscarial.errors import DataError
@@ -218,3 +219,16 @@ def test_boosting_that_sums_to_zero_is_the_second_class() -> None:
 
 def test_single_precision_is_kept_when_parts_are_replaced() -> None:
     assert not hard_votes(replace(ensemble(), single=False)).single
+
+
+def test_the_largest_totals_are_those_of_a_full_sort():
+    generator = np.random.default_rng(0)
+    for k in range(300):
+        n, m = int(generator.integers(1, 40)), int(generator.integers(1, 42))
+        totals = generator.integers(-3, 6, n).astype(float) if k % 2 else generator.normal(size=n)
+        chosen = np.empty(n)
+        total, least = _mark_largest(totals, m, chosen, np.empty(n))
+        best = sorted((value for value in totals if value > 0), reverse=True)
+        assert sorted(totals[chosen == 1], reverse=True) == best[:m]
+        assert total == pytest.approx(sum(best[:m]), rel=1e-12)
+        assert least == (best[m - 1] if len(best) > m else 0.0)

@@ -233,7 +233,9 @@ def smallest_p(values: np.ndarray, order: np.ndarray, code: np.ndarray) -> np.nd
     sizes = np.bincount(code[code >= 0])
     u = np.empty((len(values), len(sizes)))
     ties = np.empty_like(u)
-    _rank_sums(values, order, code.astype(np.int64), sizes.astype(np.int64), u, ties)
+    starts = np.append(0, np.cumsum(sizes)).astype(np.int64)
+    ordered, filled = np.empty(starts[-1]), np.empty(len(sizes), dtype=np.int64)
+    _rank_sums(values, order, code.astype(np.int64), starts, u, ties, ordered, np.empty_like(ordered), filled)
     others = [int(sizes[1:].sum()), *map(int, sizes[1:])]
     tests = [rank_sum_p(u[:, k], ties[:, k], int(sizes[0]), n) for k, n in enumerate(others)]
     smallest: np.ndarray = np.min(tests, axis=0)
@@ -242,15 +244,16 @@ def smallest_p(values: np.ndarray, order: np.ndarray, code: np.ndarray) -> np.nd
 
 @compiled
 def _rank_sums(
-    values: np.ndarray, order: np.ndarray, code: np.ndarray, sizes: np.ndarray, u: np.ndarray, ties: np.ndarray
-) -> None:
-    """Fill `u` and `ties` (genes x tests): the type against all others, then against each other cluster."""
-    starts = np.zeros(len(sizes) + 1, dtype=np.int64)
-    starts[1:] = np.cumsum(sizes)
-    ordered = np.empty(starts[-1])
-    others = np.empty(starts[-1] - sizes[0])
+    values: np.ndarray, order: np.ndarray, code: np.ndarray, starts: np.ndarray, u: np.ndarray, ties: np.ndarray,
+    ordered: np.ndarray, others: np.ndarray, filled: np.ndarray,
+) -> None:  # fmt: skip
+    """Fill `u` and `ties` (genes x tests): the type against all others, then against each other cluster.
+
+    `starts` says where each cluster begins among `ordered`; the last three arrays are room to work in.
+    """
     for g in range(len(values)):
-        filled = starts[:-1].copy()
+        for c in range(len(filled)):
+            filled[c] = starts[c]
         n_others = 0
         for cell in order[g]:
             c = code[cell]
@@ -261,22 +264,18 @@ def _rank_sums(
             if c > 0:
                 others[n_others] = values[g, cell]
                 n_others += 1
-        own = ordered[: sizes[0]]
-        u[g, 0], ties[g, 0] = compare(_not_constant(own, 1e-5), _not_constant(others, 1e-5))
-        own = _not_constant(own, 1e-3)
-        for c in range(1, len(sizes)):
-            cluster = ordered[starts[c] : starts[c + 1]]
-            u[g, c], ties[g, c] = compare(own, _not_constant(cluster, 1e-3))
-
-
-@compiled
-def _not_constant(ordered: np.ndarray, shift: float) -> np.ndarray:
-    """Shift one value of a constant sample, as the original does before testing."""
-    if ordered[0] != ordered[-1]:
-        return ordered
-    out = ordered.copy()
-    out[-1] += shift
-    return out
+        own, rest = ordered[: starts[1]], others[:n_others]
+        for c in range(len(filled)):
+            if c == 0:
+                sample, shift = rest, 1e-5
+            else:
+                sample, shift = ordered[starts[c] : starts[c + 1]], 1e-3
+            last, last_own = sample[-1], own[-1]
+            # the original shifts one value of a constant sample before testing
+            sample[-1] += shift if sample[0] == last else 0.0
+            own[-1] += shift if own[0] == last_own else 0.0
+            u[g, c], ties[g, c] = compare(own, sample)
+            sample[-1], own[-1] = last, last_own
 
 
 def checked_parents(parents: Mapping[str, str], types: Sequence[str]) -> dict[str, str]:

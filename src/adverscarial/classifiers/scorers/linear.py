@@ -165,13 +165,15 @@ class LinearScorer(StatefulScorer):
         if refused.any():
             new = np.where(refused, 0.0, new)
         counts = np.tile(self._counts, (len(genes), 1))
-        unclear, steps = np.zeros(len(known), dtype=bool), np.empty(len(known))
-        now = _Now(self._sums, self._size, gaps_of(self._sums), self._codes, self._counts, self._binary)
+        votes, unclear = np.tile(self._counts, (len(known), 1)), np.zeros(len(known), dtype=bool)
+        now = _Now(self._sums, self._size, gaps_of(self._sums), self._codes, self._binary)
+        steps = np.empty(len(known))
         for start in range(0, len(known), _GENES):  # what fits into the cache
             some = slice(start, start + _GENES)
             delta = np.ascontiguousarray(new.T[some] - rows_of(self._Z.T, columns[some]))
-            counts[known[some]], unclear[some] = _count_each(*now, delta, self._weights[columns[some]])
+            _count_each(*now, delta, self._weights[columns[some]], votes[some], unclear[some])
             steps[some] = delta.mean(axis=1)
+        counts[known] = votes
         for k in np.flatnonzero(unclear & ~refused):
             sums = self._changed(columns[[k]], new[:, [k]]) @ self._weights + self._bias
             counts[known[k]] = self._ballot.count(self._decide(sums))
@@ -356,23 +358,26 @@ class _Now(NamedTuple):
     size: np.ndarray
     gaps: np.ndarray  # by how much each cell's label leads
     codes: np.ndarray
-    counts: np.ndarray
     binary: bool
 
 
 @compiled
 def _count_each(
-    sums: np.ndarray, size: np.ndarray, gaps: np.ndarray, codes: np.ndarray, before: np.ndarray, binary: bool,
-    delta: np.ndarray, weights: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Count the labels of all cells for each gene changed alone, (genes, labels); and say where rounding decides."""
-    counts = np.empty((len(delta), len(before)), dtype=np.int64)
-    unclear = np.zeros(len(delta), dtype=np.bool_)
+    sums: np.ndarray, size: np.ndarray, gaps: np.ndarray, codes: np.ndarray, binary: bool, delta: np.ndarray,
+    weights: np.ndarray, counts: np.ndarray, unclear: np.ndarray,
+) -> None:  # fmt: skip
+    """Count the labels of all cells for each gene changed alone, (genes, labels); and say where rounding decides.
+
+    `counts` are those before at first, `unclear` is false; what numpy does here would be compiled first, for longer
+    than all this.
+    """
+    n_cells, n_classes = sums.shape
     for g in range(len(delta)):
-        counts[g] = before
-        steepest = np.abs(weights[g]).max()
-        highest, lowest = weights[g].max(), weights[g].min()
-        for c in range(len(sums)):
+        highest = lowest = weights[g, 0]
+        for k in range(1, n_classes):
+            highest, lowest = max(highest, weights[g, k]), min(lowest, weights[g, k])
+        steepest = max(abs(highest), abs(lowest))
+        for c in range(n_cells):
             step = delta[g, c]
             hidden = _DOUBT * (size[c] + abs(step) * steepest)
             lost = abs(step) * steepest  # the most that the label's lead can lose
@@ -386,7 +391,7 @@ def _count_each(
             if binary:
                 best = 1 if top > 0 else 0
                 top, second = abs(top), 0.0
-            for k in range(1, sums.shape[1]):
+            for k in range(1, n_classes):
                 score = sums[c, k] + step * weights[g, k]
                 if score > top:
                     second = top
@@ -398,4 +403,3 @@ def _count_each(
             counts[g, best] += 1
             if top - second <= hidden:
                 unclear[g] = True
-    return counts, unclear

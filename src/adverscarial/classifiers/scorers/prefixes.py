@@ -58,14 +58,19 @@ def fewest_and_least(gains: np.ndarray, n: int, need: float, strict: bool) -> tu
             if taken > need or (taken == need and not strict):
                 return count, pivot
         low = below
-    rest = np.sort(gains[low:high])
-    for i in range(len(rest) - 1, -1, -1):
-        if rest[i] <= 0:
+    for i in range(low, high):  # the largest of the rest comes next; np.sort would be compiled first, for a second
+        largest = i
+        for j in range(i + 1, high):
+            if gains[j] > gains[largest]:
+                largest = j
+        value = gains[largest]
+        if value <= 0:
             break
-        taken += rest[i]
+        gains[largest], gains[i] = gains[i], value
+        taken += value
         count += 1
         if taken > need or (taken == need and not strict):
-            return count, rest[i]
+            return count, value
     return NEVER, 0.0
 
 

@@ -128,15 +128,51 @@ def _begin(paths: Paths, gain: np.ndarray, slopes: _Slopes, unit: float, weight:
 
 
 @compiled
-def _mark_largest(totals: np.ndarray, m: int, chosen: np.ndarray) -> tuple[float, float]:
+def _largest(numbers: np.ndarray, n: int, m: int) -> float:
+    """Return the `m`-th largest of ``numbers[:n]``, which are reordered; np.partition would compile for seconds."""
+    low, high = 0, n
+    while True:
+        first, middle, last = numbers[low], numbers[(low + high) // 2], numbers[high - 1]
+        pivot = max(min(first, middle), min(max(first, middle), last))
+        above, at, below = low, low, high
+        while at < below:
+            value = numbers[at]
+            if value > pivot:
+                numbers[at], numbers[above] = numbers[above], value
+                above += 1
+                at += 1
+            elif value < pivot:
+                below -= 1
+                numbers[at], numbers[below] = numbers[below], value
+            else:
+                at += 1
+        if m <= above:
+            high = above
+        elif m <= below:
+            return pivot
+        else:
+            low = below
+
+
+@compiled
+def _copy(values: np.ndarray, to: np.ndarray) -> None:
+    """Copy values; assigned as a whole, checks of shapes would be compiled, for seconds."""
+    for v in range(len(values)):
+        to[v] = values[v]
+
+
+@compiled
+def _mark_largest(totals: np.ndarray, m: int, chosen: np.ndarray, buffer: np.ndarray) -> tuple[float, float]:
     """Mark the `m` largest totals, of those above 0; return their sum and the least of them."""
-    positive = totals[totals > 0]
-    n, least, ties = len(positive), 0.0, 0
+    n, least, ties = 0, 0.0, 0
+    for j in range(len(totals)):
+        if totals[j] > 0:
+            buffer[n] = totals[j]
+            n += 1
     if n > m:
-        part = np.partition(positive, n - m)
-        least, ties = part[n - m], m
-        for j in range(n - m, n):
-            ties -= part[j] > least
+        least, ties = _largest(buffer, n, m), m
+        for j in range(len(totals)):
+            ties -= totals[j] > least
     total = 0.0
     for j in range(len(totals)):
         tie = totals[j] == least and ties > 0
@@ -214,27 +250,28 @@ def needed_by_slopes(
         if step < _PASSES:
             _begin(paths, gain, slopes, unit, weight)
         elif step == _PASSES:
-            g[:], ahead, vain = best_g, _AHEAD * best, 0
+            _copy(best_g, g)
+            ahead, vain = _AHEAD * best, 0
         offset = _offsets(paths, gain, slopes, used)
         count = _proven(slopes, need, offset, totals, buffer)
         proven = max(proven, count)
         if proven >= enough:
             break
-        total, least = _mark_largest(totals, max(count, 1), chosen)
+        total, least = _mark_largest(totals, max(count, 1), chosen, buffer)
         reached = count - (offset + total - need) / least if count > 0 and least > 0 else float(count)
         vain += 1
         if reached > best + 1e-3:
             vain = vain if reached <= best + 0.02 else 0
             best = reached
-            best_g[:] = g
+            _copy(g, best_g)
         if step < _PASSES:
             continue
         if vain > _PATIENCE:
             vain, ahead = 0, ahead / 2
-            g[:] = best_g
+            _copy(best_g, g)
             direction[:] = 0.0
             continue
-        total, _ = _mark_largest(totals, int(np.ceil(best + max(ahead, 0.25))), chosen)
+        total, _ = _mark_largest(totals, int(np.ceil(best + max(ahead, 0.25))), chosen, buffer)
         square = _turned(slopes, chosen, used, direction)
         if square == 0:
             break

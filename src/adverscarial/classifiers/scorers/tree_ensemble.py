@@ -166,7 +166,8 @@ class TreeEnsemble:
     @cached_property
     def last_below(self) -> np.ndarray | None:
         """The last node below each node; None where the nodes below one do not follow it without a gap."""
-        last, size = _subtrees(self.feature, self.left, self.right)
+        last, size = np.arange(len(self.feature)), np.ones(len(self.feature), dtype=np.int64)
+        _subtrees(self.feature, self.left, self.right, last, size)
         return last if bool(np.all(last - np.arange(len(last)) + 1 == size)) else None
 
     @cached_property
@@ -204,14 +205,13 @@ class TreeEnsemble:
 
 
 @compiled
-def _subtrees(feature: np.ndarray, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    last = np.arange(len(feature))
-    size = np.ones(len(feature), dtype=np.int64)
+def _subtrees(feature: np.ndarray, left: np.ndarray, right: np.ndarray, last: np.ndarray, size: np.ndarray) -> None:
+    """Set the last node below each, itself at first, and how many there are, 1 at first."""
     for node in range(len(feature) - 1, -1, -1):  # children come behind their parents
         if feature[node] >= 0:
-            last[node] = max(last[left[node]], last[right[node]])
+            a, b = last[left[node]], last[right[node]]
+            last[node] = a if a > b else b
             size[node] += size[left[node]] + size[right[node]]
-    return last, size
 
 
 @compiled

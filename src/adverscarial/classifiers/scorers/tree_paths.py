@@ -124,14 +124,14 @@ def reachable(
     none = np.empty(0, dtype=np.int32)
     cell = np.zeros(len(X) + 1, dtype=np.int64)
     found = Paths(cell, none, none, np.empty(0, dtype=np.int64), none)
-    n_leaves, n_entries = 0, 0
+    n_leaves, n_entries = cell[0], cell[0]  # not 0: a walk from a number that is written out would be compiled anew
     for c in range(len(X)):  # first only counted
         n_leaves, n_entries = _explore(nodes, roots, X[c], new[c], column, walk, found, n_leaves, n_entries)
         cell[c + 1] = n_leaves
     tree, leaf = np.empty(n_leaves, dtype=np.int32), np.empty(n_leaves, dtype=np.int32)
     start, gene = np.zeros(n_leaves + 1, dtype=np.int64), np.empty(n_entries, dtype=np.int32)
     found = Paths(cell, tree, leaf, start, gene)
-    n_leaves, n_entries = 0, 0
+    n_leaves, n_entries = cell[0], cell[0]
     for c in range(len(X)):
         n_leaves, n_entries = _explore(nodes, roots, X[c], new[c], column, walk, found, n_leaves, n_entries)
     return found
@@ -214,7 +214,8 @@ def credits(
             count = fewest(buffer, n, need[c], False)
             if count > proven[c]:
                 proven[c] = count
-                kept[c] = total
+                for j in range(n_genes):  # assigned as a whole, checks of shapes would be compiled, for seconds
+                    kept[c, j] = total[j]
             if count == 0 or count >= NEVER:
                 break
             for j in range(n_genes):

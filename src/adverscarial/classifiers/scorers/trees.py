@@ -116,8 +116,7 @@ class TreeScorer(StatefulScorer):
     def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return which genes are read, where they stand in the model, and their values per cell as compared."""
         known = np.flatnonzero(self._tests_any(genes))
-        new = np.broadcast_to(self._compared(values[:, known]), (len(self._X), len(known)))
-        return known, self._place[genes[known]], np.ascontiguousarray(new)
+        return known, self._place[genes[known]], _for_each_cell(self._compared(values[:, known]), len(self._X))
 
     def _column(self, features: np.ndarray) -> np.ndarray:
         """Return where each of the model's genes stands among the changed ones, -1 for the others."""
@@ -130,7 +129,9 @@ class TreeScorer(StatefulScorer):
         cells = _Cells(self._X, self._leaf, self._sums, self._codes)
         lead, lead_weights = self._lead()
         rule = _Rule(self._binary, self._cut, self._doubt, lead_weights)
-        change, unclear, lost = _count_each(trees, cells, self._column(features), new, len(self._ballot.labels), rule)
+        found = _Found.of(len(known), len(self._ballot.labels))
+        _count_each(trees, cells, self._column(features), new, rule, found, _Room.of(len(known), self._sums.shape[1]))
+        change, unclear, lost = found
         counts[known] += change
         for k in known[unclear]:
             *_, sums = self._moved(genes[[k]], values[:, [k]])
@@ -175,7 +176,8 @@ class TreeScorer(StatefulScorer):
         else:
             reached = _walk_again(self._nodes, trees.roots[again], self._X, self._column(features), new)
         whole = self._doubt < 0  # then leaves may be taken off and added on without any rounding
-        sums = _sum_again(trees.value, trees.bias, self._leaf, self._sums, again, reached, whole)
+        sums, place = self._sums.copy(), positions_among(again, len(trees.roots))
+        _sum_again(trees.value, trees.bias, self._leaf, sums, again, reached, whole, place)
         return features, new, again, reached, sums
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
@@ -225,7 +227,7 @@ class TreeScorer(StatefulScorer):
     def moves(self, genes: np.ndarray, values: np.ndarray) -> TreeMoves:  # noqa: D102
         # genes that no tree tests keep their place among the others, by which they are counted
         features = np.where(self._tests_any(genes), self._place[genes], -1)
-        new = np.ascontiguousarray(np.broadcast_to(self._compared(values), (len(self._X), len(genes))))
+        new = _for_each_cell(self._compared(values), len(self._X))
         found = TreeMoves(self._trees, self, genes, values, self._column(features), new)
         found.labels = self._ballot.labels[: found.scores.shape[1]]
         return found
@@ -237,6 +239,13 @@ class TreeScorer(StatefulScorer):
 
 def _refusal(refused: np.ndarray) -> str:
     return f"the values of {int(refused.sum()):,} genes are larger than a float32 can hold, in which the trees compare"
+
+
+def _for_each_cell(values: np.ndarray, n_cells: int) -> np.ndarray:
+    """Return one row for each cell, writable: of what is not, each loop would be compiled once more."""
+    if len(values) == n_cells and values.flags.writeable:
+        return values
+    return np.array(np.broadcast_to(values, (n_cells, values.shape[1])), order="C")
 
 
 def _spans(starts: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -319,13 +328,13 @@ def _walk_again(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, column: np.
 
 @compiled
 def _sum_again(
-    value: np.ndarray, bias: np.ndarray, leaf: np.ndarray, sums: np.ndarray, again: np.ndarray, reached: np.ndarray,
-    whole: bool,
-) -> np.ndarray:  # fmt: skip
-    """Return the sums with other leaves in some trees; a cell whose leaves are the same keeps its sum."""
-    out = sums.copy()
-    place = np.full(leaf.shape[1], -1, dtype=np.int64)
-    place[again] = np.arange(len(again))
+    value: np.ndarray, bias: np.ndarray, leaf: np.ndarray, out: np.ndarray, again: np.ndarray, reached: np.ndarray,
+    whole: bool, place: np.ndarray,
+) -> None:  # fmt: skip
+    """Change the sums to those of other leaves in some trees; a cell whose leaves are the same keeps its sum.
+
+    `place` says where each tree stands in `again`, -1 for the others.
+    """
     for c in range(len(leaf)):
         moved = False
         for i in range(len(again)):
@@ -336,12 +345,12 @@ def _sum_again(
                     for k in range(len(bias)):
                         out[c, k] += value[reached[c, i], k] - value[old, k]
         if moved and not whole:  # in the order of the trees, so that it rounds as a full sum does
-            out[c] = bias
+            for k in range(len(bias)):
+                out[c, k] = bias[k]
             for t in range(leaf.shape[1]):
                 at = leaf[c, t] if place[t] < 0 else reached[c, place[t]]
                 for k in range(len(bias)):
                     out[c, k] += value[at, k]
-    return out
 
 
 @compiled
@@ -390,6 +399,35 @@ class _Cells(NamedTuple):
     codes: np.ndarray
 
 
+class _Found(NamedTuple):
+    """What :func:`_count_each` finds of each gene, zeros at first."""
+
+    change: np.ndarray  # of the votes, shape (genes, labels)
+    unclear: np.ndarray  # rounding decides
+    lost: np.ndarray  # what all cells lose of the sums, weighted by the rule's `lead_weights`
+
+    @classmethod
+    def of(cls, n_genes: int, n_labels: int) -> Self:
+        return cls(np.zeros((n_genes, n_labels), dtype=np.int64), np.zeros(n_genes, dtype=bool), np.zeros(n_genes))
+
+
+class _Room(NamedTuple):
+    """Arrays to work in: made outside, since what makes them would be compiled first, for as long as all else."""
+
+    delta: np.ndarray
+    touched: np.ndarray
+    is_touched: np.ndarray
+    turned: np.ndarray  # tree in which the gene has turned this cell's path already
+    row: np.ndarray
+
+    @classmethod
+    def of(cls, n_genes: int, n_scores: int) -> Self:
+        turned = np.full(n_genes, -1)
+        return cls(
+            np.zeros((n_genes, n_scores)), np.empty_like(turned), np.zeros(n_genes, bool), turned, np.empty(n_scores)
+        )
+
+
 class _Rule(NamedTuple):
     """How sums become a label, and the distance of the best two at which rounding may decide."""
 
@@ -401,11 +439,9 @@ class _Rule(NamedTuple):
 
 @compiled
 def _count_each(
-    trees: _Trees, cells: _Cells, column: np.ndarray, new: np.ndarray, n_labels: int, rule: _Rule
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return how the votes change when each gene is changed alone, shape (genes, labels), and where rounding decides.
-
-    The third array, shape (genes,), is how much of the sums, weighted by the rule's `lead_weights`, all cells lose.
+    trees: _Trees, cells: _Cells, column: np.ndarray, new: np.ndarray, rule: _Rule, found: _Found, room: _Room
+) -> None:
+    """Find how the votes change when each gene is changed alone, and where rounding decides.
 
     `column` gives a gene's place in `new`, or -1. Every path is walked once; where a tested gene would send the cell
     the other way, the walk goes on from there with the gene's new value, and the difference of the two leaves is
@@ -413,16 +449,9 @@ def _count_each(
     """
     nodes, roots, value = trees
     X, leaf, sums, codes = cells
-    n_genes = new.shape[1]
-    unclear = np.zeros(n_genes, dtype=np.bool_)
+    change, unclear, lost = found
+    delta, touched, is_touched, turned, row = room
     n_scores = value.shape[1]
-    lost = np.zeros(n_genes)
-    change = np.zeros((n_genes, n_labels), dtype=np.int64)
-    delta = np.zeros((n_genes, n_scores))
-    touched = np.empty(n_genes, dtype=np.int64)
-    is_touched = np.zeros(n_genes, dtype=np.bool_)
-    turned = np.full(n_genes, -1, dtype=np.int64)  # tree in which the gene has turned this cell's path already
-    row = np.empty(n_scores)
     for c in range(len(X)):
         n_touched = 0
         for t in range(len(roots)):
@@ -460,4 +489,3 @@ def _count_each(
             if best != codes[c]:
                 change[j, codes[c]] -= 1
                 change[j, best] += 1
-    return change, unclear, lost
