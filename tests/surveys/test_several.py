@@ -1,4 +1,4 @@
-"""Surveys side by side: one set of processes, whose data are written once; the next survey may still be in the making."""
+"""Surveys side by side: one set of processes, whose data are written once; the next may still be in the making."""
 
 from __future__ import annotations
 
@@ -125,8 +125,7 @@ def test_the_process_that_makes_groups_counts_as_one(monkeypatch: pytest.MonkeyP
     def in_threads(run: object, groups: Iterator[object], threads: int, stop: object) -> Iterator[tuple[int, str]]:
         idle = [cell.cell_contents for cell in run.__closure__ if isinstance(cell.cell_contents, processes.LifoQueue)]
         assert threads == len(idle) + 1 or threads == 1
-        for _ in groups:
-            free.append(idle[0].qsize())
+        free.extend(idle[0].qsize() for _ in groups)
         free.append(idle[0].qsize())
         yield from ()
 
