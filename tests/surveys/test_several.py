@@ -134,3 +134,16 @@ def test_the_process_that_makes_groups_counts_as_one(monkeypatch: pytest.MonkeyP
         free.clear()
         list(run_in_processes([None, None], jobs))
         assert free == expected
+
+
+@pytest.mark.slow
+def test_names_that_results_have_in_common_are_held_once(layered: AnnData) -> None:
+    found = run_all([Asked(plan(labels, layered)), Asked(plan(above(0.5), layered, "half"))], TWO, stand_still)
+    results = [result for one in found for result in one.results if result is not None]
+    assert len(results) == 6
+    assert len({id(result.gene) for result in results}) == 1
+    alone = [
+        r for m, layer in ((labels, None), (above(0.5), "half")) for r in run(m, adata=layered, layer=layer).results
+    ]
+    for one, other in zip(results, alone, strict=True):
+        assert one.to_frame().equals(other.to_frame())
