@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,11 +32,11 @@ class SharedNames:
 
     def shared(self, result: R) -> R:
         """Return a result whose arrays of names are those of an earlier one where they are equal."""
-        found = {field.name: getattr(result, field.name) for field in fields(result) if field.init}
+        names = {field.name: getattr(result, field.name) for field in fields(result) if field.init}
         names = {
-            name: value for name, value in found.items() if isinstance(value, np.ndarray) and value.dtype.kind == "U"
+            name: value for name, value in names.items() if isinstance(value, np.ndarray) and value.dtype.kind == "U"
         }
-        same = {name: self._first(value) for name, value in names.items()}
+        same: dict[str, Any] = {name: self._first(value) for name, value in names.items()}
         return replace(result, **same) if any(same[name] is not names[name] for name in names) else result
 
     def _first(self, names: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from typing import NamedTuple
 
@@ -119,7 +119,7 @@ def _left(plan: Plan, done: dict[int, Result]) -> dict[tuple[str, str], list[Tas
     return left
 
 
-def _run(groups: Iterator[Group], how: Workers) -> Iterator[Finished]:
+def _run(groups: Iterator[Group], how: Workers) -> Generator[Finished]:
     """Run the groups here, in threads, in processes or on other machines, and yield outcomes as they come."""
     some = list(itertools.islice(groups, 2))
     several, groups = how.processes > 1 and len(some) > 1, itertools.chain(some, groups)
