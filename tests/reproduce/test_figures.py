@@ -52,6 +52,24 @@ def test_fig2_attacks_every_cluster_in_every_way(survey_of_five: tuple[Outcome, 
     assert attacks[attacks["attack"] == "MaxChange"]["maximal"].all()
 
 
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_fig2_trains_what_is_not_trained_yet(two: Setting, few_cells: AnnData, n_jobs: int) -> None:
+    """The tables are the same bytes, whoever trains, and in however many processes."""
+    later = setting(
+        few_cells[:, -60:].copy(), groupby="cell_type", name="two", quick=True, only=["scType", "CHETAH"], train=False
+    )
+    assert not later.models
+    said: list[str] = []
+    outcome, before = fig2(later, n_jobs=n_jobs, say=said.append), fig2(two)
+    assert [line.split()[:2] for line in said] == [
+        ["Training", "CHETAH"], ["Attacking", "CHETAH:"], ["Training", "scType"], ["Attacking", "scType:"]
+    ]  # fmt: skip
+    assert list(later.models) == list(two.models)
+    assert later.notes == two.notes
+    for name, table in before.tables.items():
+        assert outcome.tables[name].to_csv() == table.to_csv(), name
+
+
 @pytest.mark.slow
 def test_fig2_numbers_are_those_of_the_attacks(survey_of_five: tuple[Outcome, Path], few: Setting) -> None:
     outcome, _ = survey_of_five

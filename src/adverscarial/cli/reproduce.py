@@ -130,7 +130,7 @@ def reproduce(
         settings = [
             paper.setting(
                 cells, groupby=groupby, name=name, markers=markers, tissue=tissue, exclude=exclude,
-                min_cells=min_cells, seed=seed, quick=quick, say=say,
+                min_cells=min_cells, seed=seed, quick=quick, train=figure is not Figure.fig2, say=say,
             )
             for name, cells in sets.items()
         ]  # fmt: skip

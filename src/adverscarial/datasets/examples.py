@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import pandas as pd
-import scanpy as sc
 import scipy.sparse as sp
 from anndata import AnnData
 
@@ -35,6 +34,8 @@ def embedded() -> AnnData:
     >>> adv.datasets.embedded().shape
     (700, 765)
     """
+    import scanpy as sc
+
     packaged = sc.datasets.pbmc68k_reduced()
     obs = pd.DataFrame({"cell_type": packaged.obs["bulk_labels"].astype("category")}, index=packaged.obs_names)
     return AnnData(packaged.raw.X.copy(), obs=obs, var=pd.DataFrame(index=packaged.raw.var_names))
@@ -81,6 +82,8 @@ def pbmc3k() -> AnnData:
 
 
 def _fetch(why: str) -> AnnData:
+    import scanpy as sc
+
     cache = sc.settings.datasetdir
     logger.info("Fetching PBMC3k through scanpy into '%s': %s.", cache, why)
     try:

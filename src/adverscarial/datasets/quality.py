@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scanpy as sc
 from anndata import AnnData
 
 from adverscarial._docs import documented
@@ -164,6 +163,8 @@ def _metrics(adata: AnnData, limits: Limits, layer: str | None) -> pd.DataFrame:
             f"No gene is known to be mitochondrial: none of {some(names[-1], 3)} begins with 'MT-' or 'mt-'. Name "
             "genes by symbols first (datasets.gene_symbols), or leave max_mito out."
         )
+    import scanpy as sc
+
     work = AnnData(layer_of(adata, layer), var=pd.DataFrame({"mt": mito}, index=adata.var_names))
     found, _ = sc.pp.calculate_qc_metrics(work, qc_vars=["mt"], percent_top=None, log1p=False, inplace=False)
     return found[["n_genes_by_counts", "total_counts", "pct_counts_mt"]]

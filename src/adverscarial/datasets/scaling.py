@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import scanpy as sc
 import scipy.sparse as sp
 from anndata import AnnData
 
@@ -91,6 +90,8 @@ def preprocess(
 
 
 def _log_normalised(counts: sp.csr_matrix, target_sum: float) -> sp.csr_matrix:
+    import scanpy as sc
+
     work = AnnData(counts.astype(np.float64))
     sc.pp.normalize_total(work, target_sum=target_sum)
     sc.pp.log1p(work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Unpack
 import pandas as pd
 
 from adverscarial._docs import documented
+from adverscarial._progress import bar
 from adverscarial.attacks import Attack, MaxChange, Result, SingleGene
 from adverscarial.reproduce import decline, findings, genes, resistance
 from adverscarial.reproduce.facts import beside
 from adverscarial.reproduce.findings import ABERRANT, COLUMNS, FIVE, MEDIUM, totals
 from adverscarial.reproduce.protocol import Executed, Execution, Setting, accuracy
 from adverscarial.reproduce.writing import Outcome, figure_of
-from adverscarial.surveys import Survey, survey
-from adverscarial.surveys.plan import Task
+from adverscarial.surveys import Survey
+from adverscarial.surveys.folder import RunFolder
+from adverscarial.surveys.interruptions import terminable
+from adverscarial.surveys.plan import Task, make_plan
+from adverscarial.surveys.run import workers
+from adverscarial.surveys.several import Asked, run_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +40,7 @@ def fig2(
     Parameters
     ----------
     %(setting)s
+        Classifiers that are not trained yet are, while others are attacked.
     out
         Folder that keeps each attack's result, so that an interrupted run goes on; nothing is kept when left out.
     restarts
@@ -51,11 +57,13 @@ def fig2(
     attacks += [MaxChange(name, restarts=restarts) for name in FIVE]
     how = Execution(**execution)
     resumed = out is not None and (Path(out) / "runs").exists()
-    whole, seconds = _surveyed(setting, attacks, out, n_jobs, how)
+    begun = time.perf_counter()
+    whole = _surveyed(setting, attacks, out, n_jobs, how)
+    seconds = time.perf_counter() - begun
     frame = whole.to_frame()
     notes = [
         *setting.all_notes(),
-        _timed(whole, seconds, n_jobs, resumed) + f" Training took {sum(setting.seconds.values()):,.0f} s before.",
+        _timed(whole, None if resumed else seconds, sum(setting.seconds.values()), n_jobs),
         f"Single genes: every gene alone. Signatures: maximal sets, of {restarts} random order(s); the paper's search "
         "stops at groups of 20 genes and does not come back to what it dropped, so its signatures are longer.",
         *(
@@ -81,29 +89,35 @@ def fig2(
 
 def _surveyed(
     setting: Setting, attacks: list[Attack[Result]], out: str | PathLike[str] | None, n_jobs: int, how: Execution
-) -> tuple[Survey, dict[str, float]]:
-    """Return the surveys of all classifiers as one, and the seconds that each took."""
-    surveys, seconds = [], {}
-    for name, model in setting.models.items():
-        how.say(f"Attacking {name}: {len(setting.clusters)} clusters, {len(attacks)} attacks each ...")
-        begun = time.perf_counter()
-        folder = None if out is None else Path(out) / "runs" / name
-        found = survey(
-            setting.test, {name: model}, attacks=attacks, groupby=setting.groupby, layer=setting.layers[name],
-            seed=how.seed, n_jobs=n_jobs, out=folder, progress=how.progress,
-        )  # fmt: skip
-        surveys.append(found)
-        seconds[name] = time.perf_counter() - begun
-    return joined(surveys), seconds
+) -> Survey:
+    """Return the surveys of all classifiers as one; those that are not trained yet are, while others are attacked."""
+    order: list[str] = []
+
+    def asked() -> Iterator[Asked]:
+        for name in setting.trained(how.say, how.progress):
+            how.say(f"Attacking {name}: {len(setting.clusters)} clusters, {len(attacks)} attacks each ...")
+            plan = make_plan(
+                setting.test, {name: setting.models[name]}, attacks, groupby=setting.groupby, targets=None,
+                layer=setting.layers[name], seed=how.seed, budget=None,
+            )  # fmt: skip
+            order.append(name)
+            yield Asked(plan, None if out is None else RunFolder(Path(out) / "runs" / name))
+
+    wanted = len({*setting.models, *setting.untrained})
+    with terminable(), bar("Survey", wanted * len(setting.clusters) * len(attacks), how.progress) as advance:
+        found = dict(zip(order, run_all(asked(), workers(n_jobs), advance), strict=False))
+    return joined([found[name] for name in setting.models])
 
 
-def _timed(whole: Survey, seconds: dict[str, float], n_jobs: int, resumed: bool) -> str:
-    """Return how long the attacks took; the wall time of an interrupted run says nothing."""
-    text = f"{len(whole.tasks)} attacks; their own times add up to {whole.seconds:,.0f} s."
-    if resumed:
-        return text
-    each = ", ".join(f"{name} {spent:,.0f} s" for name, spent in seconds.items())
-    return f"{text} Wall time with {n_jobs} process(es): {sum(seconds.values()):,.0f} s ({each})."
+def _timed(whole: Survey, seconds: float | None, training: float, n_jobs: int) -> str:
+    """Return how long it took; the wall time of an interrupted run says nothing."""
+    spent: dict[str, float] = {}
+    for task, result in zip(whole.tasks, whole.results, strict=True):
+        spent[task.classifier] = spent.get(task.classifier, 0) + (0 if result is None else result.seconds)
+    each = ", ".join(f"{name} {own:,.0f} s" for name, own in spent.items())
+    text = f"{len(whole.tasks)} attacks; their own times add up to {whole.seconds:,.0f} s ({each})."
+    text += f" Training took {training:,.0f} s."
+    return text if seconds is None else f"{text} Wall time with {n_jobs} process(es): {seconds:,.0f} s."
 
 
 def joined(surveys: list[Survey]) -> Survey:

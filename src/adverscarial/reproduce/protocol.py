@@ -7,8 +7,8 @@ and attacked on the other. scType, scAnnotatR, scRF and scMLP are attacked on z-
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import NamedTuple, TypeAlias, TypedDict, Unpack
 
@@ -76,6 +76,8 @@ class Setting:
         What was done to the data that a reader should know.
     seconds
         Time to train each.
+    untrained
+        How classifiers are made that are not trained yet: see :meth:`trained`.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Setting:
     left_out: dict[str, str]
     notes: list[str]
     seconds: dict[str, float]
+    untrained: dict[str, Recipe] = field(default_factory=dict)
 
     @property
     def clusters(self) -> list[str]:
@@ -97,14 +100,54 @@ class Setting:
         """Return the notes, and why classifiers are missing."""
         return [*self.notes, *(f"{name} is left out: {why}" for name, why in self.left_out.items())]
 
+    def trained(self, say: Say = silent, progress: bool | None = None) -> Iterator[str]:
+        """Yield the name of each classifier as soon as it can be used; those that are not yet are trained, one by one.
 
-class _Recipe(NamedTuple):
+        Those whose attacks take longest come first: what is left at the end are short ones, which several processes
+        share evenly.
+
+        Raises
+        ------
+        DataError
+            If no classifier can be used.
+        """
+        yield from list(self.models)
+        order = list(self.untrained)
+        for called in track(sorted(order, key=_LONGEST_FIRST.index), "Training", len(order), progress):
+            say(f"Training {called} on {self.train.n_obs:,} cells x {self.train.n_vars:,} genes ...")
+            _train(self, called, self.untrained.pop(called), say)
+            if called in self.models:
+                yield called
+        for called in order:  # as the paper has them
+            if called in self.models:
+                self.models[called] = self.models.pop(called)
+        if order:
+            self._check()
+
+    def _check(self) -> None:
+        """Raise a DataError where no classifier can be used; note how many of scType's markers there are."""
+        if not self.models:
+            reasons = "; ".join(f"{called}: {why}" for called, why in self.left_out.items())
+            raise DataError(f"None of the classifiers can be used on '{self.name}'. {reasons}")
+        if isinstance(table := self.models.get("scType"), ScType):
+            known = table.bind(pd.Index(self.test.var_names.astype(str))).weights.shape[0]
+            tissue = f" of {table.tissue}" if table.tissue else ""
+            self.notes.append(f"scType: {len(table.markers)} types{tissue}, {known} of their markers found.")
+
+
+class Recipe(NamedTuple):
+    """How a classifier is made."""
+
     make: Callable[[], Classifier]
     layer: str | None  # what is attacked
 
 
+#: by the time that the attacks of fig. 2 take
+_LONGEST_FIRST = ("scMLP", "scAnnotatR", "scRF", "CHETAH", "scType")
+
+
 @documented
-def setting(
+def setting(  # noqa: PLR0913
     adata: AnnData,
     *,
     groupby: str,
@@ -115,6 +158,7 @@ def setting(
     min_cells: int = 10,
     quick: bool = False,
     only: Collection[str] | None = None,
+    train: bool = True,
     **execution: Unpack[Executed],
 ) -> Setting:
     """Prepare a data set and train the paper's five classifiers.
@@ -134,6 +178,8 @@ def setting(
         Fewer trees and epochs: to try things out.
     only
         Train these classifiers only.
+    train
+        Whether to train them now. If not, :func:`fig2` does, and attacks one while the next is trained.
     %(execution)s
 
     Raises
@@ -152,48 +198,41 @@ def setting(
     """
     seed, say, progress = Execution(**execution)
     cells, notes = prepared(adata, groupby, exclude=exclude, min_cells=min_cells)
-    train, test = split(cells, groupby, seed=seed)
+    half, test = split(cells, groupby, seed=seed)
+    del cells  # room for the training
     if markers is not None and tissue is None:
         tissue = usual_tissue(markers)
-    raw = "counts" if "counts" in cells.layers else "lognorm"
+    raw = "counts" if "counts" in half.layers else "lognorm"
     if raw == "lognorm":
         notes.append(
             "The data hold no counts: CHETAH is trained and attacked on log-normalised values instead. Ranks within "
             "a cell are the same, its profiles (means over cells) are not."
         )
-    wanted = _recipes(train, groupby, markers, tissue, raw, seed, quick)
-    found = Setting(name, train, test, groupby, {}, {}, {}, notes, {})
-    chosen = [called for called in wanted if only is None or called in only]
-    for called in track(chosen, "Training", len(chosen), progress):
-        say(f"Training {called} on {train.n_obs:,} cells x {train.n_vars:,} genes ...")
-        _train(found, called, wanted[called], say)
-    if not found.models:
-        reasons = "; ".join(f"{called}: {why}" for called, why in found.left_out.items())
-        raise DataError(f"None of the classifiers can be used on '{name}'. {reasons}")
-    if isinstance(table := found.models.get("scType"), ScType):
-        known = table.bind(pd.Index(test.var_names.astype(str))).weights.shape[0]
-        notes.append(
-            f"scType: {len(table.markers)} types{f' of {tissue}' if tissue else ''}, {known} of their markers found."
-        )
+    wanted = _recipes(half, groupby, markers, tissue, raw, seed, quick)
+    chosen = {called: recipe for called, recipe in wanted.items() if only is None or called in only}
+    found = Setting(name, half, test, groupby, {}, {}, {}, notes, {}, chosen)
+    if train:
+        for _ in found.trained(say, progress):
+            pass
     return found
 
 
 def _recipes(
     train: AnnData, groupby: str, markers: Markers, tissue: str | None, raw: str, seed: int, quick: bool
-) -> dict[str, _Recipe]:
+) -> dict[str, Recipe]:
     """Return how each of the paper's classifiers is made; `raw` is the layer with the least changed values."""
     return {
-        "scType": _Recipe(lambda: ScType(markers, tissue=tissue), None),
-        "CHETAH": _Recipe(lambda: Chetah(cap_genes=True).fit(train, groupby, layer=raw), raw),
-        "scAnnotatR": _Recipe(
+        "scType": Recipe(lambda: ScType(markers, tissue=tissue), None),
+        "CHETAH": Recipe(lambda: Chetah(cap_genes=True).fit(train, groupby, layer=raw), raw),
+        "scAnnotatR": Recipe(
             lambda: ScAnnotatR(seed=seed).fit(train, groupby, layer="lognorm", markers_layer="X"), None
         ),
-        "scRF": _Recipe(lambda: RandomForest(50 if quick else 500, seed=seed).fit(train, groupby), None),
-        "scMLP": _Recipe(lambda: MLP(epochs=5 if quick else 20, seed=seed).fit(train, groupby), None),
+        "scRF": Recipe(lambda: RandomForest(50 if quick else 500, seed=seed).fit(train, groupby), None),
+        "scMLP": Recipe(lambda: MLP(epochs=5 if quick else 20, seed=seed).fit(train, groupby), None),
     }
 
 
-def _train(found: Setting, called: str, recipe: _Recipe, say: Say) -> None:
+def _train(found: Setting, called: str, recipe: Recipe, say: Say) -> None:
     """Train one classifier and add it to the setting, or why it is left out."""
     start = time.perf_counter()
     try:

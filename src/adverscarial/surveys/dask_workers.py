@@ -54,41 +54,33 @@ def current_client() -> Client:
         ) from error
 
 
-def run_on_dask(work: Work, groups: Sequence[Group]) -> Iterator[Finished]:
-    """Run each group on a worker, and yield its outcomes when all of it is done.
-
-    Parameters
-    ----------
-    work
-        What all groups need.
-    groups
-        Classifiers and their tasks.
-    """
+def run_on_dask(groups: Sequence[Group]) -> Iterator[Finished]:
+    """Run each group on a worker, and yield its outcomes when all of it is done."""
     from distributed import as_completed
 
     client = current_client()
     _import_first(client)
-    sent = _sent(client, work)
-    models = {id(model): model for model, _ in groups}
-    there = {key: _sent(client, model) for key, model in models.items()}
+    needed: dict[int, Work | Classifier] = {id(what): what for group in groups for what in (group.work, group.model)}
+    there = {key: _sent(client, what) for key, what in needed.items()}
 
-    def submit(model: Classifier, tasks: list[Task]) -> Future:
-        return client.submit(_run, sent, there[id(model)], cloudpickle.dumps(tasks), pure=False)
+    def submit(group: Group) -> Future:
+        work, model = there[id(group.work)], there[id(group.model)]
+        return client.submit(_run, work, model, cloudpickle.dumps(group.tasks), pure=False)
 
-    running = {submit(model, tasks): (model, tasks) for model, tasks in groups}
+    running = {submit(group): group for group in groups}
     blamed: list[Group] = []
     try:
         for future in as_completed(list(running)):
-            model, tasks = running.pop(future)
-            if (outcomes := _outcomes(future, tasks)) is None:
-                blamed.append((model, tasks))
+            group = running.pop(future)
+            if (outcomes := _outcomes(future, group.tasks)) is None:
+                blamed.append(group)
             else:
                 yield from outcomes
     finally:
         client.cancel(list(running))
-    for model, tasks in blamed:  # alone now: dask blames all that waited at a worker for its death
-        outcomes = _outcomes(submit(model, tasks), tasks)
-        yield from outcomes or [(task.number, _DIED.format(model.name)) for task in tasks]
+    for group in blamed:  # alone now: dask blames all that waited at a worker for its death
+        outcomes = _outcomes(submit(group), group.tasks)
+        yield from outcomes or [(task.number, _DIED.format(group.model.name)) for task in group.tasks]
 
 
 def _import_first(client: Client) -> None:

@@ -10,9 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-
-from matplotlib import colormaps
-from matplotlib.colors import Colormap, LogNorm, to_hex
+from typing import TYPE_CHECKING
 
 from adverscarial._names import numbered
 from adverscarial.attacks.base import Attack
@@ -20,6 +18,9 @@ from adverscarial.attacks.columns import Count
 from adverscarial.attacks.result import Result
 from adverscarial.surveys.stored import already_there
 from adverscarial.surveys.table import Survey
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
 
 #: short names of two kinds of grids; all others go by the name of their attack
 ALIASES = {"single": "single-gene", "max": "max-change"}
@@ -224,6 +225,9 @@ def heat(value: int, largest: int, cmap: str | Colormap = "YlGnBu") -> tuple[str
     The usual scale is one for colour-blind readers that begins quietly: pale yellow is one, dark blue is many. The text
     is black or white, whichever stands out more, a contrast of at least 4.5 to 1 on any background.
     """
+    from matplotlib import colormaps
+    from matplotlib.colors import LogNorm, to_hex
+
     norm = LogNorm(1, max(10, largest), clip=True)
     colour = colormaps[cmap] if isinstance(cmap, str) else cmap
     background = to_hex(colour(float(norm(value))))

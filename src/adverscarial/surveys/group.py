@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 #: number of a task, and its result or why it failed
 Finished = tuple[int, Result | str]
-#: a classifier, and its tasks on one cluster
-Group = tuple[Classifier, list[Task]]
 
 
 class Work(NamedTuple):
@@ -34,9 +32,9 @@ class Work(NamedTuple):
     Attributes
     ----------
     key
-        Of the survey: statistics of the data are kept under it.
+        Of the data and the layer: their statistics are kept under it.
     adata, groupby, layer, seed, budget
-        As in :func:`adverscarial.survey`.
+        As in :func:`adverscarial.survey`; no cells on the way to a process that reads them from a file.
     clock
         Watches each query; None without a time limit.
     progress
@@ -44,7 +42,7 @@ class Work(NamedTuple):
     """
 
     key: str
-    adata: AnnData | OnDisk
+    adata: AnnData | OnDisk | None
     groupby: str
     layer: str | None
     seed: int
@@ -53,7 +51,15 @@ class Work(NamedTuple):
     progress: bool | None = False
 
 
-# statistics of the data set that this process works on; one entry, so that a process computes them once per survey
+class Group(NamedTuple):
+    """A classifier and its tasks on one cluster, beside what all groups of its survey need."""
+
+    work: Work
+    model: Classifier
+    tasks: list[Task]
+
+
+# statistics of the data set that this process works on; one entry, so that a process computes them once
 _statistics: dict[str, GeneStatistics] = {}
 
 
@@ -76,6 +82,7 @@ def run_group(
     begin
         Called with a task's number before its attack begins.
     """
+    assert work.adata is not None
     adata = received(work.adata)
     statistics = _statistics_of(work, adata)
     try:

@@ -11,13 +11,15 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import SimpleQueue
+from queue import LifoQueue
 from typing import NamedTuple
+
+from anndata import AnnData
 
 from adverscarial.classifiers.base import Classifier
 from adverscarial.errors import AdverscarialError, StorageError
@@ -26,17 +28,17 @@ from adverscarial.surveys.interruptions import end_with
 from adverscarial.surveys.plan import Task
 from adverscarial.surveys.threads import run_in_threads
 from adverscarial.surveys.timeouts import Clock
+from adverscarial.surveys.transfer import OnDisk
 
 
-def run_in_processes(work: Work, groups: Sequence[Group], jobs: int, limit: float | None = None) -> Iterator[Finished]:
+def run_in_processes(groups: Iterable[Group], jobs: int, limit: float | None = None) -> Iterator[Finished]:
     """Run each group in one of `jobs` child processes, and yield each outcome as it comes.
 
     Parameters
     ----------
-    work
-        What all groups need; large arrays in it are mapped, not copied.
     groups
-        Classifiers and their tasks.
+        What is to be run; large arrays of the data are mapped, not copied. While they are still being made, which may
+        mean training a classifier, this process counts as one of the `jobs`.
     jobs
         Child processes at a time.
     limit
@@ -48,29 +50,31 @@ def run_in_processes(work: Work, groups: Sequence[Group], jobs: int, limit: floa
         If there is no temporary folder, or no room in it.
     """
     with _temporary_folder() as folder:
-        sent = _Sent(folder, work)
-        children = [
-            _Child(_Start(sent.work, folder / f"notes-{number}", limit, jobs, os.getpid()))
-            for number in range(min(jobs, len(groups)))
-        ]
-        idle: SimpleQueue[_Child] = SimpleQueue()
-        for child in children:
+        sent = _Sent(folder)
+        children = [_Child(_Start(folder / f"notes-{number}", limit, jobs, os.getpid())) for number in range(jobs)]
+        idle: LifoQueue[_Child] = LifoQueue()  # the last one that was used first: a child may never be needed
+        for child in children[1:]:
             idle.put(child)
 
+        def made() -> Iterator[Group]:
+            yield from groups
+            idle.put(children[0])
+
         def run(group: Group) -> Iterator[Finished]:
-            model, tasks = group
             child = idle.get()
             try:
-                file = sent.file_of(model)
-                yield from ((t.number, file.error) for t in tasks) if file.error else child.run(model.name, file, tasks)
+                file = sent.model(group.model)
+                failed = ((task.number, file.error) for task in group.tasks)
+                yield from failed if file.error else child.run(group, sent.data(group.work), file.path)
             finally:
                 idle.put(child)
 
         def stop() -> None:
             for child in children:
                 child.end()
+            idle.put(children[0])  # a thread may be waiting for it
 
-        yield from run_in_threads(run, groups, len(children), stop)
+        yield from run_in_threads(run, made(), jobs, stop)
 
 
 @contextmanager
@@ -96,32 +100,41 @@ class _ModelFile(NamedTuple):
 class _Sent:
     """Writes what child processes need into files, each once."""
 
-    def __init__(self, folder: Path, work: Work) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data: dict[int, tuple[object, Path]] = {}  # with what was written: an identity holds while it lives
+        self._models: dict[int, tuple[Classifier, _ModelFile]] = {}
+        self._lock = threading.Lock()
+
+    def data(self, work: Work) -> Path:
+        """Return the file of the cells; written when first asked for."""
         import joblib
 
-        self.work = folder / "work"
-        self._folder = folder
-        self._files: dict[int, _ModelFile] = {}
-        self._lock = threading.Lock()
-        try:
-            joblib.dump(work, self.work)
-        except OSError as error:
-            raise StorageError(
-                f"The data for other processes cannot be written to '{folder}' ({error.strerror or error}). Name a "
-                "folder with more room with the environment variable TMPDIR, or use n_jobs=1 and no time_limit."
-            ) from error
+        with self._lock:
+            if id(work.adata) not in self._data:
+                path = self._folder / f"data-{len(self._data)}"
+                try:
+                    joblib.dump(work.adata, path)
+                except OSError as error:
+                    raise StorageError(
+                        f"The data for other processes cannot be written to '{self._folder}' "
+                        f"({error.strerror or error}). Name a folder with more room with the environment variable "
+                        "TMPDIR, or use n_jobs=1 and no time_limit."
+                    ) from error
+                self._data[id(work.adata)] = work.adata, path
+            return self._data[id(work.adata)][1]
 
-    def file_of(self, model: Classifier) -> _ModelFile:
+    def model(self, model: Classifier) -> _ModelFile:
         """Return the file of a classifier; written when first asked for."""
         with self._lock:
-            if id(model) not in self._files:
-                self._files[id(model)] = self._write(model)
-            return self._files[id(model)]
+            if id(model) not in self._models:
+                self._models[id(model)] = model, self._write(model)
+            return self._models[id(model)][1]
 
     def _write(self, model: Classifier) -> _ModelFile:
         import cloudpickle
 
-        path, error = self._folder / f"classifier-{len(self._files)}", ""
+        path, error = self._folder / f"classifier-{len(self._models)}", ""
         try:
             path.write_bytes(cloudpickle.dumps(model))
         except Exception as reason:  # noqa: BLE001  pickling raises whatever an object makes it
@@ -135,11 +148,19 @@ class _Sent:
 class _Start(NamedTuple):
     """What a child process is started with."""
 
-    work: Path
     notes: Path
     limit: float | None
     jobs: int
     parent: int
+
+
+class _Order(NamedTuple):
+    """What a child process is asked to run: the files of the cells and of the classifier, all else, and the tasks."""
+
+    data: Path
+    model: Path
+    work: Work  # without the cells
+    tasks: list[Task]
 
 
 class _Child:
@@ -170,14 +191,14 @@ class _Child:
         there.close()
         return here
 
-    def run(self, name: str, model: _ModelFile, tasks: list[Task]) -> Iterator[Finished]:
+    def run(self, group: Group, data: Path, model: Path) -> Iterator[Finished]:
         """Run one group; an attack during which the process ends is noted as failed, and the others go on."""
-        left = list(tasks)
+        left = list(group.tasks)
         while left:
             begun = False
             try:
                 pipe = self._pipe = self._pipe or self._start()
-                pipe.send_bytes(_packed((str(model.path), left)))
+                pipe.send_bytes(_packed(_Order(data, model, group.work._replace(adata=None), left)))
                 while left:
                     message = pipe.recv()
                     if isinstance(message, BaseException):
@@ -188,7 +209,7 @@ class _Child:
                     left.pop(0)
                     yield message
             except (EOFError, ConnectionError):
-                reason = self._why(name)
+                reason = self._why(group.model.name)
                 # before its first attack, it was asking about the unmodified cluster: so would the next process
                 lost = left[:1] if begun else list(left)
                 left = left[len(lost) :]
@@ -234,42 +255,63 @@ def _place(notes: str) -> str:
 
 def _serve(pipe: Connection, start: _Start) -> None:
     """Run groups until the parent closes the pipe; the main function of a child."""
-    import joblib
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
     end_with(start.parent)
-    work: Work = joblib.load(start.work, mmap_mode="r")
-    known: dict[str, Classifier] = {}
     with start.notes.open("w") as notes:
-        if start.limit is not None:
-            work = work._replace(clock=Clock(start.limit, notes))
+        here = _Received(None if start.limit is None else Clock(start.limit, notes))
         while True:
             try:
                 packed = pipe.recv_bytes()
             except EOFError:
                 return
-            _answer(pipe, work, packed, known)
+            _answer(pipe, here, packed)
 
 
-def _answer(pipe: Connection, work: Work, packed: bytes, known: dict[str, Classifier]) -> None:
+class _Received:
+    """What this process has read: the last data and the last classifier, which are mostly the next group's."""
+
+    def __init__(self, clock: Clock | None) -> None:
+        self.clock = clock
+        self._data: dict[Path, AnnData | OnDisk] = {}
+        self._models: dict[Path, Classifier] = {}
+
+    def data(self, path: Path) -> AnnData | OnDisk:
+        """Return the cells, their arrays mapped."""
+        import joblib
+
+        if path not in self._data:
+            self._data.clear()
+            self._data[path] = joblib.load(path, mmap_mode="r")
+        return self._data[path]
+
+    def model(self, path: Path) -> Classifier:
+        """Return the classifier."""
+        import cloudpickle
+
+        if path not in self._models:
+            self._models.clear()
+            self._models[path] = cloudpickle.loads(path.read_bytes())
+        return self._models[path]
+
+
+def _answer(pipe: Connection, here: _Received, packed: bytes) -> None:
     """Run one group, and send each outcome to the parent; an error that is no attack's is sent, too."""
     import cloudpickle
 
-    file, tasks = cloudpickle.loads(packed)
+    order: _Order = cloudpickle.loads(packed)
     try:
-        if file not in known:
-            known.clear()
-            known[file] = cloudpickle.loads(Path(file).read_bytes())
+        model = here.model(order.model)
     except Exception as error:  # noqa: BLE001  reading an object may raise anything
         reason = (
             f"ClassifierError: it cannot be read in another process ({type(error).__name__}: {error}). Use n_jobs=1."
         )
-        for task in tasks:
+        for task in order.tasks:
             pipe.send((task.number, reason))
         return
     try:
+        work = order.work._replace(adata=here.data(order.data), clock=here.clock)
         tell: Callable[[int], None] = lambda number: pipe.send(None)  # noqa: E731
-        for finished in run_group(work, known[file], tasks, tell):
+        for finished in run_group(work, model, order.tasks, tell):
             pipe.send(finished)
     except Exception as error:  # noqa: BLE001  the parent raises it
         ours = isinstance(error, AdverscarialError)

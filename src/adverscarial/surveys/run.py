@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from multiprocessing import current_process
 from numbers import Integral
 from os import PathLike
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
@@ -16,20 +14,16 @@ from adverscarial._docs import documented
 from adverscarial._progress import bar
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result
-from adverscarial.attacks.start import check_memory, check_run
+from adverscarial.attacks.start import check_run
 from adverscarial.cells.choice import Cells, meant
 from adverscarial.cells.cluster import masked_genes
 from adverscarial.errors import ParameterError
-from adverscarial.surveys.dask_workers import current_client, run_on_dask
+from adverscarial.surveys.dask_workers import current_client
 from adverscarial.surveys.folder import RunFolder
-from adverscarial.surveys.group import Finished, Group, Work, forget, run_group
 from adverscarial.surveys.interruptions import terminable
-from adverscarial.surveys.plan import Plan, Task, make_plan
-from adverscarial.surveys.processes import run_in_processes
-from adverscarial.surveys.stored import StoredPlan
+from adverscarial.surveys.plan import make_plan
+from adverscarial.surveys.several import Asked, Workers, run_all
 from adverscarial.surveys.table import Survey
-from adverscarial.surveys.threads import run_in_threads
-from adverscarial.surveys.transfer import sendable
 
 
 @documented
@@ -120,7 +114,7 @@ def survey(  # noqa: PLR0913
     check_run(budget, seed)
     if resume not in ("check", "trust"):
         raise ParameterError(f"resume must be 'check' or 'trust', got {resume!r}.")
-    how = _workers(n_jobs, backend, time_limit)
+    how = workers(n_jobs, backend, time_limit)
     adata = meant(adata, mod=mod, use_raw=use_raw, layer=layer)
     if mask_var is not None:
         genes = masked_genes(adata, mask_var)
@@ -128,37 +122,12 @@ def survey(  # noqa: PLR0913
     plan = make_plan(
         adata, classifiers, attacks, groupby=groupby, targets=targets, layer=layer, seed=seed, budget=budget
     )
-    check_memory(
-        adata, list(plan.models.values()), groupby=groupby, targets=plan.clusters, layer=layer, jobs=how.processes
-    )
-    folder = None if out is None else RunFolder(out)
-    opened: AbstractContextManager[dict[int, Result]] = (
-        nullcontext({}) if folder is None else folder.opened(plan, trust=resume == "trust")
-    )
-    with opened as done:
-        results: dict[int, Result | str] = dict(done)
-        groups = _groups(plan, results)
-        with bar("Survey", sum(len(tasks) for _, tasks in groups), progress) as advance:
-            for number, outcome in _run(plan, groups, how):
-                results[number] = outcome
-                if folder is not None and isinstance(outcome, Result):
-                    folder.write(plan.tasks[number], outcome)
-                advance()
-        found = _collected(plan, results, plan.description if folder is None else folder.description)
-        if folder is not None:
-            folder.finish(found.to_frame(), found.errors)
-    return found
+    asked = Asked(plan, None if out is None else RunFolder(out), trust=resume == "trust")
+    with bar("Survey", len(plan.tasks), progress) as advance:
+        return run_all([asked], how, advance)[0]
 
 
-class _Workers(NamedTuple):
-    """Where the attacks run."""
-
-    processes: int
-    backend: str | None
-    time_limit: float | None
-
-
-def _workers(n_jobs: int, backend: str | None, time_limit: float | None) -> _Workers:
+def workers(n_jobs: int, backend: str | None = None, time_limit: float | None = None) -> Workers:
     """Return where the attacks are to run, once that is known to make sense."""
     from joblib import cpu_count
 
@@ -170,7 +139,7 @@ def _workers(n_jobs: int, backend: str | None, time_limit: float | None) -> _Wor
         current_client()
         if time_limit is not None:
             raise ParameterError("time_limit= watches processes of this machine, not dask's workers: leave one out.")
-        return _Workers(1, backend, None)
+        return Workers(1, backend, None)
     if not isinstance(n_jobs, Integral) or (n_jobs < 1 and n_jobs != -1):
         raise ParameterError(f"n_jobs must be at least 1, or -1 for all cores, got {n_jobs!r}.")
     if current_process().daemon and backend != "threading" and (n_jobs != 1 or time_limit is not None):
@@ -179,37 +148,4 @@ def _workers(n_jobs: int, backend: str | None, time_limit: float | None) -> _Wor
             "is not allowed to start any. Use backend='threading' or n_jobs=1, both without time_limit, or run the "
             "survey in a worker that may start processes: those of joblib and concurrent.futures may."
         )
-    return _Workers(int(cpu_count() if n_jobs == -1 else n_jobs), backend, time_limit)
-
-
-def _groups(plan: Plan, done: dict[int, Result | str]) -> list[Group]:
-    """Return the tasks that are left, by classifier and cluster."""
-    left: dict[tuple[str, str], list[Task]] = {}
-    for task in plan.tasks:
-        if task.number not in done:
-            left.setdefault((task.classifier, task.target), []).append(task)
-    return [(plan.models[classifier], tasks) for (classifier, _), tasks in left.items()]
-
-
-def _run(plan: Plan, groups: list[Group], how: _Workers) -> Iterator[Finished]:
-    """Run the groups here, in threads, in processes or on other machines, and yield outcomes as they come."""
-    work = Work(uuid.uuid4().hex, plan.adata, plan.groupby, plan.layer, plan.seed, plan.budget)
-    several = how.processes > 1 and len(groups) > 1
-    if how.backend == "dask":
-        yield from run_on_dask(work._replace(adata=sendable(plan.adata, plan.layer)), groups)
-    elif how.time_limit is not None or (several and how.backend != "threading"):
-        sent = work._replace(adata=sendable(plan.adata, plan.layer))
-        yield from run_in_processes(sent, groups, how.processes, how.time_limit)
-    elif several:
-        yield from run_in_threads(lambda group: run_group(work, *group), groups, how.processes)
-    else:
-        here = work._replace(progress=None)
-        for model, tasks in groups:
-            yield from run_group(here, model, tasks)
-    forget()
-
-
-def _collected(plan: Plan, results: dict[int, Result | str], description: StoredPlan) -> Survey:
-    found = [results[task.number] for task in plan.tasks]
-    errors = {number: outcome for number, outcome in enumerate(found) if isinstance(outcome, str)}
-    return Survey(description, plan.tasks, tuple(r if isinstance(r, Result) else None for r in found), errors)
+    return Workers(int(cpu_count() if n_jobs == -1 else n_jobs), backend, time_limit)

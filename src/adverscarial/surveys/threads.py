@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from adverscarial.surveys.group import Finished, Group
@@ -14,7 +15,7 @@ RunGroup = Callable[[Group], Iterator[Finished]]
 
 
 def run_in_threads(
-    run: RunGroup, groups: Sequence[Group], threads: int, stop: Callable[[], object] = lambda: None
+    run: RunGroup, groups: Iterable[Group], threads: int, stop: Callable[[], object] = lambda: None
 ) -> Iterator[Finished]:
     """Run the groups in several threads, and yield each outcome as it comes.
 
@@ -23,7 +24,7 @@ def run_in_threads(
     run
         Runs one group.
     groups
-        All groups.
+        All groups. Making the next one may take its time: those that were made before run beside it.
     threads
         Groups at a time.
     stop
@@ -44,17 +45,19 @@ def run_in_threads(
 
     pool = ThreadPoolExecutor(max(1, threads))
     try:
-        for group in groups:
-            pool.submit(work, group)
-        left = len(groups)
-        while left:
-            item = found.get()
-            if isinstance(item, BaseException):
-                raise item
-            if item is None:
-                left -= 1
-            else:
-                yield item
+        left = 0
+        for group in itertools.chain(groups, [None]):
+            if group is not None:
+                pool.submit(work, group)
+                left += 1
+            while left and (group is None or not found.empty()):  # what is found is handed on between two groups, too
+                item = found.get()
+                if isinstance(item, BaseException):
+                    raise item
+                if item is None:
+                    left -= 1
+                else:
+                    yield item
     finally:
         ended.set()
         pool.shutdown(wait=False, cancel_futures=True)

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from sklearn.exceptions import NotFittedError
 
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import CellMatrix, layer_of
@@ -123,6 +122,8 @@ class Boosted(Classifier, family="boosted", wraps=10):
                 "Boosted: missing= and sparse= are settings of XGBoost; leave them out for LightGBM, which takes the "
                 "entries that a sparse matrix leaves out for zeros."
             )
+        from sklearn.exceptions import NotFittedError
+
         try:
             self._model: BoostedModel = (
                 XGBoostModel(model, missing, rounds) if package == "xgboost" else LightGBMModel(model, rounds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
-import scanpy as sc
 from anndata import AnnData
 
 from adverscarial.datasets.readers.features import names_may_repeat, only_genes
@@ -43,6 +42,8 @@ def read(path: Path, *, genome: str | None = None) -> AnnData:
         raise ParameterError(
             f"'{path}' has no genome '{genome}'.{did_you_mean(genome, groups)} It holds {some(groups)}."
         )
+    import scanpy as sc
+
     with names_may_repeat():
         adata = sc.read_10x_h5(path, genome=genome if old else None, gex_only=False)
         return only_genes(adata, path, None if old else genome)

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import scanpy as sc
 from anndata import AnnData
 
 from adverscarial import _store
@@ -99,6 +98,8 @@ def _local(name: str, wanted: str) -> tuple[Path, dict[str, Any]] | None:
 
 def _cached(wanted: str, refresh: bool, progress: bool | None) -> tuple[Path, dict[str, Any]]:
     """Return the file in the cache, fetched if need be."""
+    import scanpy as sc
+
     folder = Path(sc.settings.datasetdir) / "cellxgene"
     notes = folder / f"{wanted}.json"
     if not refresh and (known := _known(folder, notes)) is not None:
