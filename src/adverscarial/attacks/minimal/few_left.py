@@ -32,6 +32,7 @@ _GENES = 3000  # genes that the bound is fitted on
 _STEPS, _FIRST = 2500, 200  # of the fit at most; and those after which a bound far above what is needed is given up
 _NUMBERS = 4e7  # rows times genes times sizes that are held for it
 _BRANCHED = 4e8  # rows times branches, beyond which a search is given up
+_JUDGED = 1000  # of the same, that it costs to judge a set by its scores
 _ENOUGH = 1.0 - 1e-6  # what a row must reach; its coefficients were rounded up by more
 _HOPE = 0.01  # share of the votes needed, by which a bound may be above
 
@@ -43,20 +44,22 @@ class Tried(NamedTuple):
 
 
 def tried(
-    own: OwnSets, winner: int, loser: int, m: int, *, mixtures: list[np.ndarray], go_on: Callable[[], bool]
-) -> Tried | None:
+    own: OwnSets, winner: int, loser: int, m: int, *, mixtures: list[np.ndarray], go_on: Callable[[], bool],
+    effort: float = 1.0,
+) -> Tried | None:  # fmt: skip
     """Try all sets of exactly `m` genes that may let `winner` overtake `loser`; None where they are too many.
 
     Genes that do nothing are left out: a set with one of them is a smaller set, and those must be refuted before.
 
-    Parameters are those of :func:`adverscarial.attacks.minimal.shared_set.refutation`.
+    Parameters are those of :func:`adverscarial.attacks.minimal.shared_set.refutation`, and `effort`: what share of the
+    usual work is done before it is given up.
     """
     moves = own.moves
     if not isinstance(moves, LinearMoves):
         return None
     work = len(moves.codes) * moves.scores.shape[1]
     every = np.flatnonzero(moves.steps.any(axis=0) & moves.weights.any(axis=1))
-    if comb(len(every), m) * work <= _AT_ONCE:
+    if comb(len(every), m) * work <= effort * _AT_ONCE:
         return _combined(own, winner, every, np.zeros(len(every)), 0.0, m)
     need = own.race.need(winner, loser)
     joins, leaves = voters(own, winner, loser, m)
@@ -65,7 +68,7 @@ def tried(
     rows, n_votes = rows_of(own, winner, joins, leaves, m, mixtures), len(joins) + len(leaves)
     y = _tightest(rows, n_votes, m, need, go_on) if m < moves.n_genes and len(rows.vote) else None
     if y is None:
-        return _branched(own, winner, rows, n_votes, m, need)
+        return _branched(own, winner, rows, n_votes, m, need, effort)
     gained = gained_by(y, rows.coefficients)
     excess = bound_of(y, rows.vote, gained, n_votes, m) - (need - ROUNDING * n_votes)
     if excess < 0:
@@ -74,13 +77,15 @@ def tried(
     gained = gained[order]
     least = float(gained[:m].sum()) - excess  # the bound of a set whose genes gain less is too low
     left = gained >= gained[m - 1] - excess
-    most = int(_WORK // work) + 1
+    most = int(effort * _WORK // work) + 1
     if combinations_above(gained[left], m, least, most) >= most:
-        return _branched(own, winner, rows, n_votes, m, need)
+        return _branched(own, winner, rows, n_votes, m, need, effort)
     return _combined(own, winner, order[left], gained[left], least, m)
 
 
-def _branched(own: OwnSets, winner: int, rows: Rows, n_votes: int, m: int, need: int) -> Tried | None:
+def _branched(
+    own: OwnSets, winner: int, rows: Rows, n_votes: int, m: int, need: int, effort: float
+) -> Tried | None:  # fmt: skip
     """Search by branch and bound: genes that are in no set with enough votes are left out, then sets are built up.
 
     A branch is left where the best genes for each vote, which follow those that are chosen, do not win enough votes.
@@ -101,10 +106,10 @@ def _branched(own: OwnSets, winner: int, rows: Rows, n_votes: int, m: int, need:
     genes, coefficients = genes[useful], np.ascontiguousarray(coefficients[useful])
     assert isinstance(moves, LinearMoves)
     hidden = moves.tolerance * moves.size + moves.margin
-    behind, found, branches = largest_behind(coefficients, m), genes[:0], int(_BRANCHED // n_rows)
+    behind, found, branches = largest_behind(coefficients, m), genes[:0], int(effort * _BRANCHED // n_rows)
     while True:
         found, looked = next_set(coefficients, behind, ends, need, found, branches)
-        branches -= looked
+        branches -= looked + _JUDGED // n_rows
         if not len(found):
             return Tried(None) if branches > 0 else None
         chosen = np.sort(genes[found])

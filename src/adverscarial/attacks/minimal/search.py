@@ -63,6 +63,7 @@ def smallest(
     sharper: bool = True,
     go_on: Callable[[], bool] = lambda: True,
     quick: bool = False,
+    effort: float = 1.0,
 ) -> Smallest:
     """Bound the fewest genes with which a goal wins the vote, and look for a set.
 
@@ -84,8 +85,10 @@ def smallest(
         Asked between steps; False ends the search, and what was proven and found until then is returned.
     quick
         Search in large steps, and prove only what costs no more than that.
+    effort
+        What share of the usual work is done to try all combinations of the genes that are left.
     """
-    return _Search(moves, race, confirm, at_least, exact, sharper, go_on, quick).run()
+    return _Search(moves, race, confirm, at_least, exact, sharper, go_on, quick, effort).run()
 
 
 class _Search:
@@ -99,8 +102,9 @@ class _Search:
         sharper: bool,
         go_on: Callable[[], bool],
         quick: bool,
+        effort: float,
     ) -> None:
-        self.exact, self.sharper, self.quick = exact, sharper, quick
+        self.exact, self.sharper, self.quick, self.effort = exact, sharper, quick, effort
         self.moves, self.race, self.go_on, self.at_least = moves, race, go_on, at_least
         self.finder = Finder(moves, race, confirm, quick=quick)
         self.mixtures: dict[int, list[np.ndarray]] = {goal: [] for goal in race.goals}
@@ -243,7 +247,8 @@ class _Search:
             self.exact and (goals := self._nearest()) and self.finder.upper - self.lower <= _FEW_SIZES and self.go_on()
         ):
             goal, size = goals[0], self.lower
-            found = tried(self.own, goal, loser, size, mixtures=self.mixtures[goal], go_on=self.go_on)
+            mixtures = self.mixtures[goal]
+            found = tried(self.own, goal, loser, size, mixtures=mixtures, go_on=self.go_on, effort=self.effort)
             if found is None or (found.genes is not None and not self.finder.offer(found.genes)):
                 return
             if found.genes is None:

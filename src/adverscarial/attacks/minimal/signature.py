@@ -22,6 +22,7 @@ from adverscarial.errors import InputRejected
 _PAIRED = 200  # genes among which all pairs are tried
 _EXCHANGES = 5_000  # of two genes of a signature for one other that are tried at most
 _COUPLES = 100  # of genes of a signature, those that harm least, that are exchanged
+_EFFORT = 0.01  # share of the work for which a search for the smallest set would try all combinations
 _PACE = 4  # a step gives back one gene for so many that are back already
 
 
@@ -76,7 +77,7 @@ def shortest_signature(run: Run, genes: np.ndarray, *, sharper: bool = True) -> 
         return Signature(len(refused) + few.lower, None if short is None else np.concatenate([refused, short]))
     labels = [str(label) for label in moves.labels]
     race = Race.of(moves.codes, labels, [k for k, label in enumerate(labels) if not run.changed(label)])
-    found = smallest(moves, race, holds, quick=not moves.exact, sharper=sharper)
+    found = smallest(moves, race, holds, quick=not moves.exact, sharper=sharper, effort=_EFFORT)
     lower = min(found.lower, len(genes)) if found.lower < NEVER else len(genes)
     few = _few(run, changed, genes, Signature(lower, None if found.genes is None else genes[found.genes]))
     return Signature(len(refused) + few.lower, None if few.genes is None else np.concatenate([refused, few.genes]))

@@ -449,11 +449,12 @@ class ScAnnotatRScorer(StatefulScorer):
         share = np.full(len(genes), self._baseline.share)
         asked, columns, new = self._read(genes, values)
         if len(asked):
+            steps = (self._zscores(columns, new) - self._Z[:, columns]).T[:, :, None]
             counts = np.empty((len(asked), len(self._ballot.labels)), dtype=np.int64)
-            for k, place in enumerate(columns):
-                change = self._zscores(columns[[k]], new[:, [k]]) - self._Z[:, [place]]
-                codes, _ = self._classifier.judge(self._f + change * self._classifier.weights[place])
-                counts[k] = self._ballot.count(codes)
+            for part in np.split(np.arange(len(asked)), range(_GENES, len(asked), _GENES)):
+                f = self._f + steps[part] * self._classifier.weights[columns[part], None]
+                codes, _ = self._classifier.judge(f.reshape(-1, f.shape[2]))
+                counts[part] = [self._ballot.count(own) for own in codes.reshape(f.shape[:2])]
             label[asked], share[asked] = self._ballot.winners(counts)
         return Answers(label, share, np.zeros(len(genes), dtype=bool))
 

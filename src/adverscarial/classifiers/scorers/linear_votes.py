@@ -6,6 +6,8 @@ import numpy as np
 
 from adverscarial._compiled import compiled
 
+_NOTHING = -40.0  # below it, an exponential is lost in the sum with 1
+
 
 @compiled
 def winner(scores: np.ndarray, rank: np.ndarray) -> int:
@@ -79,25 +81,41 @@ def smooth(scores: np.ndarray, tilt: np.ndarray, temperature: float) -> float:
     """Return the sum over cells of ``tilt . softmax(scores / temperature)``."""
     total = 0.0
     for i in range(len(scores)):
-        top = scores[i].max()
-        weight, value = 0.0, 0.0
-        for k in range(scores.shape[1]):
-            e = np.exp((scores[i, k] - top) / temperature)
+        total += _smooth_vote(scores[i], tilt, temperature)
+    return total
+
+
+@compiled
+def _smooth_vote(scores: np.ndarray, tilt: np.ndarray, temperature: float) -> float:
+    top = scores[0]
+    for k in range(1, len(scores)):
+        top = max(top, scores[k])
+    weight, value = 0.0, 0.0
+    for k in range(len(scores)):
+        below = (scores[k] - top) / temperature
+        if below > _NOTHING:
+            e = np.exp(below)
             weight += e
             value += tilt[k] * e
-        total += value / weight
-    return total
+    return value / weight
 
 
 @compiled
 def best_added(scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, tilt: np.ndarray, temperature: float) -> int:
     """Return which of some genes, added alone, makes :func:`smooth` largest."""
     best, place = -np.inf, 0
-    trial = np.empty_like(scores)
+    now, trial = np.empty(len(scores)), np.empty(scores.shape[1])
+    for i in range(len(scores)):
+        now[i] = _smooth_vote(scores[i], tilt, temperature)
     for j in range(len(steps)):
-        trial[:] = scores
-        _add(trial, steps[j], weights[j], 1.0)
-        value = smooth(trial, tilt, temperature)
+        value = 0.0
+        for i in range(len(scores)):
+            if steps[j, i] == 0:
+                value += now[i]
+                continue
+            for k in range(len(trial)):
+                trial[k] = scores[i, k] + steps[j, i] * weights[j, k]
+            value += _smooth_vote(trial, tilt, temperature)
         if value > best:
             best, place = value, j
     return place

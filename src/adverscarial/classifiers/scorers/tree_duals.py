@@ -91,8 +91,12 @@ def _offsets(paths: Paths, gain: np.ndarray, slopes: _Slopes, used: np.ndarray) 
         most, best = -np.inf, -1
         for i in range(first[t], first[t + 1]):
             left = gain[i]
+            if left <= most:  # nor is any of the leaves behind it better
+                break
             for e in range(paths.start[i], paths.start[i + 1]):
                 left -= max(0.0, g[entry[e]]) if paths.gene[e] >= 0 else max(0.0, -g[entry[e]])
+                if left <= most:
+                    break
             if left > most:
                 most, best = left, i
         for e in range(paths.start[best], paths.start[best + 1]):
@@ -214,6 +218,21 @@ def _proven(slopes: _Slopes, need: float, offset: float, totals: np.ndarray, buf
     return fewest(buffer, n, need - offset - _ROUNDING * size, False)
 
 
+def by_gain(paths: Paths, gain: np.ndarray) -> tuple[Paths, np.ndarray, int]:
+    """Return the paths of one cell with the leaves of each tree in the order of their gains, the largest first.
+
+    Genes are numbered anew, so that none is left that does not matter; the second array has the gains in that order,
+    the number says how many genes there are.
+    """
+    order = np.lexsort((-gain, paths.tree))
+    lengths = np.diff(paths.start)[order]
+    start = np.append(0, np.cumsum(lengths))
+    gene = paths.gene[np.arange(start[-1]) + np.repeat(paths.start[:-1][order] - start[:-1], lengths)]
+    known, number = np.unique(np.where(gene >= 0, gene, ~gene), return_inverse=True)
+    gene = np.where(gene >= 0, number, ~number).astype(paths.gene.dtype)
+    return Paths(paths.cell, paths.tree[order], paths.leaf[order], start, gene), gain[order], len(known)
+
+
 @compiled
 def needed_by_slopes(
     paths: Paths, gain: np.ndarray, need: float, n_genes: int, unit: float, enough: int, steps: int
@@ -226,14 +245,14 @@ def needed_by_slopes(
     Parameters
     ----------
     paths
-        All leaves of the cell in each tree, the one that it reaches now among them; genes that must stay as they are
-        have their complement ``~gene``.
+        All leaves of the cell in each tree, the one that it reaches now among them, in the order of :func:`by_gain`;
+        genes that must stay as they are have their complement ``~gene``.
     gain
         What each leaf adds to the weighted sum that is to be raised, less what the leaf that is reached now adds.
     need
         What is missing.
     n_genes
-        Genes.
+        Genes by whose numbers the paths go.
     unit
         A usual gain of one leaf.
     enough

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from adverscarial.classifiers.scorers.moves import Moves
-from adverscarial.classifiers.scorers.tree_duals import needed_by_slopes
+from adverscarial.classifiers.scorers.tree_duals import by_gain, needed_by_slopes
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.tree_paths import Paths, credits, first_order, reachable
 
@@ -127,7 +127,8 @@ class TreeMoves(Moves):
         paths, lead_values = self._all_paths(cell), self._trees.value @ (c[1:] if self._binary else c)
         gain = lead_values[paths.leaf] - lead_values[self._state._leaf[cell][paths.tree]]
         need = float(self._missing(c, np.array([cell]), strict)[0])
-        return int(needed_by_slopes(paths, gain, need, self.n_genes, _unit(lead_values), enough, steps))
+        paths, gain, n_genes = by_gain(paths, gain)
+        return int(needed_by_slopes(paths, gain, need, n_genes, _unit(lead_values), enough, steps))
 
     def _credits(self, c: np.ndarray, cells: np.ndarray, need: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
         lead_values = self._trees.value @ (c[1:] if self._binary else c)
