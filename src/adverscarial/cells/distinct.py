@@ -54,7 +54,8 @@ class DistinctValues(NamedTuple):
             middle = np.where(within, (low + high) // 2, 0)
             before = within & (self.counts[middle] <= rank)
             low, high = np.where(before, middle + 1, low), np.where(within & ~before, middle, high)
-        return self.values[low].astype(np.float64)
+        found: Floats = self.values[low].astype(np.float64)
+        return found
 
     def up_to(self, values: np.ndarray) -> Ints:
         """Return how many cells have the value given for their gene, or a smaller one, shape (genes,)."""
