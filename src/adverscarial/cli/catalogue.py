@@ -87,8 +87,8 @@ def modifications() -> dict[str, str]:
         from adverscarial.modifications.base import examples
 
         return examples() | _CUSTOM
-    found = sorted(found, key=lambda one: (one.attributes.get("place", 100), one.name))
-    return {text: does for one in found for text, does in one.attributes.get("examples", {}).items()} | _CUSTOM
+    ordered = sorted(found, key=lambda one: (one.attributes.get("place", 100), one.name))
+    return {text: does for one in ordered for text, does in one.attributes.get("examples", {}).items()} | _CUSTOM
 
 
 def classifiers() -> dict[str, str]:

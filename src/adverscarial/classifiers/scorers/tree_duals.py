@@ -149,7 +149,7 @@ def _largest(numbers: np.ndarray, n: int, m: int) -> float:
         if m <= above:
             high = above
         elif m <= below:
-            return pivot
+            return float(pivot)
         else:
             low = below
 
