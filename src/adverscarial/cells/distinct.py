@@ -84,49 +84,47 @@ def distinct_values(starts: np.ndarray, values: np.ndarray, n_cells: int) -> Dis
     """
     for first, last in pairwise(starts.tolist()):
         values[first:last].sort()
-    firsts = _firsts(starts, values, n_cells)
-    found = DistinctValues(firsts, np.empty(firsts[-1], dtype=values.dtype), np.empty(firsts[-1], dtype=np.int64))
-    _fill(starts, values, n_cells, *found)
+    found = DistinctValues(np.zeros(len(starts), np.int64), np.empty(0, values.dtype), np.empty(0, np.int64))
+    _fill(starts, values, n_cells, *found, False)
+    size = found.starts[-1]
+    found = DistinctValues(found.starts, np.empty(size, values.dtype), np.empty(size, np.int64))
+    _fill(starts, values, n_cells, *found, True)
     return found
-
-
-def _firsts(starts: np.ndarray, ordered: np.ndarray, n_cells: int) -> Ints:
-    """Return where the distinct values of each gene will start."""
-    zero = ordered == 0
-    new = np.ones(len(ordered), dtype=bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
-    new[starts[starts < len(ordered)]] = True
-    distinct = _among(new & ~zero, starts)
-    distinct += (np.diff(starts) < n_cells) | (_among(zero, starts) > 0)
-    return np.append(0, np.cumsum(distinct))
-
-
-def _among(marked: np.ndarray, starts: np.ndarray) -> Ints:
-    """Return how many values of each gene are marked."""
-    return np.diff(np.searchsorted(np.flatnonzero(marked), starts))
 
 
 @compiled
 def _fill(
-    starts: np.ndarray, ordered: np.ndarray, n_cells: int, firsts: np.ndarray, values: np.ndarray, counts: np.ndarray
-) -> None:
+    starts: np.ndarray, ordered: np.ndarray, n_cells: int, firsts: np.ndarray, values: np.ndarray, counts: np.ndarray,
+    written: bool,
+) -> None:  # fmt: skip
+    """Set where the distinct values of each gene start; and, if they are to be written, the values and their counts.
+
+    Both are one loop, called twice: a loop of its own for the counting would have to be compiled as well.
+    """
     for j in range(len(starts) - 1):
         at = firsts[j] - 1
         below = 0
         zeros = n_cells - (starts[j + 1] - starts[j])  # those not written down
         for i in range(starts[j], starts[j + 1] + 1):
             last = i == starts[j + 1]
+            new = i == starts[j] or (not last and ordered[i] != ordered[i - 1])
             if zeros and (last or ordered[i] >= 0.0):
                 at += 1
                 below += zeros
-                values[at], counts[at], zeros = 0.0, below, 0
+                zeros = 0
+                new = last or ordered[i] > 0.0  # else it is one more zero
+                if written:
+                    values[at], counts[at] = 0.0, below
             if last:
                 break
-            if at < firsts[j] or ordered[i] != values[at]:
-                at += 1
-                values[at] = ordered[i]
             below += 1
-            counts[at] = below
+            if new:
+                at += 1
+                if written:
+                    values[at] = ordered[i]
+            if written:
+                counts[at] = below
+        firsts[j + 1] = at + 1
 
 
 @compiled
