@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within
 
 #: more genes than any data set has: no number of genes is enough
 NEVER = np.iinfo(np.int64).max // 4
 _SMALL = 16  # below this many numbers, sorting costs less than dividing on
+
+
+@compiled_within
+def parted(numbers: np.ndarray, low: int, high: int) -> tuple[float, int, int, float]:
+    """Reorder ``numbers[low:high]``: those above a pivot, those equal to it, those below it.
+
+    Returns
+    -------
+    The pivot, where the numbers equal to it begin, where those below it begin, and the sum of those above it.
+    """
+    first, middle, last = numbers[low], numbers[(low + high) // 2], numbers[high - 1]
+    pivot = max(min(first, middle), min(max(first, middle), last))
+    above, at, below, sum_above = low, low, high, 0.0
+    while at < below:
+        value = numbers[at]
+        if value > pivot:
+            numbers[at], numbers[above] = numbers[above], value
+            sum_above += value
+            above += 1
+            at += 1
+        elif value < pivot:
+            below -= 1
+            numbers[at], numbers[below] = numbers[below], value
+        else:
+            at += 1
+    return pivot, above, below, sum_above
 
 
 @compiled
@@ -32,21 +58,7 @@ def fewest_and_least(gains: np.ndarray, n: int, need: float, strict: bool) -> tu
         return 0, 0.0
     low, high, taken, count = 0, n, 0.0, 0
     while high - low > _SMALL:
-        first, middle, last = gains[low], gains[(low + high) // 2], gains[high - 1]
-        pivot = max(min(first, middle), min(max(first, middle), last))
-        above, at, below, sum_above = low, low, high, 0.0
-        while at < below:
-            value = gains[at]
-            if value > pivot:
-                gains[at], gains[above] = gains[above], value
-                sum_above += value
-                above += 1
-                at += 1
-            elif value < pivot:
-                below -= 1
-                gains[at], gains[below] = gains[below], value
-            else:
-                at += 1
+        pivot, above, below, sum_above = parted(gains, low, high)
         total = taken + sum_above
         if total > need or (total == need and not strict):
             high = above

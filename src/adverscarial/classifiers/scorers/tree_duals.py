@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled
-from adverscarial.classifiers.scorers.prefixes import fewest
+from adverscarial.classifiers.scorers.prefixes import fewest, parted
 from adverscarial.classifiers.scorers.tree_paths import Paths
 
 _ROUNDING = 1e-9  # of all that is added up
@@ -136,20 +136,7 @@ def _largest(numbers: np.ndarray, n: int, m: int) -> float:
     """Return the `m`-th largest of ``numbers[:n]``, which are reordered; np.partition would compile for seconds."""
     low, high = 0, n
     while True:
-        first, middle, last = numbers[low], numbers[(low + high) // 2], numbers[high - 1]
-        pivot = max(min(first, middle), min(max(first, middle), last))
-        above, at, below = low, low, high
-        while at < below:
-            value = numbers[at]
-            if value > pivot:
-                numbers[at], numbers[above] = numbers[above], value
-                above += 1
-                at += 1
-            elif value < pivot:
-                below -= 1
-                numbers[at], numbers[below] = numbers[below], value
-            else:
-                at += 1
+        pivot, above, below, _ = parted(numbers, low, high)
         if m <= above:
             high = above
         elif m <= below:
