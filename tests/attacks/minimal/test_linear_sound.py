@@ -16,7 +16,16 @@ from adverscarial.classifiers.scorers.linear_branches import largest_behind, nex
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
 from adverscarial.classifiers.scorers.linear_votes import combination_reaching, combinations_above
 from adverscarial.classifiers.scorers.linear_votes import winner as winner_of
-from attacks.minimal.brute import Case, cases, check_flips, check_signature, minimum, names, subsets, tight
+from attacks.minimal.brute import (
+    Case,
+    cases,
+    check_flips,
+    check_signature,
+    minimum,
+    names,
+    subsets,
+    tight,
+)
 
 CASES = cases(100)  # of each kind
 
@@ -177,3 +186,22 @@ def test_combinations_are_counted_and_tried_as_far_as_they_gain_enough(seed: int
     found, chosen = combination_reaching(scores, steps, weights, np.zeros(4), rank, 1, r, gained, least)
     assert found == bool(wins)
     assert not found or chosen.tolist() in wins
+
+
+def test_without_effort_a_size_is_left_open_or_closed_as_with_it() -> None:
+    left = 0
+    for seed in range(CASES // 2):
+        case = linear_case(seed)
+        race = Race.of(case.moves.codes, list(case.labels), [])
+        loser, own = race.winner(race.codes), OwnSets(case.moves, race)
+        for winner, m in itertools.product(range(race.n_labels), range(1, case.moves.n_genes + 1)):
+            if winner == loser:
+                continue
+            usual, idle = (
+                few_left.tried(own, winner, loser, m, mixtures=[], go_on=lambda: True, effort=effort)
+                for effort in (1.0, 0.0)
+            )
+            left += usual is not None and idle is None
+            if idle is not None:
+                assert minimum(case, [str(case.labels[winner])]) != m or idle.genes is not None
+    assert left > CASES
