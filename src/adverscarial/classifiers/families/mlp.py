@@ -11,6 +11,7 @@ import itertools
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -420,18 +421,24 @@ class MLPScorer(FirstLayerScorer):
         logits, size = self.model.upper(sums), np.abs(sums)
         for W, b in self.model.layers[1:]:
             size = size @ np.abs(W) + np.abs(b)
-        last = self.model.layers[-1][0]
-        middle = [W for W, _ in self.model.layers[1:-1]]
-        stretch = math.prod(np.linalg.norm(W, 2) for W in middle)
-        growth = math.prod(np.linalg.norm(np.abs(W), 2) for W in middle) * np.linalg.norm(last, axis=0).max()
         cells = np.arange(len(logits))
         margin = logits[cells, codes][:, None] - logits
         margin -= 1e-6 + 2e-9 * size.max(axis=1, keepdims=True)
-        apart = np.linalg.norm(last[:, :, None] - last[:, None, :], axis=0)[codes]
-        radius = margin / (1.000001 * stretch * apart + 2e-9 * growth + 1e-300)
+        radius = margin / self._growth[codes]
         radius[cells, codes] = np.inf
         smallest: np.ndarray = radius.min(axis=1)
         return smallest
+
+    @cached_property
+    def _growth(self) -> np.ndarray:
+        """How much a margin can grow for a step of length 1 of the sums, rounding included, shape (labels, labels)."""
+        last = self.model.layers[-1][0]
+        middle = [W for W, _ in self.model.layers[1:-1]]
+        stretch = math.prod(np.linalg.norm(W, 2) for W in middle)
+        rounding = math.prod(np.linalg.norm(np.abs(W), 2) for W in middle) * np.linalg.norm(last, axis=0).max()
+        apart = np.linalg.norm(last[:, :, None] - last[:, None, :], axis=0)
+        growth: np.ndarray = 1.000001 * stretch * apart + 2e-9 * rounding + 1e-300
+        return growth
 
     def _unmoved(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
         unmoved: np.ndarray = changes == 0

@@ -27,6 +27,7 @@ _GENES = 256  # genes whose changes are written out at a time
 _BATCH = 4 * 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
 _HEAVY = 1e4  # taking a value above this out of a sum may leave rounding residue, so the sum is made anew
 _OUTWEIGHS = 100  # unless all else that is added up is no smaller than what is taken out, divided by this
+_ALIKE = 4  # cells that a gene may turn, beyond which it pays to ask whether it makes all cells alike
 
 
 def check_weights(weights: np.ndarray, shape: tuple[int, int]) -> None:
@@ -225,7 +226,7 @@ class FirstLayerScorer(StatefulScorer):
                 sums, _ = self._moved(alone, self._read(alone, values[:, [k]]))
                 votes[k] = self._ballot.count(np.argmax(self._scores(sums), axis=1))
             asked = ~self._unmoved(changes, rows).T & ~heavy[:, None]
-            many = np.flatnonzero(asked.sum(axis=1) > 1)
+            many = np.flatnonzero(asked.sum(axis=1) > _ALIKE)
             alike = self._alike(changes[:, many], rows[many])
             for k, code in zip(many[alike >= 0], alike[alike >= 0], strict=True):
                 votes[block[k]] = len(self._X) * (np.arange(votes.shape[1]) == code)
