@@ -116,7 +116,7 @@ def row(family: str, model: adv.classifiers.Classifier, test: anndata.AnnData, r
         "family": family,
         "what a scan must do": what,
         "floor": f"{1000 * floor:.1f} ms",
-        "all questions": f"{1000 * questions:.1f} ms",
+        "all queries": f"{1000 * questions:.1f} ms",
         "ratio": f"{questions / floor:.1f}",
         "data to read": f"{read / 1e6:.0f} MB",
         "with it": f"{1000 * (floor + read / rate):.1f} ms",

@@ -26,7 +26,7 @@ def main() -> None:
             "new values": median_seconds(
                 lambda genes=genes: MODIFICATION.values(Cluster(test, "cell_type", TARGET), genes)
             ),
-            "all questions": median_seconds(lambda s=scorer, g=genes, v=values: s.each(g, v)),
+            "all queries": median_seconds(lambda s=scorer, g=genes, v=values: s.each(g, v)),
             "whole attack": median_seconds(lambda model=model: attack(test, model, groupby="cell_type", target=TARGET)),
         }
         stages["new values"] -= stages["cluster's rows, checked"]
