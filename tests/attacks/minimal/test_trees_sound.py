@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from adverscarial.attacks.minimal import search as smallest_search
+from adverscarial.attacks.minimal import sharper
+from adverscarial.attacks.minimal.own_sets import OwnSets
+from adverscarial.attacks.minimal.race import Race
 from adverscarial.classifiers.scorers.moves import pair
 from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
+from adverscarial.classifiers.scorers.tree_moves import TreeMoves
 from adverscarial.classifiers.scorers.trees import TreeScorer
 from attacks.minimal.brute import Case, cases, check_cell_sets, check_flips, minimum, names, search, subsets, tight
 
@@ -120,3 +124,32 @@ def test_sharper_proofs_hold_and_prove_more(first: int) -> None:
     assert (np.array(sharp) <= np.array(truth)).all()
     assert (np.array(sharp) >= np.array(plain)).all()
     assert np.equal(sharp, truth).mean() > max(0.8, np.equal(plain, truth).mean())
+
+
+def sharpened(case: Case, winner: int, *, all_pairs: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """Return the bound of the cluster after sharper proofs, and of how many pairs of a cell and a label there were."""
+    asked, prove = [0], TreeMoves.fewest_sharply
+
+    def counted(self, *args, **options) -> int:
+        asked[0] += 1
+        return prove(self, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TreeMoves, "fewest_sharply", counted)
+        if all_pairs:
+            patch.setattr(sharper, "_most", lambda *_: NEVER)
+        race = Race.of(case.moves.codes, [str(label) for label in case.labels], [winner])
+        own = OwnSets(case.moves, race)
+        sharper.sharpen(own, winner, NEVER, lambda: True, leaves=True)
+    return own.lower(winner)[0], asked[0]
+
+
+def test_proofs_that_cannot_raise_the_bound_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    some, every = [], []
+    for seed in range(CASES):
+        case = tree_case(seed)
+        for winner in np.flatnonzero(np.asarray(case.labels) != case.votes()[0]):
+            some.append(sharpened(case, int(winner), all_pairs=False, monkeypatch=monkeypatch))
+            every.append(sharpened(case, int(winner), all_pairs=True, monkeypatch=monkeypatch))
+    assert [bound for bound, _ in some] == [bound for bound, _ in every]
+    assert sum(asked for _, asked in some) < sum(asked for _, asked in every)

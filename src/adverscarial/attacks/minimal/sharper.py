@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from adverscarial.attacks.minimal.own_sets import OwnSets
+from adverscarial.attacks.minimal.own_sets import OwnSets, fewest_to_win
 from adverscarial.classifiers.scorers.moves import pair
+from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.tree_moves import TreeMoves
 
 _WORK = 1e9  # numbers that are looked at for one goal, a few seconds; a time limit would make answers depend on luck
@@ -45,17 +46,23 @@ def sharpen(own: OwnSets, winner: int, enough: int, go_on: Callable[[], bool], *
     while steps >= _STEPS[0] and (level := own.lower(winner)[0]) < enough:
         pairs = _decisive(own, winner, level, leaves=leaves)
         pairs = pairs[~done[pairs[:, 0], pairs[:, 1]]]
-        if not len(pairs):
+        if not len(pairs) or _most(own, winner, pairs) <= level or not go_on():
             return
-        for cell, rival in pairs:
-            if not go_on():
-                return
-            done[cell, rival] = True
-            label = int(moves.codes[cell])
-            c, strict = pair(int(rival), label, own.race.n_labels), bool(rival > label)
-            needed = moves.fewest_sharply(c, int(cell), strict=strict, enough=enough, steps=steps)
-            own.own[cell, rival] = max(needed, int(own.own[cell, rival]))
-            own.joins[int(rival)][cell] = max(needed, int(own.joins[int(rival)][cell]))
+        cell, rival = max(pairs, key=lambda pair: own.own[pair[0], pair[1]])
+        done[cell, rival] = True
+        label = int(moves.codes[cell])
+        c, strict = pair(int(rival), label, own.race.n_labels), bool(rival > label)
+        needed = moves.fewest_sharply(c, int(cell), strict=strict, enough=enough, steps=steps)
+        own.own[cell, rival] = max(needed, int(own.own[cell, rival]))
+        own.joins[int(rival)][cell] = max(needed, int(own.joins[int(rival)][cell]))
+
+
+def _most(own: OwnSets, winner: int, open_pairs: np.ndarray) -> int:
+    """Return the bound of the cluster if none of these cells could get these labels."""
+    needed, joins = own.own.copy(), own.joins[winner].copy()
+    cells, rivals = open_pairs.T
+    needed[cells, rivals] = joins[cells[rivals == winner]] = NEVER
+    return fewest_to_win(own.race, needed.min(axis=1), joins, winner)[0]
 
 
 def _decisive(own: OwnSets, winner: int, level: int, *, leaves: bool) -> np.ndarray:

@@ -215,9 +215,12 @@ def by_gain(paths: Paths, gain: np.ndarray) -> tuple[Paths, np.ndarray, int]:
     lengths = np.diff(paths.start)[order]
     start = np.append(0, np.cumsum(lengths))
     gene = paths.gene[np.arange(start[-1]) + np.repeat(paths.start[:-1][order] - start[:-1], lengths)]
-    known, number = np.unique(np.where(gene >= 0, gene, ~gene), return_inverse=True)
-    gene = np.where(gene >= 0, number, ~number).astype(paths.gene.dtype)
-    return Paths(paths.cell, paths.tree[order], paths.leaf[order], start, gene), gain[order], len(known)
+    plain = np.where(gene >= 0, gene, ~gene)
+    matters = np.zeros(plain.max(initial=-1) + 1, dtype=bool)
+    matters[plain] = True
+    number = (np.cumsum(matters, dtype=gene.dtype) - 1)[plain]
+    gene = np.where(gene >= 0, number, ~number)
+    return Paths(paths.cell, paths.tree[order], paths.leaf[order], start, gene), gain[order], int(matters.sum())
 
 
 @compiled
