@@ -75,10 +75,8 @@ def quality_control(  # noqa: PLR0913
     max_mito: float | None = None,
     remove: Iterable[str] | None = None,
     groupby: str = "cell_type",
-    mod: str | None = None,
-    use_raw: bool = False,
-    layer: str | None = None,
-) -> AnnData:
+    mod: str | None = None, use_raw: bool = False, layer: str | None = None,
+) -> AnnData:  # fmt: skip
     """Leave out cells with too few or too many genes, or too many mitochondrial counts.
 
     Parameters

@@ -40,13 +40,11 @@ def sweep(  # noqa: PLR0913
     strengths: Sequence[float] = STRENGTHS,
     kinds: Sequence[Literal["alpha", "epsilon", "both"]] = ("alpha", "epsilon", "both"),
     attack: ClusterGradientDescent | None = None,
-    mod: str | None = None,
-    use_raw: bool = False,
-    layer: str | None = None,
+    mod: str | None = None, use_raw: bool = False, layer: str | None = None,
     seed: int = 0,
     progress: bool | None = None,
     statistics: GeneStatistics | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Attack one cluster by gradient descent at many strengths, with alpha alone, epsilon alone, and both equal.
 
     Parameters

@@ -39,13 +39,11 @@ def adversarial_cells(  # noqa: PLR0913
     *,
     groupby: str,
     targets: Iterable[str] | None = None,
-    mod: str | None = None,
-    use_raw: bool = False,
-    layer: str | None = None,
+    mod: str | None = None, use_raw: bool = False, layer: str | None = None,
     seed: int = 0,
     n_per_type: int | None = None,
     progress: bool | None = None,
-) -> AnnData:
+) -> AnnData:  # fmt: skip
     """Attack every cluster and return the cells that were fooled, as new training examples (R: ``advTraining``).
 
     A useful example is a cell whose label changes although its true type does not. An attacked cell is kept if the

@@ -41,9 +41,7 @@ def harden(  # noqa: PLR0913
     *,
     groupby: str,
     rounds: int = 3,
-    mod: str | None = None,
-    use_raw: bool = False,
-    layer: str | None = None,
+    mod: str | None = None, use_raw: bool = False, layer: str | None = None,
     seed: int = 0,
     test: Cells | None = None,
     n_per_type: int | None = None,
@@ -54,7 +52,7 @@ def harden(  # noqa: PLR0913
     steps: int = 5,
     share: float = 1.0,
     progress: bool | None = None,
-) -> Hardening:
+) -> Hardening:  # fmt: skip
     """Train a classifier against an attack, and measure on held-out cells what that brings and costs.
 
     Round 0 trains a fresh copy on clean cells. With *examples*, each further round looks for training cells that the
