@@ -87,7 +87,8 @@ def certify(result: MinChangeResult, adata: Cells, classifier: object) -> Certif
     if moves is None or (plain is None and not isinstance(moves, LinearMoves)):
         raise ClassifierError(
             f"There is no certificate for {model.name} with '{change}'. There are certificates for linear and marker "
-            "models, trees, and dense networks with ReLU, with modifications that change each gene on its own."
+            "models, trees, and dense networks with ReLU, with modifications that change each gene on its own. Of "
+            "trees and networks inside of another classifier, such as a guard, there is none."
         )
     labels = [str(label) for label in moves.labels]
     goals = [k for k, label in enumerate(labels) if label != result.baseline and _counts(label, attack)]
