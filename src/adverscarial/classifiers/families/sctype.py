@@ -163,7 +163,7 @@ class ScType(
         if self.scaled:
             return model.scorer(cluster)
         columns = model.align(cluster.genes)
-        whole = cluster.statistics.columns(columns).astype(np.float64)
+        whole = np.asfortranarray(cluster.statistics.columns(columns))  # its columns are read one by one
         in_cluster = np.zeros(len(whole), dtype=bool)
         in_cluster[cluster.rows] = True
 
@@ -172,7 +172,7 @@ class ScType(
             inside = np.broadcast_to(values, (cluster.n_cells, len(columns)))
             z = np.empty(inside.shape)
             for k, place in enumerate(columns):
-                column = whole[:, place].copy()
+                column = whole[:, place].astype(np.float64)
                 column[in_cluster] = inside[:, k]
                 z[:, k] = zscores(inside[:, [k]], column[:, None])[:, 0]
             return z
