@@ -83,8 +83,13 @@ class Registry(Generic[T]):
         for entry in entry_points(group=self.group):
             try:
                 thing = entry.load()
-            except Exception:  # another package's fault must not break this one
-                logger.warning("The entry point '%s' of %s could not be loaded.", entry.name, self.group, exc_info=True)
+            except Exception as error:  # another package's fault must not break this one
+                package = entry.dist.name if entry.dist else "another package"
+                logger.warning(
+                    "'%s' of the package %s (%s) could not be loaded: %s: %s", entry.name, package, self.group,
+                    type(error).__name__, error,
+                )  # fmt: skip
+                logger.debug("Where '%s' failed:", entry.name, exc_info=True)
                 continue
             names = [name for name, known in self._things.items() if known is thing]
             if names and not any(_plainly(name) == _plainly(entry.name) for name in names):

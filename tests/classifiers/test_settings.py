@@ -10,7 +10,18 @@ from anndata import AnnData
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
-from adverscarial.classifiers import MLP, Chetah, Classifier, Markers, RandomForest, ScAnnotatR, ScType, SingleR, wrap
+from adverscarial.classifiers import (
+    MLP,
+    Chetah,
+    Classifier,
+    Decision,
+    Markers,
+    RandomForest,
+    ScAnnotatR,
+    ScType,
+    SingleR,
+    wrap,
+)
 from adverscarial.errors import ParameterError
 
 SETTINGS: list[tuple[type[Classifier], dict[str, Any]]] = [
@@ -54,6 +65,20 @@ def test_settings_can_be_changed() -> None:
         model.set_params(n_estimator=3)
     changed = Markers({"B": ["CD79A"]}).set_params(markers={"T": ["CD3D"]})
     assert changed.classes == ("T",)
+
+
+def test_a_classifier_of_one_s_own_shows_its_settings() -> None:
+    class Near(Classifier):
+        classes, genes = ("a", "b"), None
+
+        def __init__(self, scale: float = 1.0, centres: object = None) -> None:
+            self.scale, self.centres = scale, centres
+
+        def decide(self, X: np.ndarray) -> Decision:
+            return Decision(np.full(len(X), "a", dtype=object), None)
+
+    assert repr(Near(2.0)) == "Near(scale=2.0, centres=None)"
+    assert len(repr(Near(centres=np.arange(1000)))) < 120
 
 
 BAD: list[tuple[Classifier, str]] = [

@@ -63,6 +63,7 @@ def test_a_class_of_the_user_s_own_has_text_and_meaning() -> None:
     assert parse("scale:2.5") == Scale(2.5)
     assert str(Scale(2)) == "scale:2"
     assert repr(parse("scale:2")) == "Scale(2.0)"
+    assert examples()["scale:1"] == "Every value is multiplied by a factor."  # shown in lists
     assert Scale(2).meaning == "Every value is multiplied by a factor."
     assert Scale.possible is None
     adata = adv.datasets.embedded()
@@ -154,4 +155,6 @@ def test_a_broken_package_does_not_break_ours(tmp_path: Path) -> None:
     done = python(tmp_path, code)
     assert done.stdout.startswith("'halve' is no modification.")
     assert done.stdout.endswith("perc99\n")
-    assert "could not be loaded" in done.stderr
+    assert "could not be loaded: ZeroDivisionError: division by zero" in done.stderr
+    assert "of the package" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -185,7 +185,7 @@ def test_the_drawn_flip_is_of_a_cluster_that_was_recognised(found):
 def test_signatures_at_impossible_values_are_told_apart(cells):
     attacks = [adv.attacks.MaxChange(name, restarts=1) for name in ("perc1", "positive_aberrant")]
     (grid,) = grids(adv.survey(cells, two, attacks=attacks, groupby="group", targets=["A", "B"]), "max")
-    said = section_of(attacks[0]).told(grid)
+    said = section_of(attacks[0]).statements(grid)
     usual = [text for text in said if not text.startswith("At impossible values: ")]
     assert usual
     assert not any("positive_aberrant" in text for text in usual)

@@ -40,8 +40,8 @@ class Descent:
         name = run.model.name
         if run.baseline.scores is None:
             raise ClassifierError(
-                f"{name} gives labels only, and this attack follows scores. Attacks that need labels only: "
-                "SingleGene, MaxChange, RandomWalk, Grid."
+                f"{name} gives labels only, and this attack follows scores. SingleGene, MinChange and "
+                "others need labels only: see `adverscarial list`."
             )
         self.classes = np.array([str(label) for label in run.model.bind(self.cluster.genes).classes])
         if run.baseline.scores.shape[1] != len(self.classes):

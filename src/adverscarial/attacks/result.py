@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
-from importlib.metadata import version
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -23,6 +20,7 @@ from adverscarial._types import Row
 from adverscarial.attacks.annotating import cell_columns, check_key, gene_columns, parameters, spread, write
 from adverscarial.attacks.columns import Column, Count
 from adverscarial.attacks.coverage import Coverage
+from adverscarial.attacks.declared import check_declared
 from adverscarial.attacks.gate import Gate
 from adverscarial.attacks.judge import Judge
 from adverscarial.attacks.reading import check_result
@@ -30,6 +28,7 @@ from adverscarial.attacks.sameness import ByContent
 from adverscarial.attacks.settings import budget_of
 from adverscarial.attacks.storing import describe, rebuild
 from adverscarial.attacks.verification import Verification
+from adverscarial.attacks.versions import versions
 from adverscarial.cells.choice import Cells, Chosen, attacked, held_of
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import copy_of
@@ -58,17 +57,6 @@ class GeneSet(NamedTuple):
     kind: str  # what they are: "single gene", "signature", "descent", "smallest set"
     genes: np.ndarray  # names
     labels: np.ndarray  # label that each leads to; "" where it leads to none of its own
-
-
-@cache
-def _versions() -> dict[str, str]:
-    packages = ("adverscarial", "anndata", "numpy", "scipy", "scikit-learn", "numba")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    return dict(_versions())
 
 
 @dataclass(frozen=True, repr=False, eq=False, kw_only=True)
@@ -153,6 +141,7 @@ class Result(ByContent, ABC):
         super().__init_subclass__(**other)
         # as of here, not as dataclass would write them: arrays have no single truth value, and dicts no hash
         cls.__eq__, cls.__hash__ = ByContent.__eq__, ByContent.__hash__  # type: ignore[method-assign]
+        check_declared(cls, Result)
         RESULTS.add(cls.__name__, cls)
 
     def __repr__(self) -> str:
@@ -168,7 +157,7 @@ class Result(ByContent, ABC):
     @property
     @abstractmethod
     def genes(self) -> list[str]:
-        """The genes that the attack found, in gene order."""
+        """The genes that the attack found, in gene order unless its class says otherwise."""
 
     @abstractmethod
     def to_frame(self) -> pd.DataFrame:

@@ -247,12 +247,12 @@ def slopes_for(run: Run, genes: np.ndarray, *, named: bool, step: float, low: fl
     if answer.scores is None or answer.labels is None:
         raise ClassifierError(
             f"{classifier.name} gives labels only, no scores for single cells, so there is no slope to follow. "
-            "SingleGene, MaxChange, RandomWalk and Grid need labels only."
+            "SingleGene, MinChange and others need labels only: see `adverscarial list`."
         )
     if answer.scores.shape[1] != len(model.classes):
         raise ClassifierError(
             f"{classifier.name} gives {answer.scores.shape[1]} scores per cell for {len(model.classes)} classes; "
-            "expected one score per class. SingleGene, MaxChange, RandomWalk and Grid need labels only."
+            "expected one score per class. SingleGene, MinChange and others need labels only."
         )
     if not named:
         raise ClassifierError(

@@ -172,7 +172,7 @@ class GeneStatistics:
             for part, values in self._blocks(genes):
                 yield part, [values.at(rank) for rank in ranks]
             return
-        if isinstance(self.matrix.X, np.ndarray) and (ends := self._ends(self.matrix.X, genes, ranks)):
+        if isinstance(self.matrix.X, np.ndarray) and (ends := self._near_an_end(self.matrix.X, genes, ranks)):
             yield slice(None), ends
             return
         for part in _parts(len(genes)):
@@ -181,7 +181,7 @@ class GeneStatistics:
             bad = np.where(np.isnan(ordered[:, last]), np.nan, 0.0)
             yield part, [ordered[:, rank] + bad for rank in ranks]
 
-    def _ends(self, X: np.ndarray, genes: np.ndarray, ranks: tuple[int, ...]) -> list[Floats] | None:
+    def _near_an_end(self, X: np.ndarray, genes: np.ndarray, ranks: tuple[int, ...]) -> list[Floats] | None:
         """Return the values at some ranks, where they lie near an end."""
         if _SOME * len(genes) < self.n_genes or not self.matrix.finite():  # the genes alone are looked through
             return at_an_end(np.ascontiguousarray(self.matrix.columns(genes)), ranks)

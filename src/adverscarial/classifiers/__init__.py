@@ -5,7 +5,7 @@ from adverscarial.classifiers.adapters.celltypist import CellTypist, load_cellty
 from adverscarial.classifiers.adapters.r.classifier import RClassifier
 from adverscarial.classifiers.adapters.scanvi import Scanvi
 from adverscarial.classifiers.adapters.torch_module import TorchModule
-from adverscarial.classifiers.answers import Answer, Answers, Decision
+from adverscarial.classifiers.answers import Answer, Answers, Decision, vote
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.check import CheckReport, check
 from adverscarial.classifiers.families.chetah import Chetah
@@ -52,5 +52,6 @@ __all__ = [
     "load",
     "load_celltypist",
     "match_genes",
+    "vote",
     "wrap",
 ]

@@ -82,6 +82,17 @@ class Answers:
 def vote(labels: np.ndarray) -> tuple[str, float, dict[str, int]]:
     """Return the most frequent label, its share, and all votes; a tie goes to the alphabetically first.
 
+    Parameters
+    ----------
+    labels
+        One for each cell.
+
+    Returns
+    -------
+    The label, its share of the cells (0 to 1), and the number of cells of each label, the most frequent first.
+
+    Examples
+    --------
     >>> vote(np.array(["T", "B", "B", "T"]))
     ('B', 0.5, {'B': 2, 'T': 2})
     """

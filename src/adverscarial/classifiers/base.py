@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from os import PathLike
@@ -37,6 +38,8 @@ from adverscarial.errors import (
 )
 
 _CELLS = 4096  # cells made dense at a time
+_SHORT = reprlib.Repr()  # settings can be arrays or models
+_SHORT.maxother = 60
 
 
 class Classifier(ABC):
@@ -152,6 +155,10 @@ class Classifier(ABC):
                 )
             setattr(self, name, value)
         return self
+
+    def __repr__(self) -> str:
+        known = {name: getattr(self, name) for name in _parameters(type(self)) if hasattr(self, name)}
+        return f"{type(self).__name__}({', '.join(f'{name}={_SHORT.repr(value)}' for name, value in known.items())})"
 
     def _repr_html_(self) -> str:
         """Return it as a notebook shows it."""

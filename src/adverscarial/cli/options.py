@@ -96,7 +96,7 @@ TrainFile = Annotated[
     Path | None, Panel.CLASSIFIER.option("--train", help="Labelled cells to train on; left out, half of the data is.")
 ]
 _CLASSIFIER = Panel.CLASSIFIER.option(
-    help="random-forest, markers, mlp, chetah, scannotatr, singler (trained first), sctype, sctype:MARKERS.tsv, "
+    help="random-forest or another family that is trained first, see: adverscarial list; sctype, sctype:MARKERS.tsv, "
     "or a file: .npz (of train), .skops (scikit-learn), .json or .ubj (XGBoost), .txt (LightGBM), .pkl, .pickle "
     "or .joblib (CellTypist, scikit-learn; needs --trust), .R or .R:FUNCTION (your own function in R), .rds (a "
     "model of R; needs --trust)."

@@ -18,6 +18,7 @@ from adverscarial.cli.data import read
 from adverscarial.cli.options import AsJson, Deciding, Layer, Mod, Panel, Prepare, Preprocess, Raw, Trust, rules_of
 from adverscarial.cli.output import notes, print_json, working
 from adverscarial.errors import DataError, ParameterError, StorageError, some
+from adverscarial.report.sentences import count
 from adverscarial.surveys import Survey
 from adverscarial.surveys.plan import classifier_identity
 
@@ -73,7 +74,7 @@ def report(
         print_json({"report": str(path), "attacks": len(survey.tasks), "failed": len(survey.failed)})
         return
     failed = f", {len(survey.failed):,} failed" if survey.failed else ""
-    notes.print(f"Report: {path}   {len(survey.tasks):,} attacks{failed}")
+    notes.print(f"Report: {path}   {count(len(survey.tasks), 'attack')}{failed}")
 
 
 def _matched(survey: Survey, files: list[Path], trust: bool) -> dict[str, Classifier]:

@@ -23,7 +23,7 @@ def train(
     groupby: Groupby,
     out: Annotated[Path, Panel.OUTPUT.option(help="File for the classifier, .npz: numbers and text only.")],
     classifier: Annotated[
-        str, Panel.CLASSIFIER.option(help="random-forest, markers, mlp, chetah, scannotatr, singler, ...")
+        str, Panel.CLASSIFIER.option(help="What to train; see: adverscarial list.")
     ] = "random-forest",
     all_: Annotated[
         bool,

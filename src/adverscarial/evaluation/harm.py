@@ -10,6 +10,7 @@ import pandas as pd
 from adverscarial._docs import documented
 from adverscarial._names import numbered
 from adverscarial._progress import track
+from adverscarial.attacks.outcome import Outcome
 from adverscarial.attacks.result import Result
 from adverscarial.cells.choice import Cells, attacked
 from adverscarial.cells.cluster import Cluster
@@ -80,12 +81,12 @@ def _measured(data: Cells, model: Classifier, result: Result, seed: int) -> dict
             adata, changed, groupby=result.groupby, target=result.target, layer=result.layer, seed=seed
         )
     flipped = not after.rejected and after.label != before.label
-    outcome = "rejected" if after.rejected else "flipped" if flipped else "held"
+    outcome = Outcome.REJECTED if after.rejected else Outcome.FLIPPED if flipped else Outcome.HELD
     parts: dict[str, object] = dict(visible.to_frame()[["part", "value"]].itertuples(index=False))
     parts |= {"cells": visible.cells, "genes": visible.genes}
     return {
-        "cluster": cluster.target, "harm": _share_relabelled(before, after), "flipped": flipped, "outcome": outcome,
-        **parts,
+        "cluster": cluster.target, "harm": _share_relabelled(before, after), "flipped": flipped,
+        "outcome": outcome.text, **parts,
     }  # fmt: skip
 
 

@@ -70,7 +70,8 @@ class Modification(ABC):
         Regular expression of all its short strings, whose groups are given to :meth:`parsed`. Left out, it is the name,
         a colon and a number.
     examples
-        Some of its short strings, each with what it does; for lists, and for the message about an unknown string.
+        Some of its short strings, each with what it does; for lists, and for the message about an unknown string. Left
+        out beside the usual pattern, it is the name with the number 1, and the docstring's first line.
     place
         Where lists show it: the smaller, the earlier.
     possible
@@ -97,9 +98,10 @@ class Modification(ABC):
         super().__init_subclass__(**other)
         cls.name = name or str(vars(cls).get("name", ""))  # there already where a decorator makes the class anew
         if cls.name:
-            own = vars(cls)
+            own = dict(vars(cls))
+            usual = {} if "pattern" in own else {f"{cls.name}:1": _first_line(cls)}
             cls.pattern = own.get("pattern", f"{re.escape(cls.name)}:{NUMBER}")
-            cls.examples = own.get("examples", {})
+            cls.examples = own.get("examples", usual)
             if strange := [text for text in cls.examples if not re.fullmatch(cls.pattern, text)]:
                 raise ParameterError(
                     f"{cls.__name__}: its example '{strange[0]}' does not fit its pattern '{cls.pattern}'. Correct one "
@@ -243,6 +245,10 @@ def number(text: str) -> float:
     """Return the number that a text means, an integer where it is whole."""
     value = float(text)
     return int(value) if value.is_integer() else value
+
+
+def _first_line(kind: type) -> str:
+    return (kind.__doc__ or "").strip().split("\n")[0]
 
 
 def kinds() -> dict[str, type[Modification]]:

@@ -27,7 +27,8 @@ def chosen_grids(survey: Survey, kind: str, classifier: str | None = None) -> li
         known = [*(short for short, name in ALIASES.items() if name in names), *names]
         raise ParameterError(
             f"kind='{kind}' draws the attack '{ALIASES.get(kind, kind)}', and the survey has none that could be drawn."
-            f"{did_you_mean(kind, known)} This survey has: {some(known) if known else 'no attack that counts genes'}."
+            f"{did_you_mean(kind, known)} This survey has: {some(known) if known else 'no attack that counts genes'}"
+            f"{'; name one with kind=.' if known else '.'}"
         )
     names = [grid.classifier for grid in found]
     if classifier is not None and classifier not in names:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 
+from adverscarial.attacks.outcome import Outcome
 from adverscarial.errors import ParameterError, some
 from adverscarial.pl._figures import figure
 from adverscarial.pl._lines import legend, look
@@ -59,8 +60,9 @@ def harm(table: pd.DataFrame, *, ax: Axes | None = None, **options: Unpack[Optio
     names = list(dict.fromkeys(groups))
     for number, group in enumerate(names):
         colour, marker, _ = look(number, names)
-        for outcome, shape, face in (("flipped", marker, colour), ("held", marker, "none"), ("rejected", "x", colour)):
-            part = known[(groups == group) & (_outcomes(known) == outcome)]
+        shapes = {Outcome.FLIPPED: (marker, colour), Outcome.HELD: (marker, "none"), Outcome.REJECTED: ("x", colour)}
+        for outcome, (shape, face) in shapes.items():
+            part = known[(groups == group) & (_outcomes(known) == outcome.text)]
             x, y = part["visibility"], part["harm"]
             ax.plot(x, y, shape, color=colour, markerfacecolor=face, markersize=4.5, clip_on=False, zorder=3)
         ax.plot([], [], marker, color=colour, markersize=4.5, label=group)
@@ -82,7 +84,7 @@ def harm(table: pd.DataFrame, *, ax: Axes | None = None, **options: Unpack[Optio
 
 def _outcomes(table: pd.DataFrame) -> pd.Series:
     """Return the outcome of each attack; a table of an earlier version says only which of them flipped."""
-    return table.get("outcome", table["flipped"].map(lambda yes: "flipped" if yes else "held"))
+    return table.get("outcome", table["flipped"].map(lambda yes: (Outcome.FLIPPED if yes else Outcome.HELD).text))
 
 
 def _list(names: pd.Series) -> str:

@@ -72,5 +72,5 @@ def grid_tables(
     for grid in found:
         section = section_of(next(iter(grid.entries.values())).attack)
         limits = caveats(grid, int(survey.plan["data"]["genes"]), labels.get(grid.classifier, ()))
-        tables.append(GridTable(grid, section.told(grid), limits, largest, legend))
+        tables.append(GridTable(grid, section.statements(grid), limits, largest, legend))
     return tables

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from adverscarial.attacks.outcome import Outcome
 from adverscarial.attacks.result import Result
 from adverscarial.report.figures import Figure
 from adverscarial.report.sections import AttackSection, Cell, Titled, outcome_text, section_of, value_cell
@@ -77,7 +78,8 @@ def _results(own: list[tuple[Task, Result | None]], name: str, errors: dict[int,
 
 def _answer(result: Result) -> list[Cell]:
     """Return what the classifier said before and after, and whether that is a flip."""
-    outcome = "flipped" if result.success else "rejected" if result.n_rejected and not _answered(result) else "held"
+    refused = result.n_rejected and not _answered(result)
+    outcome = (Outcome.FLIPPED if result.success else Outcome.REJECTED if refused else Outcome.HELD).text
     return [
         Cell(f"{result.baseline} ({percent(result.baseline_share)})"),
         Cell(f"{result.label} ({percent(result.share)})"),

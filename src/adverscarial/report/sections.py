@@ -123,7 +123,7 @@ class AttackSection(Generic[R]):
             return [f"{_capital(grid.count.title)}: none was found in {count(len(grid.done), self.noun)}."]
         return [f"{_capital(grid.count.title)}: {spread(grid.values)}, in {size}."]
 
-    def told(self, grid: Grid) -> list[str]:
+    def statements(self, grid: Grid) -> list[str]:
         """Return the summary, with impossible values apart, and without clusters that belong in no headline."""
         kept = [name for name in grid.clusters if name not in grid.apart]
         grid = grid.kept(clusters=kept) if kept else grid

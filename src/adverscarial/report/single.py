@@ -29,7 +29,7 @@ class SingleGeneSection(AttackSection[SingleGeneResult]):
         "flipped", "genes that flip the label alone", "withstands single genes best", "withstand single genes best"
     )
 
-    def told(self, grid: Grid) -> list[str]:  # noqa: D102
+    def statements(self, grid: Grid) -> list[str]:  # noqa: D102
         return single_gene(grid)
 
     def cause(self, result: SingleGeneResult) -> str:  # noqa: D102
@@ -188,7 +188,7 @@ def _apart(grid: Grid) -> str:
 
 def _idle(results: list[SingleGeneResult]) -> str:
     """Return how many genes did not move, or moved against the intent, where nothing flipped."""
-    still, against = (sum(getattr(result, name) for result in results) for name in ("n_unchanged", "n_opposite"))
+    still, against = sum(result.n_unchanged for result in results), sum(result.n_opposite for result in results)
     told = [f"{count(still, 'change')} moved no cell’s value"] if still else []
     told += [f"{count(against, 'change')} moved the gene against the intent"] if against else []
     return f" Of these, {' and '.join(told)}." if told else ""

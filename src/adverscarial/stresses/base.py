@@ -104,7 +104,7 @@ class Change(ABC):
         return rows
 
     @classmethod
-    def told(cls, strength: float) -> str:
+    def happened(cls, strength: float) -> str:
         """Return what has happened at a strength, as it stands behind "when"."""
         return cls.happens.format(strength) if cls.happens else f"{cls.name} is {strength:g} ({cls.unit})"
 

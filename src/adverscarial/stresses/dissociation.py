@@ -49,7 +49,7 @@ class Dissociation(Change, name="dissociation"):
     place = 70
 
     @classmethod
-    def told(cls, strength: float) -> str:
+    def happened(cls, strength: float) -> str:
         """Return what has happened at a strength: a fold, not its logarithm."""
         return f"the genes of the stress response are {2**strength:.3g} times as high"
 

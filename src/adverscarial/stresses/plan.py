@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from adverscarial.attacks.result import versions
 from adverscarial.attacks.start import check_run
+from adverscarial.attacks.versions import versions
 from adverscarial.cells.cluster import check_genes, cluster_labels, cluster_names, named_clusters
 from adverscarial.classifiers.base import Classifier
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial._types import Floats, Ints, Matrix
+from adverscarial.cells.columns import positions_among
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, layers_of
 from adverscarial.errors import DataError
 from adverscarial.stresses.loops import fill
@@ -85,8 +86,7 @@ class Read:
     def dense(self, columns: Ints) -> np.ndarray:
         """Return the values of some genes, each named once, cells x genes."""
         n_cells, n_genes = self.values.shape
-        column_of = np.full(n_genes, -1)
-        column_of[columns] = np.arange(len(columns))
+        column_of = positions_among(columns, n_genes)
         if self.zero is None:
             out = np.zeros((n_cells, len(columns)), dtype=self.values.dtype)
         else:

@@ -156,7 +156,7 @@ def _what_happened(change: str, unit: str, strength: float) -> str:
     if np.isinf(strength):
         return ""
     kind = CHANGES.find(change.partition(":")[0])
-    return f"{change} is {strength:g} ({unit})" if kind is None else kind.told(strength)
+    return f"{change} is {strength:g} ({unit})" if kind is None else kind.happened(strength)
 
 
 def as_arrays(name: str, frame: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -18,8 +18,9 @@ from anndata import AnnData
 
 from adverscarial._names import numbered
 from adverscarial.attacks.base import Attack
-from adverscarial.attacks.result import Result, versions
+from adverscarial.attacks.result import Result
 from adverscarial.attacks.storing import describe
+from adverscarial.attacks.versions import versions
 from adverscarial.cells.choice import chosen_of
 from adverscarial.cells.cluster import Cluster, check_genes, cluster_labels, cluster_names, named_clusters
 from adverscarial.cells.matrix import CellMatrix, layer_of

@@ -210,7 +210,8 @@ class Survey:
 
     def __repr__(self) -> str:
         already = f", {len(self.already)} with nothing to do" if self.already else ""
-        return f"<Survey of {len(self.tasks)} attacks, {len(self.failed)} failed{already}>"
+        attacks = "1 attack" if len(self.tasks) == 1 else f"{len(self.tasks)} attacks"
+        return f"<Survey of {attacks}, {len(self.failed)} failed{already}>"
 
     def _repr_html_(self) -> str:
         """Return its verdicts as a notebook shows them."""

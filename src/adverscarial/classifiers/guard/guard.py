@@ -65,7 +65,7 @@ class Guard(Classifier, family="guard"):
         Clipping does not.
     outliers
         Cells that lie far from all training cells are impossible, too: ``"lof"`` (local outlier factor, 20 neighbours),
-        or one of scikit-learn's outlier detectors; a fresh copy of it is trained. Every question then looks at whole
+        or one of scikit-learn's outlier detectors; a fresh copy of it is trained. Every query then looks at whole
         cells, which is slow. Not for ``"clip"``.
 
     Attributes

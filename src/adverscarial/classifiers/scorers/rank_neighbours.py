@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled
+from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.scorers.ranks import centred_ranks
 
 
@@ -63,8 +64,7 @@ def level_of(
     ranks = centred_ranks(np.asarray(reference[np.ix_(rows, columns)], dtype=np.float64))
     power = (ranks * ranks).sum(axis=1).astype(np.float64)
     scale = np.divide(1, np.sqrt(power), out=np.zeros(len(power)), where=power > 0)
-    place = np.full(reference.shape[1], -1)
-    place[columns] = np.arange(len(columns))
+    place = positions_among(columns, reference.shape[1])
     position = (sizes - 1) * quantile
     lower = np.floor(position).astype(np.int64)
     # partial sums of doubled ranks are below half the square of their number

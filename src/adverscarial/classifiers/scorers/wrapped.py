@@ -14,7 +14,7 @@ from adverscarial.classifiers.scorers.needs import Needs
 
 
 class WrappedScorer(Scorer):
-    """Another scorer, unchanged; subclasses do something before or after its questions.
+    """Another scorer, unchanged; subclasses do something before or after its queries.
 
     Parameters
     ----------
