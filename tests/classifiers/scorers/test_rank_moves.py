@@ -6,7 +6,7 @@ import pytest
 import adverscarial as adv
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import vote
-from adverscarial.classifiers.scorers import rank_levels, rank_lists, ranks
+from adverscarial.classifiers.scorers import rank_levels, rank_lists, rank_moves, ranks
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,42 @@ def test_counts_that_are_kept_and_counts_made_anew_give_full_predictions(pbmc_sm
         anew = rank_lists.counted(scorer._cells.numbers, scorer._cells.levels.sizes, scorer._tree)
         for kept_array, array in zip(scorer._state.kept, anew, strict=True):
             np.testing.assert_array_equal(kept_array, array)
+
+
+@pytest.mark.parametrize("n_genes", [1, 2, rank_moves._FEW, rank_moves._FEW + 1, 12])
+def test_genes_of_a_list_that_change_one_by_one_or_all_at_once_give_the_sums_of_a_recount(n_genes):
+    rng, n, top = np.random.default_rng(n_genes), 15, 5
+    for _ in range(30):
+        ranks_ = ranks.centred_ranks(rng.integers(0, 6, n).astype(float))
+        before = rng.integers(0, top, n)
+        after, genes = before.copy(), rng.choice(n, n_genes, replace=False)
+        after[genes] = (before[genes] + rng.integers(1, top, n_genes)) % top
+        counts, anew = np.zeros((2, 2, top + 1), dtype=np.int32)
+        product, ties = rank_lists.learn(before, np.arange(n), ranks_, top, counts)
+        expected = rank_lists.learn(after, np.arange(n), ranks_, top, anew)
+        twice = 2 * (after[:, None] > after).sum(axis=1) + (after[:, None] == after).sum(axis=1) + 1
+        assert expected[0] == (ranks_ * twice).sum()
+        steps = np.column_stack([ranks_, before, after])[genes].astype(np.int32)
+        kept = counts.copy()
+        more, ties_more = rank_lists.gained_by(counts, steps)
+        assert (product + more, ties + ties_more) == expected
+        assert rank_moves._recounted(counts, steps, top, np.zeros((2, top + 1), dtype=np.int32)) == expected
+        np.testing.assert_array_equal(counts, kept)
+
+
+@pytest.mark.parametrize("size", [1, rank_moves._FEW, rank_moves._FEW + 1])
+def test_scores_of_a_list_of_which_few_or_more_genes_change_are_those_of_full_predictions(pbmc_small, chetah, size):
+    cluster = Cluster(pbmc_small, "cell_type", "Dendritic")
+    columns, rng = chetah.align(cluster.genes), np.random.default_rng(size)
+    for genes in chetah._fitted().lists[:, :size]:
+        scorer, rows = chetah.scorer(cluster), cluster.X[:, columns].copy()
+        rows[:, genes] += rng.choice([-0.5, 0.25, 9.0], (len(rows), size)).astype(rows.dtype)  # all of them change
+        scorer.together(columns[genes], rows[:, genes])
+        scorer.accept(columns[genes], rows[:, genes])
+        assert list(scorer.baseline.labels) == list(chetah.decide(rows).labels)
+        met = ~np.isnan(scorer._scores)
+        assert met.any(axis=1).all()
+        np.testing.assert_array_equal(scorer._scores[met], chetah._scores(rows)[met])
 
 
 def test_a_walk_without_compiled_loops_gives_the_same_scores_and_codes(pbmc_small, chetah, monkeypatch):

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 _CELLS = 512  # reference cells made dense at a time
 _WIDTH = 0.5
 _GUIDES = 48  # cells by which a search is guided
+_MANY = 64  # genes, beyond which lists are counted anew rather than each gene moved in them
 
 
 class Chetah(
@@ -371,7 +372,10 @@ class ChetahScorer(Scorer):
         else:
             found = self._changed(columns, new)
         to = self._cells.to(columns, new)
-        rank_moves.shift(self._state, self._tree, columns, to)
+        if len(columns) > _MANY:
+            self._kept = None
+        else:
+            rank_moves.shift(self._state, self._tree, columns, to)
         self._scores, self._codes = found
         self._cells.accept(columns, to)
 

@@ -16,6 +16,7 @@ from adverscarial.classifiers.scorers.rank_lists import (
     Lists,
     Tree,
     gained,
+    gained_by,
     learn,
     move,
     product_of_tally,
@@ -25,7 +26,7 @@ from adverscarial.classifiers.scorers.rank_lists import (
 from adverscarial.classifiers.scorers.rank_walks import scores_of, walk_all
 from adverscarial.classifiers.scorers.ranks import _rho, branch
 
-_FEW = 256  # genes of a cell that change, up to which its lists are counted by what is kept of them
+_FEW = 6  # genes of a list that change, up to which they are moved one by one
 
 
 class State(NamedTuple):
@@ -42,28 +43,27 @@ class Room(NamedTuple):
     """Where to work on one cell."""
 
     lists: Lists
-    counts: np.ndarray  # genes with each number, in lists that change, and their ranks: pairs x 2 x (numbers + 1)
-    flags: np.ndarray  # of each list, whether it is known, changes, and was counted: pairs x 3
-
-
-_KNOWN, _TOUCHED, _COUNTED = 0, 1, 2
+    counts: np.ndarray  # genes with each number, in a list that changes, and their ranks: 2 x (numbers + 1)
+    known: np.ndarray  # of each list, whether its sums are
+    steps: np.ndarray  # of the genes of each list that change, entry, old and new number: pairs x genes x 3
+    n_steps: np.ndarray  # how many these are: pairs
 
 
 @inlined
 def room_for(state: State, tree: Tree) -> Room:
     """Return room to work on one cell after the other."""
-    n_pairs, width = len(tree.power), state.kept.counts.shape[3]
-    room = np.zeros((2, n_pairs, 2, width), dtype=np.int32)
-    lists = Lists(room[0], np.zeros((n_pairs, 2), dtype=np.int64))
-    return Room(lists, room[1], np.zeros((n_pairs, 3), dtype=np.bool_))
+    (n_pairs, n), width = tree.lists.shape, state.kept.counts.shape[3]
+    lists = Lists(np.zeros((n_pairs, 2, width), dtype=np.int32), np.zeros((n_pairs, 2), dtype=np.int64))
+    counts, steps = np.zeros((2, width), dtype=np.int32), np.empty((n_pairs, n, 3), dtype=np.int32)
+    return Room(lists, counts, np.zeros(n_pairs, dtype=np.bool_), steps, np.zeros(n_pairs, dtype=np.int64))
 
 
 @inlined
 def lists_at(cell: int, state: State, room: Room) -> Lists:
     """Return the lists of a cell as it stands: what is kept of them, or room for them, none of them known yet."""
     known = len(state.kept.counts) > 0
-    for pair in range(len(room.flags)):
-        room.flags[pair, _KNOWN] = known
+    for pair in range(len(room.known)):
+        room.known[pair] = known
     if known:
         return Lists(state.kept.counts[cell], state.kept.sums[cell])
     return room.lists
@@ -73,10 +73,10 @@ def lists_at(cell: int, state: State, room: Room) -> Lists:
 def score_now(cell: int, pair: int, state: State, tree: Tree, lists: Lists, room: Room) -> float:
     """Return the score of a pair in a cell as it stands; its list is known, and the score kept, afterwards."""
     sums = lists.sums[pair]
-    if not room.flags[pair, _KNOWN]:
+    if not room.known[pair]:
         top, counts = state.tops[cell], lists.counts[pair]
         sums[0], sums[1] = learn(state.numbers[cell], tree.lists[pair], tree.ranks[pair], top, counts)
-        room.flags[pair, _KNOWN] = True
+        room.known[pair] = True
     if np.isnan(state.scores[cell, pair]):
         rho = _rho(sums[0], sums[1], tree.power[pair], tree.lists.shape[1])
         state.scores[cell, pair] = score_at(rho, pair, tree.steps)
@@ -100,6 +100,47 @@ def shift(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> None
                     move(counts, a, old, new)
 
 
+@compiled_within
+def _recounted(counts: np.ndarray, steps: np.ndarray, top: int, room: np.ndarray) -> tuple[int, int]:
+    """Return sum(a * R) and T of a list, some genes of which get other numbers, by what is kept of it.
+
+    Parameters
+    ----------
+    counts, steps
+        As for :func:`~adverscarial.classifiers.scorers.rank_lists.gained_by`.
+    top
+        Numbers that the cell's values may have.
+    room
+        Where to count genes with each number, and their ranks.
+    """
+    sizes, sums = room[0], room[1]
+    for number in range(top):
+        sizes[number] = counts[0, number + 1] - counts[0, number]
+        sums[number] = counts[1, number + 1] - counts[1, number]
+    for j in range(len(steps)):
+        a, old, new = steps[j, 0], steps[j, 1], steps[j, 2]
+        sizes[old] -= 1
+        sizes[new] += 1
+        sums[old] -= a
+        sums[new] += a
+    return product_of_tally(room, top)
+
+
+@inlined
+def _sums_then(
+    cell: int, pair: int, row: np.ndarray, state: State, tree: Tree, lists: Lists, room: Room
+) -> tuple[int, int]:
+    """Return sum(a * R) and T of a list that changes; `row`: numbers of the cell's values then."""
+    top, steps = state.tops[cell], room.steps[pair, : room.n_steps[pair]]
+    if not len(state.kept.counts):
+        tally(row, tree.lists[pair], tree.ranks[pair], top, room.counts)
+        return product_of_tally(room.counts, top)
+    if len(steps) > _FEW:
+        return _recounted(lists.counts[pair], steps, top, room.counts)
+    product, ties = gained_by(lists.counts[pair], steps)
+    return lists.sums[pair, 0] + product, lists.sums[pair, 1] + ties
+
+
 @inlined
 def _walk_on(cell: int, row: np.ndarray, scores: np.ndarray, state: State, tree: Tree, lists: Lists, room: Room) -> int:
     """Walk one cell down the tree, and fill scores on the way.
@@ -109,11 +150,11 @@ def _walk_on(cell: int, row: np.ndarray, scores: np.ndarray, state: State, tree:
     cell, state, tree, lists
         The cell as it stands.
     row
-        Numbers of its values once some are changed.
+        Numbers of its values once some are changed; read where nothing is kept of the lists.
     scores
         Of the profiles, then; NaN where they are not known.
     room
-        Which lists hold a gene that changes, and what is known of them then.
+        Which genes of each list change.
     """
     n, node, code = tree.lists.shape[1], 0, 0
     while node >= 0:
@@ -121,13 +162,10 @@ def _walk_on(cell: int, row: np.ndarray, scores: np.ndarray, state: State, tree:
         for pair in range(start, end):
             if not np.isnan(scores[pair]):
                 continue
-            if not room.flags[pair, _TOUCHED]:
+            if room.n_steps[pair] == 0:
                 scores[pair] = score_now(cell, pair, state, tree, lists, room)
                 continue
-            counts, top = room.counts[pair], state.tops[cell]
-            if not room.flags[pair, _COUNTED]:
-                tally(row, tree.lists[pair], tree.ranks[pair], top, counts)
-            product, ties = product_of_tally(counts, top)
+            product, ties = _sums_then(cell, pair, row, state, tree, lists, room)
             scores[pair] = score_at(_rho(product, ties, tree.power[pair], n), pair, tree.steps)
         best, lead = branch(scores, start, split, end)
         if lead < tree.threshold:
@@ -154,57 +192,22 @@ def walked(state: State, tree: Tree) -> None:
 
 
 @inlined
-def _rescore(column: int, old: int, new: int, scores: np.ndarray, lists: Lists, tree: Tree) -> None:
-    """Write the scores of one cell with one gene changed, in all lists that hold it."""
-    first, entries = tree.first, tree.entries
-    n = tree.lists.shape[1]
-    for entry in range(first[column], first[column + 1]):
-        pair, a = entries[entry, 0], entries[entry, 1]
-        product, ties = gained(lists.counts[pair], a, old, new)
-        rho = _rho(lists.sums[pair, 0] + product, lists.sums[pair, 1] + ties, tree.power[pair], n)
-        scores[pair] = score_at(rho, pair, tree.steps)
-
-
-@inlined
-def _recount(
-    cell: int, state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, lists: Lists, room: Room
-) -> None:
-    """Count the genes of the lists that hold `columns`, by what is kept of them, and move these genes."""
-    first, entries = tree.first, tree.entries
-    for column in columns:
-        old, new = state.numbers[cell, column], to[cell, column]
-        for entry in range(first[column], first[column + 1]):
-            pair, a = entries[entry, 0], entries[entry, 1]
-            sizes, sums = room.counts[pair, 0], room.counts[pair, 1]
-            if not room.flags[pair, _COUNTED]:
-                room.flags[pair, _COUNTED] = True
-                below, total = lists.counts[pair, 0], lists.counts[pair, 1]
-                for number in range(state.tops[cell]):
-                    sizes[number] = below[number + 1] - below[number]
-                    sums[number] = total[number + 1] - total[number]
-            sizes[old] -= 1
-            sizes[new] += 1
-            sums[old] -= a
-            sums[new] += a
-
-
-@inlined
 def _changed_code(
     cell: int, moving: np.ndarray, to: np.ndarray, scores: np.ndarray, state: State, tree: Tree, room: Room
 ) -> int:
     """Return the code of a cell with genes changed, all of which move, and write its scores."""
     first, entries = tree.first, tree.entries
     lists, row = lists_at(cell, state, room), state.numbers[cell]
-    room.flags[:, _TOUCHED:] = False
+    room.n_steps[:] = 0
     for column in moving:
+        old, new = row[column], to[cell, column]
         for entry in range(first[column], first[column + 1]):
-            room.flags[entries[entry, 0], _TOUCHED] = True
-            scores[entries[entry, 0]] = np.nan
-    if len(state.kept.counts) and len(moving) == 1:
-        _rescore(moving[0], row[moving[0]], to[cell, moving[0]], scores, lists, tree)
-    elif len(state.kept.counts) and len(moving) <= _FEW:
-        _recount(cell, state, tree, moving, to, lists, room)
-    else:
+            pair = entries[entry, 0]
+            step = room.steps[pair, room.n_steps[pair]]
+            step[0], step[1], step[2] = entries[entry, 1], old, new
+            room.n_steps[pair] += 1
+            scores[pair] = np.nan
+    if not len(state.kept.counts):
         row = row.copy()
         for column in moving:
             row[column] = to[cell, column]
@@ -262,7 +265,7 @@ def _count_votes(
             start, split, end = tree.nodes[node, 0], tree.nodes[node, 1], tree.nodes[node, 2]
             for pair in range(start, end):
                 a = entry_of[pair]
-                if np.isnan(scores[pair]) or (a != absent and not room.flags[pair, _KNOWN]):
+                if np.isnan(scores[pair]) or (a != absent and not room.known[pair]):
                     score_now(cell, pair, state, tree, lists, room)
                 now[pair] = scores[pair]
                 if a != absent:
