@@ -6,7 +6,7 @@ import pytest
 import adverscarial as adv
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import vote
-from adverscarial.classifiers.scorers import rank_levels, rank_lists, rank_moves, ranks
+from adverscarial.classifiers.scorers import rank_levels, rank_lists, rank_together, ranks
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_counts_that_are_kept_and_counts_made_anew_give_full_predictions(pbmc_sm
             np.testing.assert_array_equal(kept_array, array)
 
 
-@pytest.mark.parametrize("n_genes", [1, 2, rank_moves._FEW, rank_moves._FEW + 1, 12])
+@pytest.mark.parametrize("n_genes", [1, 2, rank_together._FEW, rank_together._FEW + 1, 12])
 def test_genes_of_a_list_that_change_one_by_one_or_all_at_once_give_the_sums_of_a_recount(n_genes):
     rng, n, top = np.random.default_rng(n_genes), 15, 5
     for _ in range(30):
@@ -58,11 +58,11 @@ def test_genes_of_a_list_that_change_one_by_one_or_all_at_once_give_the_sums_of_
         kept = counts.copy()
         more, ties_more = rank_lists.gained_by(counts, steps)
         assert (product + more, ties + ties_more) == expected
-        assert rank_moves._recounted(counts, steps, top, np.zeros((2, top + 1), dtype=np.int32)) == expected
+        assert rank_together._recounted(counts, steps, top, np.zeros((2, top + 1), dtype=np.int32)) == expected
         np.testing.assert_array_equal(counts, kept)
 
 
-@pytest.mark.parametrize("size", [1, rank_moves._FEW, rank_moves._FEW + 1])
+@pytest.mark.parametrize("size", [1, rank_together._FEW, rank_together._FEW + 1])
 def test_scores_of_a_list_of_which_few_or_more_genes_change_are_those_of_full_predictions(pbmc_small, chetah, size):
     cluster = Cluster(pbmc_small, "cell_type", "Dendritic")
     columns, rng = chetah.align(cluster.genes), np.random.default_rng(size)

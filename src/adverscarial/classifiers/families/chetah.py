@@ -25,7 +25,7 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.chetah_tree import distances, opposites, tree_of
 from adverscarial.classifiers.registry import Choice, CommandLine
-from adverscarial.classifiers.scorers import rank_labels, rank_lists, rank_moves
+from adverscarial.classifiers.scorers import rank_labels, rank_lists, rank_moves, rank_together
 from adverscarial.classifiers.scorers import ranks as rank_scores
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.needs import Needs
@@ -332,7 +332,7 @@ class ChetahScorer(Scorer):
         self._codes = np.zeros(len(values), dtype=np.int64)
         self._kept: tuple[Levels, rank_lists.Lists] | None = None
         self._tried: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
-        rank_moves.walked(self._state, self._tree)
+        rank_together.walked(self._state, self._tree)
 
     @property
     def baseline(self) -> Answer:  # noqa: D102
@@ -382,7 +382,7 @@ class ChetahScorer(Scorer):
     def _changed(self, columns: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores and codes with columns changed."""
         to = self._cells.to(columns, new)
-        return rank_moves.changed(self._state, self._tree, columns, to)
+        return rank_together.changed(self._state, self._tree, columns, to)
 
     def needs(self, genes: np.ndarray, values: np.ndarray) -> Needs:
         """See :meth:`Scorer.needs`, and :mod:`adverscarial.classifiers.scorers.rank_bounds` for the proof."""
