@@ -23,7 +23,7 @@ def test_counts_that_are_kept_and_counts_made_anew_give_full_predictions(pbmc_sm
     rows, rng = cluster.X.copy(), np.random.default_rng(0)
     read = np.flatnonzero(scorer.reads(np.arange(len(cluster.genes))))
     assert len(scorer._state.kept.counts) == (len(rows) if kept else 0)
-    for size in (1, 3, len(read), 10):
+    for size in (1, 3, len(read), 10, rank_together._MANY, rank_together._MANY + 1):
         genes = rng.choice(read, size, replace=False)
         values = rng.choice([0.0, 0.5, 2.0, 9.0], (len(rows), size))
         alone = scorer.each(genes[:5], values[:, :5])
@@ -77,6 +77,45 @@ def test_scores_of_a_list_of_which_few_or_more_genes_change_are_those_of_full_pr
         np.testing.assert_array_equal(scorer._scores[met], chetah._scores(rows)[met])
 
 
+@pytest.mark.slow
+def test_long_lists_whose_ranks_add_up_to_more_than_16_bits_give_full_predictions(pbmc_small):
+    chetah = adv.classifiers.Chetah(n_genes=600).fit(pbmc_small, "cell_type")
+    cluster = Cluster(pbmc_small, "cell_type", "Dendritic")
+    scorer, rows, rng = chetah.scorer(cluster), cluster.X.copy(), np.random.default_rng(0)
+    columns = chetah.align(cluster.genes)
+    assert scorer._state.kept.counts.dtype == np.int32
+    assert np.abs(scorer._state.kept.counts).max() > np.iinfo(np.int16).max
+    for size in (1, 12, rank_together._MANY + 1):
+        genes = rng.choice(columns, size, replace=False)
+        values = rng.choice([0.0, 0.5, 2.0, 9.0], (len(rows), size))
+        rows[:, genes] = values
+        expected = list(chetah.decide(rows[:, columns]).labels)
+        assert list(scorer.together(genes, values).labels) == expected
+        scorer.accept(genes, values)
+        alone = scorer.each(columns[:5], np.zeros((len(rows), 5)))
+        for k, gene in enumerate(columns[:5]):
+            one = rows.copy()
+            one[:, gene] = 0
+            assert (alone.label[k], alone.share[k]) == vote(chetah.decide(one[:, columns]).labels)[:2]
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 0.01, 0.5])
+def test_a_pair_that_suffices_takes_the_branch_that_the_best_one_takes(threshold):
+    rng, sure = np.random.default_rng(0), 0
+    for _ in range(500):
+        end = int(rng.integers(2, 8))
+        split, pair = int(rng.integers(1, end)), int(rng.integers(end))
+        scores = rng.choice([-0.5, 0.0, 0.25, 0.26, 0.5, 1.0], end)
+        best = ranks.taken(scores, 0, split, end, threshold)
+        if ranks.suffices(scores, pair, 0, split, end, threshold):
+            sure += 1
+            assert best >= 0
+            assert (best < split) == (pair < split)
+        elif pair == best:  # the best one suffices, where the cell does not stay
+            raise AssertionError(scores)
+    assert 0 < sure < 500
+
+
 def test_a_walk_without_compiled_loops_gives_the_same_scores_and_codes(pbmc_small, chetah, monkeypatch):
     cluster = Cluster(pbmc_small, "cell_type", "Dendritic")
     for threshold in (0.01, 0.4, 2.0, -1.0):
@@ -127,3 +166,15 @@ def test_levels_that_no_gene_has_any_more_are_forgotten():
         cells.accept(columns, to)
         np.testing.assert_array_equal(cells.values, values)
         assert cells.n_levels <= 3 * 5
+
+
+def test_a_fork_and_its_origin_leave_each_other_alone():
+    cells, column = rank_levels.Numbered(np.arange(6.0).reshape(2, 3)), np.array([1])
+    cells.accept(column, cells.to(column, np.array([[7.0], [8.0]])))
+    fork = cells.fork()
+    for who, value in ((cells, 20.0), (fork, 30.0), (cells, 40.0)):
+        other = fork if who is cells else cells
+        before = other.values.copy()
+        who.accept(column, who.to(column, np.full((2, 1), value)))
+        np.testing.assert_array_equal(other.values, before)
+        np.testing.assert_array_equal(who.values[:, 1], value)

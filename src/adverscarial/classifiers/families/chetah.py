@@ -375,7 +375,7 @@ class ChetahScorer(Scorer):
         if len(columns) > _MANY:
             self._kept = None
         else:
-            rank_moves.shift(self._state, self._tree, columns, to)
+            rank_together.shift(self._state, self._tree, columns, to)
         self._scores, self._codes = found
         self._cells.accept(columns, to)
 
@@ -413,7 +413,7 @@ class ChetahScorer(Scorer):
 
     def fork(self) -> Self:  # noqa: D102
         other = copy.copy(self)
-        other._cells, other._tried = copy.copy(self._cells), None
+        other._cells, other._tried = self._cells.fork(), None
         if self._kept is not None:  # changed in place
             other._kept = self._kept[0], rank_lists.Lists(*(array.copy() for array in self._kept[1]))
         return other

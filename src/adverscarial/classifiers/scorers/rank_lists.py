@@ -197,8 +197,8 @@ def gained(counts: np.ndarray, a: int, old: int, new: int) -> tuple[int, int]:
     """
     below, total = counts[0], counts[1]
     return _gain(
-        a, new > old, (below[old], below[old + 1], below[new], below[new + 1]),
-        (total[old], total[old + 1], total[new], total[new + 1]),
+        a, new > old, (int(below[old]), int(below[old + 1]), int(below[new]), int(below[new + 1])),
+        (int(total[old]), int(total[old + 1]), int(total[new]), int(total[new + 1])),
     )  # fmt: skip
 
 
@@ -287,10 +287,12 @@ def counted(numbers: np.ndarray, tops: np.ndarray, tree: Tree) -> Lists:
         The classifier.
     """
     n_levels = int(tops.max(initial=0))
-    n_cells, n_pairs = len(numbers), len(tree.power)
-    if n_levels > _LEVELS or 8 * float(n_cells) * n_pairs * (n_levels + 1) > _BYTES:
+    n_cells, (n_pairs, n) = len(numbers), tree.lists.shape
+    # ranks add up to at most n * n / 4; in 16 bits, half as much memory is gone through
+    kind = np.dtype(np.int16 if n * n // 4 <= np.iinfo(np.int16).max else np.int32)
+    if n_levels > _LEVELS or 2.0 * kind.itemsize * n_cells * n_pairs * (n_levels + 1) > _BYTES:
         n_cells = 0
-    counts = np.zeros((n_cells, n_pairs, 2, n_levels + 1), dtype=np.int32)
+    counts = np.zeros((n_cells, n_pairs, 2, n_levels + 1), dtype=kind)
     kept = Lists(counts, np.zeros((n_cells, n_pairs, 2), dtype=np.int64))
     if n_cells:
         _learn_all(numbers, tops, tree.lists, tree.ranks, kept.counts, kept.sums)

@@ -12,14 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled, compiled_within, inlined
-from adverscarial.classifiers.scorers.rank_lists import (
-    Lists,
-    Tree,
-    gained,
-    learn,
-    move,
-    score_at,
-)
+from adverscarial.classifiers.scorers.rank_lists import Lists, Tree, gained, learn, score_at
 from adverscarial.classifiers.scorers.ranks import ALL, LIKELY, _rho, asked, likely, suffices, taken
 
 
@@ -44,7 +37,7 @@ class Room(NamedTuple):
 def room_for(state: State, tree: Tree) -> Room:
     """Return room to work on one cell after the other."""
     n_pairs, width = len(tree.power), state.kept.counts.shape[3]
-    lists = Lists(np.zeros((n_pairs, 2, width), dtype=np.int32), np.zeros((n_pairs, 2), dtype=np.int64))
+    lists = Lists(np.zeros((n_pairs, 2, width), dtype=state.kept.counts.dtype), np.zeros((n_pairs, 2), dtype=np.int64))
     return Room(lists, np.zeros(n_pairs, dtype=np.bool_))
 
 
@@ -71,23 +64,6 @@ def score_now(cell: int, pair: int, state: State, tree: Tree, lists: Lists, room
         rho = _rho(sums[0], sums[1], tree.power[pair], tree.lists.shape[1])
         state.scores[cell, pair] = score_at(rho, pair, tree.steps)
     return float(state.scores[cell, pair])
-
-
-@compiled
-def shift(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> None:
-    """Change what a state keeps of each list, in place, as columns get the numbers `to`."""
-    first, entries, kept = tree.first, tree.entries, state.kept
-    for cell in range(len(kept.counts)):
-        for column in columns:
-            old, new = state.numbers[cell, column], to[cell, column]
-            if old != new:
-                for entry in range(first[column], first[column + 1]):
-                    pair, a = entries[entry, 0], entries[entry, 1]
-                    counts = kept.counts[cell, pair]
-                    product, ties = gained(counts, a, old, new)
-                    kept.sums[cell, pair, 0] += product
-                    kept.sums[cell, pair, 1] += ties
-                    move(counts, a, old, new)
 
 
 @compiled_within
