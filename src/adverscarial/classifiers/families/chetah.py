@@ -25,7 +25,7 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot, Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.chetah_tree import distances, opposites, tree_of
 from adverscarial.classifiers.registry import Choice, CommandLine
-from adverscarial.classifiers.scorers import rank_labels, rank_lists, rank_moves
+from adverscarial.classifiers.scorers import rank_labels, rank_lists, rank_moves, rank_together
 from adverscarial.classifiers.scorers import ranks as rank_scores
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.needs import Needs
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 _CELLS = 512  # reference cells made dense at a time
 _WIDTH = 0.5
 _GUIDES = 48  # cells by which a search is guided
+_MANY = 64  # genes, beyond which lists are counted anew rather than each gene moved in them
 
 
 class Chetah(
@@ -331,7 +332,7 @@ class ChetahScorer(Scorer):
         self._codes = np.zeros(len(values), dtype=np.int64)
         self._kept: tuple[Levels, rank_lists.Lists] | None = None
         self._tried: tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
-        rank_moves.walked(self._state, self._tree)
+        rank_together.walked(self._state, self._tree)
 
     @property
     def baseline(self) -> Answer:  # noqa: D102
@@ -371,14 +372,17 @@ class ChetahScorer(Scorer):
         else:
             found = self._changed(columns, new)
         to = self._cells.to(columns, new)
-        rank_moves.shift(self._state, self._tree, columns, to)
+        if len(columns) > _MANY:
+            self._kept = None
+        else:
+            rank_together.shift(self._state, self._tree, columns, to)
         self._scores, self._codes = found
         self._cells.accept(columns, to)
 
     def _changed(self, columns: np.ndarray, new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores and codes with columns changed."""
         to = self._cells.to(columns, new)
-        return rank_moves.changed(self._state, self._tree, columns, to)
+        return rank_together.changed(self._state, self._tree, columns, to)
 
     def needs(self, genes: np.ndarray, values: np.ndarray) -> Needs:
         """See :meth:`Scorer.needs`, and :mod:`adverscarial.classifiers.scorers.rank_bounds` for the proof."""
@@ -409,7 +413,7 @@ class ChetahScorer(Scorer):
 
     def fork(self) -> Self:  # noqa: D102
         other = copy.copy(self)
-        other._cells, other._tried = copy.copy(self._cells), None
+        other._cells, other._tried = self._cells.fork(), None
         if self._kept is not None:  # changed in place
             other._kept = self._kept[0], rank_lists.Lists(*(array.copy() for array in self._kept[1]))
         return other

@@ -7,7 +7,8 @@ order; a value's number is its place there.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import copy
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -117,6 +118,7 @@ class Numbered:
         assert numbers is not None
         self.numbers = numbers
         self._asked, self._to = np.full((1, values.shape[1]), np.nan), numbers
+        self._shared = True  # whether something else may hold the numbers
 
     @property
     def n_levels(self) -> int:
@@ -162,6 +164,12 @@ class Numbered:
         self.numbers = numbers
 
     def accept(self, columns: np.ndarray, to: np.ndarray) -> None:
-        """Give columns the numbers that :meth:`to` has just returned, in a new array."""
-        self.numbers = self.numbers.copy()
+        """Give columns the numbers that :meth:`to` has just returned, in a new array where a fork holds this one."""
+        if self._shared:
+            self.numbers, self._shared = self.numbers.copy(), False
         self.numbers[:, columns] = to[:, columns]
+
+    def fork(self) -> Self:
+        """Return cells whose accepted changes leave these alone."""
+        self._shared = True
+        return copy.copy(self)

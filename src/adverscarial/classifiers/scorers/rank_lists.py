@@ -17,7 +17,7 @@ from adverscarial.classifiers.scorers.bisection import first_above
 from adverscarial.classifiers.scorers.ranks import Model, entries
 
 _BINS = 1024  # of correlations
-_LEVELS = 128  # different values per cell, up to which the sums are kept
+_LEVELS = 512  # different values per cell, up to which the sums are kept
 _BYTES = 2**28  # of them, at most
 
 
@@ -170,6 +170,25 @@ def product_of(counts: np.ndarray, top: int) -> tuple[int, int]:
     return product, ties
 
 
+@inlined
+def _gain(a: int, rises: bool, below: tuple[int, int, int, int], total: tuple[int, int, int, int]) -> tuple[int, int]:
+    """Return :func:`gained`, given genes below four numbers, and what their ranks add up to.
+
+    The numbers are the gene's old one and the next, and its new one and the next.
+    """
+    left, joined = below[1] - below[0] - 1, below[3] - below[2]
+    product = total[1] - total[0] - a + total[3] - total[2]
+    rank = below[2] + below[3]
+    if rises:
+        product = -product - 2 * (total[2] - total[1])
+    else:
+        product += 2 * (total[0] - total[3])
+        rank += 2  # above, the gene itself no longer counts among the smaller ones
+    product += a * (rank - (below[0] + below[1] + 1))
+    # t**3 - t changes by 3 * t * (t + 1) between groups of t and t + 1
+    return product, 3 * joined * (joined + 1) - 3 * left * (left + 1)
+
+
 @compiled_within
 def gained(counts: np.ndarray, a: int, old: int, new: int) -> tuple[int, int]:
     """Return what sum(a * R) and T win as one gene, whose entry of the profile is `a`, gets another number.
@@ -177,17 +196,47 @@ def gained(counts: np.ndarray, a: int, old: int, new: int) -> tuple[int, int]:
     Genes between the two lose or win 2 in R, genes equal to either of them 1; the gene itself moves over.
     """
     below, total = counts[0], counts[1]
-    left, joined = below[old + 1] - below[old] - 1, below[new + 1] - below[new]
-    product = total[old + 1] - total[old] - a + total[new + 1] - total[new]
-    rank = below[new] + below[new + 1]
-    if new > old:
-        product = -product - 2 * (total[new] - total[old + 1])
-    else:
-        product += 2 * (total[old] - total[new + 1])
-        rank += 2  # above, the gene itself no longer counts among the smaller ones
-    product += a * (rank - (below[old] + below[old + 1] + 1))
-    # t**3 - t changes by 3 * t * (t + 1) between groups of t and t + 1
-    return product, 3 * joined * (joined + 1) - 3 * left * (left + 1)
+    return _gain(
+        a, new > old, (int(below[old]), int(below[old + 1]), int(below[new]), int(below[new + 1])),
+        (int(total[old]), int(total[old + 1]), int(total[new]), int(total[new + 1])),
+    )  # fmt: skip
+
+
+@compiled_within
+def gained_by(counts: np.ndarray, steps: np.ndarray) -> tuple[int, int]:
+    """Return what sum(a * R) and T win as a few genes get other numbers, one after the other.
+
+    The counts stay as they are: what the genes before one change of them is added where it is read.
+
+    Parameters
+    ----------
+    counts
+        Of one list.
+    steps
+        Genes x 3: the gene's entry of the profile, its old number and its new one.
+    """
+    below, total = counts[0], counts[1]
+    product, ties = 0, 0
+    for j in range(len(steps)):
+        a, old, new = int(steps[j, 0]), int(steps[j, 1]), int(steps[j, 2])
+        b0, b1, b2, b3 = int(below[old]), int(below[old + 1]), int(below[new]), int(below[new + 1])
+        t0, t1, t2, t3 = int(total[old]), int(total[old + 1]), int(total[new]), int(total[new + 1])
+        for i in range(j):
+            b, low, high, sign = int(steps[i, 0]), int(steps[i, 1]), int(steps[i, 2]), -1
+            if high < low:
+                low, high, sign = high, low, 1
+            # between the two numbers there is one gene less, or one more
+            here = sign * int(low < old <= high)
+            b0, t0 = b0 + here, t0 + here * b
+            here = sign * int(low <= old < high)
+            b1, t1 = b1 + here, t1 + here * b
+            here = sign * int(low < new <= high)
+            b2, t2 = b2 + here, t2 + here * b
+            here = sign * int(low <= new < high)
+            b3, t3 = b3 + here, t3 + here * b
+        more, ties_more = _gain(a, new > old, (b0, b1, b2, b3), (t0, t1, t2, t3))
+        product, ties = product + more, ties + ties_more
+    return product, ties
 
 
 @compiled_within
@@ -238,10 +287,12 @@ def counted(numbers: np.ndarray, tops: np.ndarray, tree: Tree) -> Lists:
         The classifier.
     """
     n_levels = int(tops.max(initial=0))
-    n_cells, n_pairs = len(numbers), len(tree.power)
-    if n_levels > _LEVELS or 8 * float(n_cells) * n_pairs * (n_levels + 1) > _BYTES:
+    n_cells, (n_pairs, n) = len(numbers), tree.lists.shape
+    # ranks add up to at most n * n / 4; in 16 bits, half as much memory is gone through
+    kind = np.dtype(np.int16 if n * n // 4 <= np.iinfo(np.int16).max else np.int32)
+    if n_levels > _LEVELS or 2.0 * kind.itemsize * n_cells * n_pairs * (n_levels + 1) > _BYTES:
         n_cells = 0
-    counts = np.zeros((n_cells, n_pairs, 2, n_levels + 1), dtype=np.int32)
+    counts = np.zeros((n_cells, n_pairs, 2, n_levels + 1), dtype=kind)
     kept = Lists(counts, np.zeros((n_cells, n_pairs, 2), dtype=np.int64))
     if n_cells:
         _learn_all(numbers, tops, tree.lists, tree.ranks, kept.counts, kept.sums)

@@ -1,4 +1,4 @@
-"""What CHETAH calls cells of which some values change: it ranks only lists of changed genes, and where a cell walks.
+"""What CHETAH calls cells of which one value changes: it ranks only lists of the changed gene, and where a cell walks.
 
 What is kept of the lists, and how one gene moves in them, is in :mod:`adverscarial.classifiers.scorers.rank_lists`.
 
@@ -12,20 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled, compiled_within, inlined
-from adverscarial.classifiers.scorers.rank_lists import (
-    Lists,
-    Tree,
-    gained,
-    learn,
-    move,
-    product_of_tally,
-    score_at,
-    tally,
-)
-from adverscarial.classifiers.scorers.rank_walks import scores_of, walk_all
-from adverscarial.classifiers.scorers.ranks import _rho, branch
-
-_FEW = 256  # genes of a cell that change, up to which its lists are counted by what is kept of them
+from adverscarial.classifiers.scorers.rank_lists import Lists, Tree, gained, learn, score_at
+from adverscarial.classifiers.scorers.ranks import ALL, LIKELY, _rho, asked, likely, suffices, taken
 
 
 class State(NamedTuple):
@@ -42,28 +30,23 @@ class Room(NamedTuple):
     """Where to work on one cell."""
 
     lists: Lists
-    counts: np.ndarray  # genes with each number, in lists that change, and their ranks: pairs x 2 x (numbers + 1)
-    flags: np.ndarray  # of each list, whether it is known, changes, and was counted: pairs x 3
-
-
-_KNOWN, _TOUCHED, _COUNTED = 0, 1, 2
+    known: np.ndarray  # of each list, whether its sums are
 
 
 @inlined
 def room_for(state: State, tree: Tree) -> Room:
     """Return room to work on one cell after the other."""
     n_pairs, width = len(tree.power), state.kept.counts.shape[3]
-    room = np.zeros((2, n_pairs, 2, width), dtype=np.int32)
-    lists = Lists(room[0], np.zeros((n_pairs, 2), dtype=np.int64))
-    return Room(lists, room[1], np.zeros((n_pairs, 3), dtype=np.bool_))
+    lists = Lists(np.zeros((n_pairs, 2, width), dtype=state.kept.counts.dtype), np.zeros((n_pairs, 2), dtype=np.int64))
+    return Room(lists, np.zeros(n_pairs, dtype=np.bool_))
 
 
 @inlined
 def lists_at(cell: int, state: State, room: Room) -> Lists:
     """Return the lists of a cell as it stands: what is kept of them, or room for them, none of them known yet."""
     known = len(state.kept.counts) > 0
-    for pair in range(len(room.flags)):
-        room.flags[pair, _KNOWN] = known
+    for pair in range(len(room.known)):
+        room.known[pair] = known
     if known:
         return Lists(state.kept.counts[cell], state.kept.sums[cell])
     return room.lists
@@ -73,208 +56,66 @@ def lists_at(cell: int, state: State, room: Room) -> Lists:
 def score_now(cell: int, pair: int, state: State, tree: Tree, lists: Lists, room: Room) -> float:
     """Return the score of a pair in a cell as it stands; its list is known, and the score kept, afterwards."""
     sums = lists.sums[pair]
-    if not room.flags[pair, _KNOWN]:
+    if not room.known[pair]:
         top, counts = state.tops[cell], lists.counts[pair]
         sums[0], sums[1] = learn(state.numbers[cell], tree.lists[pair], tree.ranks[pair], top, counts)
-        room.flags[pair, _KNOWN] = True
+        room.known[pair] = True
     if np.isnan(state.scores[cell, pair]):
         rho = _rho(sums[0], sums[1], tree.power[pair], tree.lists.shape[1])
         state.scores[cell, pair] = score_at(rho, pair, tree.steps)
     return float(state.scores[cell, pair])
 
 
-@compiled
-def shift(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> None:
-    """Change what a state keeps of each list, in place, as columns get the numbers `to`."""
-    first, entries, kept = tree.first, tree.entries, state.kept
-    for cell in range(len(kept.counts)):
-        for column in columns:
-            old, new = state.numbers[cell, column], to[cell, column]
-            if old != new:
-                for entry in range(first[column], first[column + 1]):
-                    pair, a = entries[entry, 0], entries[entry, 1]
-                    counts = kept.counts[cell, pair]
-                    product, ties = gained(counts, a, old, new)
-                    kept.sums[cell, pair, 0] += product
-                    kept.sums[cell, pair, 1] += ties
-                    move(counts, a, old, new)
+@compiled_within
+def rho_with(counts: np.ndarray, sums: np.ndarray, a: int, old: int, new: int, power: int, n: int) -> float:
+    """Return the correlation of a list, given its counts and sums, once one of its genes gets another number."""
+    product, ties = gained(counts, a, old, new)
+    return _rho(sums[0] + product, sums[1] + ties, power, n)
 
 
-@inlined
-def _walk_on(cell: int, row: np.ndarray, scores: np.ndarray, state: State, tree: Tree, lists: Lists, room: Room) -> int:
-    """Walk one cell down the tree, and fill scores on the way.
-
-    Parameters
-    ----------
-    cell, state, tree, lists
-        The cell as it stands.
-    row
-        Numbers of its values once some are changed.
-    scores
-        Of the profiles, then; NaN where they are not known.
-    room
-        Which lists hold a gene that changes, and what is known of them then.
-    """
-    n, node, code = tree.lists.shape[1], 0, 0
-    while node >= 0:
-        start, split, end = tree.nodes[node, 0], tree.nodes[node, 1], tree.nodes[node, 2]
-        for pair in range(start, end):
-            if not np.isnan(scores[pair]):
-                continue
-            if not room.flags[pair, _TOUCHED]:
-                scores[pair] = score_now(cell, pair, state, tree, lists, room)
-                continue
-            counts, top = room.counts[pair], state.tops[cell]
-            if not room.flags[pair, _COUNTED]:
-                tally(row, tree.lists[pair], tree.ranks[pair], top, counts)
-            product, ties = product_of_tally(counts, top)
-            scores[pair] = score_at(_rho(product, ties, tree.power[pair], n), pair, tree.steps)
-        best, lead = branch(scores, start, split, end)
-        if lead < tree.threshold:
-            return tree.n_classes + node
-        code, node = int(tree.pair_type[best]), int(tree.nodes[node, 3 if best < split else 4])
-    return code
-
-
-@compiled
-def _walked_anew(state: State, tree: Tree) -> None:
-    room = room_for(state, tree)
-    for cell in range(len(state.codes)):
-        lists, row, scores = lists_at(cell, state, room), state.numbers[cell], state.scores[cell]
-        state.codes[cell] = _walk_on(cell, row, scores, state, tree, lists, room)
-
-
-def walked(state: State, tree: Tree) -> None:
-    """Fill the codes, and the scores that are met on the way to them; all scores where the lists are kept."""
-    if len(state.kept.counts):
-        state.scores[:] = scores_of(state.kept.sums, tree)
-        walk_all(state.scores, tree, state.codes)
-    else:
-        _walked_anew(state, tree)
-
-
-@inlined
-def _rescore(column: int, old: int, new: int, scores: np.ndarray, lists: Lists, tree: Tree) -> None:
-    """Write the scores of one cell with one gene changed, in all lists that hold it."""
-    first, entries = tree.first, tree.entries
-    n = tree.lists.shape[1]
-    for entry in range(first[column], first[column + 1]):
-        pair, a = entries[entry, 0], entries[entry, 1]
-        product, ties = gained(lists.counts[pair], a, old, new)
-        rho = _rho(lists.sums[pair, 0] + product, lists.sums[pair, 1] + ties, tree.power[pair], n)
-        scores[pair] = score_at(rho, pair, tree.steps)
-
-
-@inlined
-def _recount(
-    cell: int, state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, lists: Lists, room: Room
-) -> None:
-    """Count the genes of the lists that hold `columns`, by what is kept of them, and move these genes."""
-    first, entries = tree.first, tree.entries
-    for column in columns:
-        old, new = state.numbers[cell, column], to[cell, column]
-        for entry in range(first[column], first[column + 1]):
-            pair, a = entries[entry, 0], entries[entry, 1]
-            sizes, sums = room.counts[pair, 0], room.counts[pair, 1]
-            if not room.flags[pair, _COUNTED]:
-                room.flags[pair, _COUNTED] = True
-                below, total = lists.counts[pair, 0], lists.counts[pair, 1]
-                for number in range(state.tops[cell]):
-                    sizes[number] = below[number + 1] - below[number]
-                    sums[number] = total[number + 1] - total[number]
-            sizes[old] -= 1
-            sizes[new] += 1
-            sums[old] -= a
-            sums[new] += a
-
-
-@inlined
-def _changed_code(
-    cell: int, moving: np.ndarray, to: np.ndarray, scores: np.ndarray, state: State, tree: Tree, room: Room
-) -> int:
-    """Return the code of a cell with genes changed, all of which move, and write its scores."""
-    first, entries = tree.first, tree.entries
-    lists, row = lists_at(cell, state, room), state.numbers[cell]
-    room.flags[:, _TOUCHED:] = False
-    for column in moving:
-        for entry in range(first[column], first[column + 1]):
-            room.flags[entries[entry, 0], _TOUCHED] = True
-            scores[entries[entry, 0]] = np.nan
-    if len(state.kept.counts) and len(moving) == 1:
-        _rescore(moving[0], row[moving[0]], to[cell, moving[0]], scores, lists, tree)
-    elif len(state.kept.counts) and len(moving) <= _FEW:
-        _recount(cell, state, tree, moving, to, lists, room)
-    else:
-        row = row.copy()
-        for column in moving:
-            row[column] = to[cell, column]
-    return _walk_on(cell, row, scores, state, tree, lists, room)
-
-
-@compiled
-def changed(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores and codes with several genes changed at once.
-
-    Parameters
-    ----------
-    state
-        The cells as they stand.
-    tree
-        The classifier.
-    columns
-        Genes that change.
-    to
-        Numbers of their new values, shape (cells, the classifier's genes).
-    """
-    scores, codes = state.scores.copy(), state.codes.copy()
-    room, moving = room_for(state, tree), np.empty(len(columns), dtype=np.int64)
-    for cell in range(len(codes)):
-        n_moving = 0
-        for column in columns:
-            if state.numbers[cell, column] != to[cell, column]:
-                moving[n_moving] = column
-                n_moving += 1
-        if n_moving > 0:
-            codes[cell] = _changed_code(cell, moving[:n_moving], to, scores[cell], state, tree, room)
-    return scores, codes
-
-
-@inlined
+@compiled_within
 def _count_votes(
     cell: int, state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, room: Room, votes: np.ndarray
 ) -> None:
-    """Add one cell's votes with each gene changed alone; fill the state's scores where the cell meets them.
+    """Add one cell's votes with each gene changed alone; fill the state's scores where the cell needs them.
 
     Parameters are those of :func:`votes_each`, which calls this once for a cell: `tree` and `room` are dozens of
     arrays, and to hand them over for each gene would cost as much as the answer.
     """
-    first, entries = tree.first, tree.entries
-    scores, lists = state.scores[cell], lists_at(cell, state, room)
+    first, entries, nodes, power, steps = tree.first, tree.entries, tree.nodes, tree.power, tree.steps
+    scores, lists, known = state.scores[cell], lists_at(cell, state, room), room.known
+    counts, sums, numbers, then = lists.counts, lists.sums, state.numbers[cell], to[cell]
     n_pairs, n = tree.lists.shape
     absent = 4 * n  # ranks are smaller
-    entry_of, now = np.full(n_pairs, absent), np.empty(n_pairs)  # of the gene that changes
+    entry_of, now = np.full(n_pairs, absent), scores.copy()  # of the gene that changes
     for k in range(len(columns)):
         column, node, code = columns[k], 0, state.codes[cell]
-        old, new = state.numbers[cell, column], to[cell, column]
+        old, new = numbers[column], then[column]
         for entry in range(first[column], first[column + 1]):
-            entry_of[entries[entry, 0]] = entries[entry, 1]
+            pair = entries[entry, 0]
+            entry_of[pair], now[pair] = entries[entry, 1], np.nan
         while node >= 0 and new != old:
-            start, split, end = tree.nodes[node, 0], tree.nodes[node, 1], tree.nodes[node, 2]
-            for pair in range(start, end):
-                a = entry_of[pair]
-                if np.isnan(scores[pair]) or (a != absent and not room.flags[pair, _KNOWN]):
-                    score_now(cell, pair, state, tree, lists, room)
-                now[pair] = scores[pair]
-                if a != absent:
-                    product, ties = gained(lists.counts[pair], a, old, new)
-                    if product != 0 or ties != 0:
-                        rho = _rho(lists.sums[pair, 0] + product, lists.sums[pair, 1] + ties, tree.power[pair], n)
-                        now[pair] = score_at(rho, pair, tree.steps)
-            best, lead = branch(now, start, split, end)
-            code = tree.n_classes + node if lead < tree.threshold else int(tree.pair_type[best])
-            node = -1 if lead < tree.threshold else int(tree.nodes[node, 3 if best < split else 4])
+            start, split, end = nodes[node, 0], nodes[node, 1], nodes[node, 2]
+            best = likely(scores, start, end)
+            for step in range(ALL + 1):
+                begin, last = asked(step, best, start, split, end)
+                for pair in range(begin, last):
+                    if not np.isnan(now[pair]):
+                        continue
+                    if np.isnan(scores[pair]) or not known[pair]:
+                        score_now(cell, pair, state, tree, lists, room)
+                    now[pair], a = scores[pair], entry_of[pair]
+                    if a != absent:
+                        rho = rho_with(counts[pair], sums[pair], a, old, new, power[pair], n)
+                        now[pair] = score_at(rho, pair, steps)
+                if step == LIKELY and suffices(now, best, start, split, end, tree.threshold):
+                    break
+            else:
+                best = taken(now, start, split, end, tree.threshold)
+            code = tree.n_classes + node if best < 0 else int(tree.pair_type[best])
+            node = -1 if best < 0 else int(nodes[node, 3 if best < split else 4])
         for entry in range(first[column], first[column + 1]):
-            entry_of[entries[entry, 0]] = absent
+            entry_of[entries[entry, 0]], now[entries[entry, 0]] = absent, scores[entries[entry, 0]]
         votes[k, code] += 1
 
 
@@ -285,7 +126,8 @@ def votes_each(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) ->
     Where nothing is kept, a cell costs one pass over each list that it meets and that holds one of the genes; then a
     gene costs a few numbers of each list.
 
-    Parameters are those of :func:`changed`; the state's scores are filled where cells meet them.
+    Parameters are those of :func:`~adverscarial.classifiers.scorers.rank_together.changed`; the state's scores are
+    filled where cells meet them.
     """
     votes = np.zeros((len(columns), tree.n_classes + len(tree.nodes)), dtype=np.int64)
     room = room_for(state, tree)

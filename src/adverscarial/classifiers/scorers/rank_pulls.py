@@ -94,7 +94,7 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
 
     What is summed is ``lack / (lack + width)``, so cells that lack little count most.
 
-    Parameters are those of :func:`~adverscarial.classifiers.scorers.rank_moves.changed`.
+    Parameters are those of :func:`~adverscarial.classifiers.scorers.rank_together.changed`.
     """
     first, entries, nodes, threshold = tree.first, tree.entries, tree.nodes, tree.threshold
     n_pairs, n = tree.lists.shape

@@ -138,6 +138,52 @@ def branch(scores: np.ndarray, start: int, split: int, end: int) -> tuple[int, f
     return best, scores[best] - opposite
 
 
+@compiled_within
+def taken(scores: np.ndarray, start: int, split: int, end: int, threshold: float) -> int:
+    """Return the best pair of a node, whose branch is taken; -1 where the cell stays."""
+    best, lead = branch(scores, start, split, end)
+    return -1 if lead < threshold else best
+
+
+#: Steps in which the pairs of a node are asked about, so that most need not be asked about; see :func:`asked`.
+OPPOSITE, LIKELY, ALL = 0, 1, 2
+
+
+@compiled_within
+def asked(step: int, pair: int, start: int, split: int, end: int) -> tuple[int, int]:
+    """Return where those pairs of a node begin and end that a step asks about.
+
+    The first one asks about the branch opposite to that of `pair`, the second one about `pair`. Where its score
+    :func:`suffices`, that is all; else the third one asks about all.
+    """
+    if step == OPPOSITE:
+        return (split, end) if pair < split else (start, split)
+    return (pair, pair + 1) if step == LIKELY else (start, end)
+
+
+@compiled_within
+def likely(scores: np.ndarray, start: int, end: int) -> int:
+    """Return the best pair of a node, of those whose scores are known: the others are NaN."""
+    best = start
+    for pair in range(start + 1, end):
+        if scores[pair] > scores[best] or np.isnan(scores[best]):
+            best = pair
+    return best
+
+
+@compiled_within
+def suffices(scores: np.ndarray, pair: int, start: int, split: int, end: int, threshold: float) -> bool:
+    """Return whether :func:`branch` takes the branch of a pair, whatever the other pairs of that branch score.
+
+    The best of them is no worse, so it is as far above the opposite branch, whose scores must be known.
+    """
+    low, high = (split, end) if pair < split else (start, split)
+    for other in range(low, high):
+        if scores[other] > scores[pair] or (other < pair and scores[other] == scores[pair]):
+            return False
+    return bool(scores[pair] - _mean(scores, low, high) >= threshold)
+
+
 @compiled
 def confidences(scores: np.ndarray, model: Model) -> np.ndarray:
     """Return each profile score minus the mean score of the opposite branch, shape (cells, pairs)."""
