@@ -17,7 +17,7 @@ from adverscarial.attacks.minimal.by_labels import irreducible, thinned
 from adverscarial.attacks.minimal.own_sets import fewest_to_win
 from adverscarial.attacks.minimal.per_cell import bounded, numbers_of_genes, per_cell
 from adverscarial.attacks.minimal.race import Race
-from adverscarial.attacks.minimal.search import Smallest, smallest
+from adverscarial.attacks.minimal.search import Smallest, Time, smallest
 from adverscarial.attacks.run import BudgetSpent, Run
 from adverscarial.attacks.settings import candidates, check_change_type
 from adverscarial.classifiers.answers import is_named
@@ -48,7 +48,8 @@ class MinChange(Attack[MinChangeResult], name="min-change"):
         Stop after this time. What was proven and found until then is a valid interval.
     exact
         Whether small cases are closed by a mixed-integer program, or by trying all combinations of the few genes that
-        matter: ``"auto"`` where that is quick, True (larger programs too), or False.
+        matter: ``"auto"`` where that is quick, True (larger programs too, up to a minute for each label that could
+        win), or False.
     %(change_type)s
 
     %(example)s
@@ -104,6 +105,10 @@ class _Question:
         """Return whether there is time left; once there is none, the result says that the search was cut short."""
         self.complete = self.complete and (self._end is None or time.perf_counter() < self._end)
         return self.complete
+
+    def seconds_left(self) -> float:
+        """Return how long the search may still take."""
+        return np.inf if self._end is None else max(self._end - time.perf_counter(), 0.0)
 
     def counts(self, label: str) -> bool:
         """Return whether a label of the cluster is a flip."""
@@ -198,7 +203,7 @@ class _Question:
             lambda chosen: self._confirms(genes[chosen]),
             at_least=at_least,
             exact=self.attack.exact,
-            go_on=self.go_on,
+            time=Time(self.go_on, self.seconds_left),
         )
         self.lower, self.by_goal = max(self.found.lower, at_least), self.found.by_goal
         self.proof = self.found.proof if self.found.lower > at_least else scanned

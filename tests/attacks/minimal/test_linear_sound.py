@@ -8,9 +8,11 @@ from math import comb
 import numpy as np
 import pytest
 
+from adverscarial.attacks.minimal import exact as exact_programs
 from adverscarial.attacks.minimal import few_left
 from adverscarial.attacks.minimal.own_sets import OwnSets
 from adverscarial.attacks.minimal.race import Race
+from adverscarial.attacks.minimal.search import Time, smallest
 from adverscarial.attacks.minimal.shared_set import refuted
 from adverscarial.classifiers.scorers.linear_branches import largest_behind, next_set
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
@@ -205,3 +207,26 @@ def test_without_effort_a_size_is_left_open_or_closed_as_with_it() -> None:
             if idle is not None:
                 assert minimum(case, [str(case.labels[winner])]) != m or idle.genes is not None
     assert left > CASES
+
+
+@pytest.mark.parametrize(
+    ("exact", "left", "limits"),
+    [("auto", np.inf, {None}), (True, np.inf, {60.0}), ("auto", 7.0, {7.0}), (True, 7.0, {7.0})],
+)
+def test_the_solver_is_told_how_long_it_may_take(
+    exact: bool | str, left: float, limits: set[float | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, solve = set(), exact_programs.milp
+
+    def noted(*args, options: dict[str, object], **others):
+        told.add(options.get("time_limit"))
+        return solve(*args, options=options, **others)
+
+    monkeypatch.setattr(exact_programs, "milp", noted)
+    for seed in range(25):
+        case = linear_case(seed)
+        votes = case.votes()[0]
+        goals = [k for k, label in enumerate(case.labels) if label != votes]
+        race = Race.of(case.moves.codes, list(case.labels), goals)
+        smallest(case.moves, race, lambda _: False, exact=exact, time=Time(left=lambda: left))
+    assert told == limits

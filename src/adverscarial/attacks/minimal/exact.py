@@ -21,7 +21,9 @@ from adverscarial.classifiers.scorers.linear_moves import LinearMoves
 _OUTWARD = 1e-5
 _QUICK = 400_000  # numbers in the constraints, and labels that cells can get, up to which a program counts as small
 _CHOICES = 60
-_NODES = {"auto": 300, "long": 20_000}  # of the solver's search tree; a time limit would make answers depend on luck
+_NODES = {"auto": 300, "long": 20_000}  # of the solver's search tree; small programs end there, at any speed
+#: seconds for a large program, whose nodes can take minutes each
+_LONGEST = 60.0
 
 
 class Closed(NamedTuple):
@@ -44,7 +46,9 @@ class _Program:
     n_y: int
 
 
-def close(own: OwnSets, goal: int, lower: int, upper: int, *, thorough: bool) -> Closed | None:
+def close(
+    own: OwnSets, goal: int, lower: int, upper: int, *, thorough: bool, seconds: float = np.inf
+) -> Closed | None:  # fmt: skip
     """Look for a set of at least `lower` and fewer than `upper` genes with which `goal` wins, or prove that none is.
 
     Parameters
@@ -57,6 +61,8 @@ def close(own: OwnSets, goal: int, lower: int, upper: int, *, thorough: bool) ->
         What is proven, and the size of the best set.
     thorough
         Try large programs too, and search longer.
+    seconds
+        After which the solver ends; large programs end after a minute at most. What it has proven by then is kept.
 
     Returns
     -------
@@ -75,10 +81,14 @@ def close(own: OwnSets, goal: int, lower: int, upper: int, *, thorough: bool) ->
     n = len(genes) + program.n_y
     cost = np.concatenate([np.ones(len(genes)), np.zeros(program.n_y)])
     high = np.concatenate([np.ones(len(genes)), program.allowed.astype(float)])
+    limit = min(seconds, _LONGEST if thorough else np.inf)
     found = milp(
         cost, integrality=np.ones(n), bounds=Bounds(0, high),
         constraints=LinearConstraint(program.matrix, program.low, np.inf),
-        options={"node_limit": _NODES["long" if thorough else "auto"], "mip_rel_gap": 0.0},
+        options={
+            "node_limit": _NODES["long" if thorough else "auto"], "mip_rel_gap": 0.0,
+            **({"time_limit": max(limit, 0.0)} if np.isfinite(limit) else {}),
+        },
     )  # fmt: skip
     chosen = None if found.x is None else genes[found.x[: len(genes)] > 0.5]
     if found.status == 2:  # no solution below `upper`

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,18 @@ from adverscarial.classifiers.scorers.tree_moves import TreeMoves
 _MOST = 3_000_000  # genes x cells x labels, beyond which a quick search proves nothing: that would take longer
 _FEW_SIZES = 3  # between the bounds, for which all combinations of the genes left are tried
 _RIVALS = 4  # labels for which greedy sets are looked for
+
+
+class Time(NamedTuple):
+    """How long a search may take."""
+
+    #: asked between steps; False ends the search
+    go_on: Callable[[], bool] = lambda: True
+    #: asked before what cannot be interrupted: seconds that it may take
+    left: Callable[[], float] = lambda: np.inf
+
+
+_ENDLESS = Time()
 
 
 @dataclass
@@ -61,7 +74,7 @@ def smallest(
     at_least: int = 1,
     exact: bool | str = "auto",
     sharper: bool = True,
-    go_on: Callable[[], bool] = lambda: True,
+    time: Time = _ENDLESS,
     quick: bool = False,
     effort: float = 1.0,
 ) -> Smallest:
@@ -81,14 +94,14 @@ def smallest(
         Whether small cases are closed by a mixed-integer program: "auto", True (larger ones too) or False.
     sharper
         In a quick search, look for sets twice, and of trees also prove what takes longer.
-    go_on
-        Asked between steps; False ends the search, and what was proven and found until then is returned.
+    time
+        What was proven and found until it is over is returned.
     quick
         Search in large steps, and prove only what costs no more than that.
     effort
         What share of the usual work is done to try all combinations of the genes that are left.
     """
-    return _Search(moves, race, confirm, at_least, exact, sharper, go_on, quick, effort).run()
+    return _Search(moves, race, confirm, at_least, exact, sharper, time, quick, effort).run()
 
 
 class _Search:
@@ -100,12 +113,13 @@ class _Search:
         at_least: int,
         exact: bool | str,
         sharper: bool,
-        go_on: Callable[[], bool],
+        time: Time,
         quick: bool,
         effort: float,
     ) -> None:
         self.exact, self.sharper, self.quick, self.effort = exact, sharper, quick, effort
-        self.moves, self.race, self.go_on, self.at_least = moves, race, go_on, at_least
+        self.moves, self.race, self.go_on, self.at_least = moves, race, time.go_on, at_least
+        self.seconds_left = time.left
         self.finder = Finder(moves, race, confirm, quick=quick)
         self.mixtures: dict[int, list[np.ndarray]] = {goal: [] for goal in race.goals}
 
@@ -260,7 +274,10 @@ class _Search:
         while self.exact and (goals := self._nearest()) and goals[0] not in done and self.go_on():
             goal = goals[0]
             done.add(goal)
-            closed = close(self.own, goal, self.bounds[goal][0], self.finder.upper, thorough=self.exact is True)
+            low, high = self.bounds[goal][0], self.finder.upper
+            closed = close(
+                self.own, goal, low, high, thorough=self.exact is True, seconds=self.seconds_left()
+            )  # fmt: skip
             if closed is None:
                 return
             if closed.genes is not None:
