@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 
 import adverscarial as adv
 from adverscarial.attacks import MaxChange, MinChange, RandomWalk, Result
@@ -96,6 +97,33 @@ def test_cells_are_exact_for_weighted_sums(found) -> None:
     assert finite.any()
     assert (cells_found["upper"] >= cells_found["lower"]).all()
     assert (cells_found["upper"] - cells_found["lower"])[finite].max() <= 1
+
+
+@pytest.mark.parametrize("change_type", ["any", "named"])
+@pytest.mark.parametrize("family", ["ScType", "logistic", "forest"])
+def test_each_cell_gets_another_label_with_the_genes_of_its_own(
+    family: str, change_type: str, pbmc_small: AnnData, tmp_path
+) -> None:
+    where = {"groupby": "cell_type", "target": "Dendritic"}
+    if family == "ScType":
+        model, change = adv.classifiers.ScType(scaled=False), "perc1"
+    else:
+        estimator = (
+            LogisticRegression(max_iter=30) if family == "logistic" else RandomForestClassifier(20, random_state=0)
+        )
+        estimator.fit(pbmc_small.X.toarray(), pbmc_small.obs["cell_type"].astype(str))
+        model, change = adv.classifiers.wrap(estimator, genes=list(pbmc_small.var_names)), "perc99"
+    result = MinChange(change, cell_sets=True, change_type=change_type)(pbmc_small, model, **where)
+    table = result.cells
+    sizes = table["genes"].map(len)
+    assert sizes.max() > 1
+    for row in table[sizes > 0].iloc[:12].itertuples():
+        changed = adv.modify(pbmc_small, row.genes, change, **where)
+        assert model.predict(changed)[row.cell] != row.label
+        assert row.lower <= row.upper == len(row.genes)
+    assert (table["upper"][sizes == 0].isna() | np.isinf(table["upper"][sizes == 0])).all()
+    result.save(tmp_path / "r.npz")
+    pd.testing.assert_frame_equal(Result.load(tmp_path / "r.npz").cells, table)
 
 
 def test_towards_counts_flips_to_one_label_only(pbmc_small: AnnData, found) -> None:

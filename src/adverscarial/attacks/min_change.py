@@ -15,9 +15,10 @@ from adverscarial.attacks.columns import WHICH_GENES, Option
 from adverscarial.attacks.min_change_result import MinChangeResult
 from adverscarial.attacks.minimal.by_labels import irreducible, thinned
 from adverscarial.attacks.minimal.own_sets import fewest_to_win
-from adverscarial.attacks.minimal.per_cell import bounded, numbers_of_genes, per_cell
+from adverscarial.attacks.minimal.per_cell import PerCell, bounded, numbers_of_genes, per_cell
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.attacks.minimal.search import Smallest, Time, smallest
+from adverscarial.attacks.minimal.sets_of_cells import sets_of_cells
 from adverscarial.attacks.run import BudgetSpent, Run
 from adverscarial.attacks.settings import candidates, check_change_type
 from adverscarial.classifiers.answers import is_named
@@ -50,6 +51,9 @@ class MinChange(Attack[MinChangeResult], name="min-change"):
         Whether small cases are closed by a mixed-integer program, or by trying all combinations of the few genes that
         matter: ``"auto"`` where that is quick, True (larger programs too, up to a minute for each label that could
         win), or False.
+    cell_sets
+        Look for a set of each single cell as well: the genes in :attr:`MinChangeResult.cells`. It takes about as long
+        per cell as a search for a small cluster.
     %(change_type)s
 
     %(example)s
@@ -64,6 +68,7 @@ class MinChange(Attack[MinChangeResult], name="min-change"):
     towards: Sequence[str] | str | None = None
     seconds: float | None = None
     exact: Literal["auto"] | bool = "auto"
+    cell_sets: bool = False
     change_type: Literal["any", "named"] = "any"
 
     place: ClassVar[int] = 25
@@ -98,6 +103,7 @@ class _Question:
         self.order = self.genes[:0]
         self.found: Smallest | None = None
         self.moves: Moves | None = None
+        self.asked = self.genes  # the genes of the moves
         self.needs: Needs | None = None
         self.by_goal: dict[int, tuple[int, str]] = {}
 
@@ -187,6 +193,7 @@ class _Question:
         if not len(genes):
             self.lower, self.proof = NEVER, "no gene moves"
             return
+        self.asked = genes
         self.moves = None if self.joint else run.scorer.moves(genes, run.values(genes))
         if self.moves is None:
             self.needs = None if self.joint else run.scorer.needs(genes, run.values(genes))
@@ -262,10 +269,12 @@ class _Question:
         """Return what was proven for each cell; empty arrays where nothing was."""
         if self.needs is not None:
             labels, codes, own = self.needs.labels, self.needs.codes, self.needs.own
-            cells = bounded(own, self._rivals(labels))
+            cells, found = bounded(own, self._rivals(labels)), {}
         elif self.found is not None and self.moves is not None:
             labels, codes = self.moves.labels, self.moves.codes
             cells = per_cell(self.moves, self._rivals(labels), self.found.own.own)
+            cells = cells._replace(upper=cells.upper.copy())  # it may be `lower` itself
+            found = self._sets_of_cells(cells)
         else:
             numbers, names = (np.empty(0, dtype=dtype) for dtype in (np.float64, "U1"))
             return {
@@ -277,7 +286,19 @@ class _Question:
             "cell_towards": labels[cells.towards].astype(str),
             "cell_lower": numbers_of_genes(cells.lower),
             "cell_upper": numbers_of_genes(cells.upper),
+            **found,
         }
+
+    def _sets_of_cells(self, cells: PerCell) -> dict[str, np.ndarray]:
+        """Look for a set of each cell where that is asked for; `cells` gets the sizes of those that are smaller."""
+        if not self.attack.cell_sets or self.moves is None or self.found is None:
+            return {}
+        names, genes = self.run.cluster.gene_names, np.full(len(cells.lower), "", dtype=object)
+        rivals = self._rivals(self.moves.labels)
+        for cell, chosen in sets_of_cells(self.moves, cells, self.found.own.own, rivals, self.go_on):
+            cells.upper[cell] = len(chosen)
+            genes[cell] = "\t".join(names[self.asked[chosen]])
+        return {"cell_genes": genes.astype(str)}
 
     def _rivals(self, labels: np.ndarray) -> list[int]:
         """Return the labels that count as another one for a single cell."""

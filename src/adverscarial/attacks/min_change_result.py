@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -39,7 +39,7 @@ class MinChangeResult(Result):
         The set that was found, as an array of names; see :attr:`genes`.
     rival, rival_lower, rival_proof
         Arrays; see :attr:`lower_by_rival`.
-    cell, cell_label, cell_towards, cell_lower, cell_upper
+    cell, cell_label, cell_towards, cell_lower, cell_upper, cell_genes
         Arrays; see :attr:`cells`.
     """
 
@@ -69,6 +69,7 @@ class MinChangeResult(Result):
     cell_towards: np.ndarray
     cell_lower: np.ndarray
     cell_upper: np.ndarray
+    cell_genes: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=str))
 
     @property
     def genes(self) -> list[str]:
@@ -125,10 +126,14 @@ class MinChangeResult(Result):
     def cells(self) -> pd.DataFrame:
         """Return one row per cell: ``cell, label, towards, lower, upper``, each cell with genes of its own.
 
-        Infinite: no number of genes flips this cell. NaN: no set was looked for. Empty where nothing is proven.
+        Infinite: no number of genes flips this cell. NaN: no set was looked for. Empty where nothing is proven. With
+        ``cell_sets=True`` there is a column ``genes``: a list, empty where no set was found.
         """
         columns = {"cell": self.cell, "label": self.cell_label, "towards": self.cell_towards}
-        return pd.DataFrame({**columns, "lower": self.cell_lower, "upper": self.cell_upper})
+        table = pd.DataFrame({**columns, "lower": self.cell_lower, "upper": self.cell_upper})
+        if len(self.cell_genes):
+            table["genes"] = [text.split("\t") if text else [] for text in self.cell_genes.tolist()]
+        return table
 
     def of_cells(self) -> pd.DataFrame:
         """Return the label of each cell, and between which numbers the fewest genes lie that change it."""

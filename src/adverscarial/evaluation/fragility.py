@@ -10,11 +10,11 @@ from anndata import AnnData
 
 from adverscarial._docs import documented
 from adverscarial._progress import track
-from adverscarial.attacks.minimal.cell_sets import smallest_for_cell
 from adverscarial.attacks.minimal.movable import movable
 from adverscarial.attacks.minimal.own_sets import OwnSets, own_of_nearest
 from adverscarial.attacks.minimal.per_cell import UNKNOWN, PerCell, bounded, nearest_gene, numbers_of_genes, per_cell
 from adverscarial.attacks.minimal.race import Race
+from adverscarial.attacks.minimal.sets_of_cells import sets_of_cells
 from adverscarial.attacks.start import scorer_for
 from adverscarial.cells.choice import Cells, held_by, meant
 from adverscarial.cells.cluster import Cluster, cluster_labels, cluster_names, masked_genes
@@ -184,11 +184,10 @@ def _one_cluster(
 
 def _with_sets(moves: Moves, found: PerCell, own: np.ndarray) -> PerCell:
     """Return the same with the sizes of sets that were found, where none was looked for before."""
-    upper = found.upper.copy()
-    for cell in np.flatnonzero(upper == UNKNOWN):
-        nearest_first = np.lexsort((-moves.scores[cell], own[cell]))
-        rivals = [int(k) for k in nearest_first if k != moves.codes[cell]]
-        genes = smallest_for_cell(moves.part(np.array([cell])), rivals, int(found.lower[cell]))
-        if genes is not None:
-            upper[cell] = len(genes)
+    upper, open_cells = found.upper.copy(), np.flatnonzero(found.upper == UNKNOWN)
+    if not len(open_cells):
+        return found
+    some = PerCell(*(part[open_cells] for part in found))
+    for place, genes in sets_of_cells(moves.part(open_cells), some, own[open_cells], range(own.shape[1])):
+        upper[open_cells[place]] = len(genes)
     return found._replace(upper=upper)
