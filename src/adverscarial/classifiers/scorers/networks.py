@@ -228,9 +228,9 @@ class FirstLayerScorer(StatefulScorer):
             asked = ~self._unmoved(changes, rows).T & ~heavy[:, None]
             many = np.flatnonzero(asked.sum(axis=1) > _ALIKE)
             alike = self._alike(changes[:, many], rows[many])
-            for k, code in zip(many[alike >= 0], alike[alike >= 0], strict=True):
-                votes[block[k]] = len(self._X) * (np.arange(votes.shape[1]) == code)
-                asked[k] = False
+            proven, code = many[alike >= 0], alike[alike >= 0]
+            votes[block[proven]] = len(self._X) * (np.arange(votes.shape[1]) == code[:, None])
+            asked[proven] = False
             which, cells = np.nonzero(asked)
             for first in range(0, len(which), pairs):
                 g, c = which[first : first + pairs], cells[first : first + pairs]

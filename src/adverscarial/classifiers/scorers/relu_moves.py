@@ -68,6 +68,7 @@ class ReluMoves(Moves):
             size = size @ np.abs(W) + np.abs(b)
         self.size = 10 * size.max(axis=1)
         self._kept: dict[tuple[int, int], list[_Lines]] = {}
+        self._turned: list[np.ndarray] = []
 
     def _above(self, sums: np.ndarray) -> np.ndarray:
         for W, b in self._layers:
@@ -174,11 +175,20 @@ class ReluMoves(Moves):
     def effects(self, omega: np.ndarray) -> np.ndarray:
         """See :meth:`Moves.effects`; by the gradient."""
         cells, back = self._gradient(omega, self._A)
-        if len(cells) < back.shape[1]:  # the smaller one of two large products
-            effects: np.ndarray = (self._steps[cells] * (back @ self._first.T)).sum(axis=0)
+        used = np.flatnonzero(back.any(axis=0))  # many units are silent in all cells
+        steps = self._steps if len(cells) == len(self._steps) else self._steps[cells]
+        back, first = np.ascontiguousarray(back[:, used]), self._units()[used]
+        if len(cells) < len(used):  # the smaller one of two large products
+            effects: np.ndarray = np.einsum("cg,cg->g", steps, back @ first)
         else:
-            effects = ((self._steps[cells].T @ back) * self._first).sum(axis=1)
+            effects = np.einsum("ug,ug->g", back.T @ steps, first)
         return effects
+
+    def _units(self) -> np.ndarray:
+        """Return the first layer's weights, unit by unit: copied once, also for what is left of these moves."""
+        if not self._turned:
+            self._turned.append(np.ascontiguousarray(self._first.T))
+        return self._turned[0]
 
     def effects_of(self, omega: np.ndarray, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         cells, back = self._gradient(omega, self._A)
@@ -201,7 +211,7 @@ class ReluMoves(Moves):
         steps[:, genes] = 0.0
         sums = self._sums_with(genes)
         other = ReluMoves(sums, steps, self._first, self._layers, None, tolerance=self.tolerance, margin=self.margin)
-        other.labels = self.labels
+        other.labels, other._turned = self.labels, self._turned
         return other
 
     def part(self, cells: np.ndarray) -> ReluMoves:  # noqa: D102
