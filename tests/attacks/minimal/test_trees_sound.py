@@ -120,3 +120,20 @@ def test_sharper_proofs_hold_and_prove_more(first: int) -> None:
     assert (np.array(sharp) <= np.array(truth)).all()
     assert (np.array(sharp) >= np.array(plain)).all()
     assert np.equal(sharp, truth).mean() > max(0.8, np.equal(plain, truth).mean())
+
+
+def test_effects_are_what_each_gene_alone_does_after_any_changes() -> None:
+    """What is remembered of the trees that were not touched is what walking all of them again gives."""
+    walked = []
+    for seed in range(120):
+        moves, rng = tree_case(seed).moves, np.random.default_rng(seed)
+        for _ in range(4):
+            omega = rng.normal(size=moves.scores.shape) * (rng.random((len(moves.codes), 1)) < 0.7)
+            walked.append(moves._stale.mean())
+            for gene, effect in enumerate(moves.effects(omega)):
+                change = moves.scores_with(np.array([gene])) - moves.scores
+                assert effect == pytest.approx((omega * change).sum(), rel=1e-9, abs=1e-9)
+            moves = moves.changed(rng.permutation(moves.n_genes)[: rng.integers(1, 3)])
+            if rng.random() < 0.2:  # two changes in a row, nothing asked between them
+                moves = moves.changed(rng.permutation(moves.n_genes)[:1])
+    assert np.mean(np.array(walked) < 1) > 0.1
