@@ -126,7 +126,8 @@ class Run:
         self.baseline = scorer.baseline
         self._values: np.ndarray | None = None
         self._cached: np.ndarray | None = None
-        self._remembered, self._alike = np.empty(0, dtype=np.int64), None
+        self._remembered = np.empty(0, dtype=np.int64)
+        self._alike: Alike | None = None
 
     def shared(self, *, label: str, share: float, complete: bool) -> dict[str, Any]:
         """Return the fields that every :class:`Result` has, as keyword arguments.

@@ -216,7 +216,8 @@ class GeneStatistics:
             for part in _parts(len(genes)):
                 yield part, self._values.pick(genes[part])
             return
-        blocks, room = [], self.n_cells * self.n_genes // _ROOM
+        blocks: list[DistinctValues] = []
+        room = self.n_cells * self.n_genes // _ROOM
         for part in _parts(len(genes)):
             rows = self._genes_as_rows(genes[part])
             starts = np.arange(len(rows) + 1, dtype=np.int64) * self.n_cells

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled
-from adverscarial.cells.columns import Ints
+from adverscarial._types import Ints
 
 _SLACK = 1.000001  # of a radius: its own rounding
 
@@ -123,7 +123,7 @@ def _code(genes: np.ndarray, steps: _Steps, network: _Network, point: np.ndarray
             start += units
         size = size * norms[layer - 1, 0] + norms[layer - 1, 1]
         sums = above
-    best = np.argmax(sums)
+    best = int(np.argmax(sums))
     lost = hidden[0] + hidden[1] * size
     for k in range(len(sums)):
         # written so that a sum that is no number proves nothing
