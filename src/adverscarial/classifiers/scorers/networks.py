@@ -27,6 +27,7 @@ _GENES = 256  # genes whose changes are written out at a time
 _BATCH = 4 * 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
 _HEAVY = 1e4  # taking a value above this out of a sum may leave rounding residue, so the sum is made anew
 _OUTWEIGHS = 100  # unless all else that is added up is no smaller than what is taken out, divided by this
+_MANY = 4  # one in so many genes, from which on the values of all cells are copied when they are changed
 _ALIKE = 4  # cells that a gene may turn, beyond which it pays to ask whether it makes all cells alike
 
 
@@ -180,7 +181,13 @@ class FirstLayerScorer(StatefulScorer):
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         genes, values = self._known(genes, values)
         sums, scores = self._outcome(genes, values)
-        self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
+        if _MANY * len(genes) > len(self._row):  # a copy is read faster than one array for each gene
+            self._X = self._X.copy()
+            self._X[:, genes] = values
+            done = set(genes.tolist())
+            self._changed = {gene: new for gene, new in self._changed.items() if gene not in done}
+        else:
+            self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
         self._settle(sums, scores)
 
     def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
