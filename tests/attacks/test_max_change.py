@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import adverscarial as adv
+from adverscarial import _store
 from adverscarial.attacks import MaxChange, max_change
 from adverscarial.attacks.kept import Kept, recursive_union
 from adverscarial.cells.cluster import Cluster
@@ -175,3 +176,19 @@ def test_a_very_short_signature_is_looked_for_in_each_order_from_the_start(pbmc_
     read = np.flatnonzero(model.scorer(Cluster(pbmc_small, "cell_type", "CD14+ Monocyte")).reads(np.arange(765)))
     for number in range(3):
         assert np.random.default_rng([4, number]).permutation(read).tolist() in begun
+
+
+def test_names_are_held_once_and_older_files_are_read(pbmc_small, tmp_path):
+    """Older files hold the names of modifiable genes and those of the signature, each in an array of its own."""
+    model, path = adv.classifiers.ScType(scaled=False), tmp_path / "result"
+    result = MaxChange("perc1", restarts=1)(pbmc_small, model, groupby="cell_type", target="Dendritic")
+    assert result.signature
+    assert result.tested.tolist() == list(pbmc_small.var_names)
+    result.save(path)
+    new = max_change.MaxChangeResult.load(path)
+    assert (new.tested.tolist(), new.changeable.tolist()) == (result.tested.tolist(), result.changeable.tolist())
+    about, arrays = _store.load(path, "result")
+    tested, free = arrays.pop("tested"), arrays.pop("changeable")
+    _store.save(path, "result", about, {**arrays, "modifiable": tested[free], "protected": tested[~free]})
+    old = max_change.MaxChangeResult.load(path)
+    assert (old.genes, old.signature, old.row()) == (result.genes, result.signature, result.row())

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from adverscarial.cells import statistics
 from adverscarial.cells.matrix import CellMatrix
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError
@@ -229,3 +230,21 @@ def test_a_matrix_at_hand_is_used_as_it_is() -> None:
 def test_genes_are_returned_in_the_order_asked_for() -> None:
     X = np.arange(12.0).reshape(4, 3)
     np.testing.assert_array_equal(GeneStatistics(sp.csr_matrix(X)).columns(np.array([2, 0])), X[:, [2, 0]])
+
+
+def test_few_distinct_values_of_all_genes_are_sorted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Z-scores of counts take few values; those of continuous data would be held as often as the data are."""
+    random, sorted_parts = np.random.default_rng(0), []
+    few, many = random.integers(0, 3, (60, 40)).astype(np.float32), random.normal(size=(60, 40)).astype(np.float32)
+    original = statistics.distinct_values
+    monkeypatch.setattr(statistics, "distinct_values", lambda *given: sorted_parts.append(1) or original(*given))
+    genes, some = np.arange(40), np.array([7, 3, 31])
+    for X, again in ((few, 0), (many, 1)):
+        found = GeneStatistics(X)
+        whole = found.shifted(genes, X[:5], 20)
+        sorted_parts.clear()
+        assert found.shifted(genes, X[:5], 20).tolist() == whole.tolist()
+        assert found.shifted(some, X[:5, some], 20).tolist() == whole[:, some].tolist()
+        assert len(sorted_parts) == 2 * again
+        fresh = GeneStatistics(X)
+        assert fresh.shifted(some, X[:5, some], 20).tolist() == whole[:, some].tolist()

@@ -66,6 +66,9 @@ def test_fig2_trains_what_is_not_trained_yet(two: Setting, few_cells: AnnData, n
     ]  # fmt: skip
     assert list(later.models) == list(two.models)
     assert later.notes == two.notes
+    assert (later.train.X, len(later.train.layers)) == (None, 0)  # let go
+    assert later.train.obs.equals(two.train.obs)
+    assert two.train.X is not None
     for name, table in before.tables.items():
         assert outcome.tables[name].to_csv() == table.to_csv(), name
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from adverscarial.attacks.run import Run
 from adverscarial.classifiers.answers import Answer
+from adverscarial.classifiers.scorers.alike import Alike
 
 
 def recursive_union(
@@ -60,6 +61,7 @@ def reference_union(
 _VAIN = 4  # searches without success, after which a good signature is taken
 _HOPELESS = 8  # rounds like the last one, after which a search that is still behind is given up
 _AT_LEAST = 16  # genes that are tried before their order is made anew
+_MANY = 64  # groups that were tried, after which it pays to look for what proves the label of all cells at once
 
 
 class Kept:
@@ -70,8 +72,18 @@ class Kept:
         self._state = run.fork()
         self._joint = run.modification is not None and run.modification.joint
         self.genes: np.ndarray = np.empty(0, dtype=np.int64)
-        self.answer = run.baseline
+        self._answer = run.baseline
         self._alone: tuple[np.ndarray, Answer] | None = None
+        self._tried = 0
+        self._alike: Alike | None = None
+        self._flips = np.empty(0, dtype=bool)  # for each code, whether its label is a change
+        self._waiting: list[np.ndarray] = []  # groups that are kept by proof, and not in the state yet
+
+    @property
+    def answer(self) -> Answer:
+        """What the classifier says with all genes changed that are kept."""
+        self._catch_up()
+        return self._answer
 
     @property
     def incremental(self) -> bool:
@@ -86,6 +98,10 @@ class Kept:
 
     def add(self, group: np.ndarray) -> bool:
         """Add `group` if the label holds; return whether it did."""
+        code = self._proven(group)
+        if code is not None:
+            self.base.meter.ask(1, self.base.cluster.n_cells)
+            return not self._flips[code] and self._keep_by_proof(group)
         union = np.concatenate([self.genes, group])
         if not len(self.genes) and self._alone is not None and self._alone[0] is group:
             answer = self._alone[1]  # nothing is kept yet, so the query would be the one that was just asked
@@ -95,8 +111,50 @@ class Kept:
             return False
         if not self._joint:
             self._state.accept(group, known=answer)
-        self.genes, self.answer = union, answer
+            if self._alike is not None:
+                self._state.scorer.centre(self._alike)
+        self.genes, self._answer = union, answer
         return True
+
+    def _proven(self, group: np.ndarray) -> int | None:
+        """Return the code of the label that all cells are proven to get with a group changed as well, if any."""
+        self._tried += 1
+        if self._tried == _MANY and not self._joint:
+            self._alike = self.base.alike()
+            if self._alike is not None:
+                self._state.scorer.centre(self._alike)
+                self._flips = np.array([self.base.changed(str(label)) for label in self._alike.labels], dtype=bool)
+        if self._alike is None:
+            return None
+        code = self._alike.code(group)
+        if code < 0 and self._waiting:  # its point may have moved away from the cells
+            self._catch_up()
+            code = self._alike.code(group)
+        return code if code >= 0 else None
+
+    def _keep_by_proof(self, group: np.ndarray) -> bool:
+        """Keep a group, and leave it to later to change the cells."""
+        assert self._alike is not None
+        self._alike.accept(group)
+        self._waiting.append(group)
+        self.genes = np.concatenate([self.genes, group])
+        return True
+
+    def _catch_up(self) -> None:
+        """Change the cells in all genes that are kept."""
+        if self._waiting and self._alike is not None:
+            self._state.accept(np.concatenate(self._waiting))
+            self._waiting, self._answer = [], self._state.scorer.baseline
+            self._state.scorer.centre(self._alike)
+
+    def _without_sure_flips(self, genes: np.ndarray) -> np.ndarray:
+        """Return `genes` without those that are proven to flip the label, each alone on top of what is kept."""
+        if self._alike is None:
+            return genes
+        codes = self._alike.codes(genes)
+        sure = (codes >= 0) & self._flips[codes]
+        self.base.meter.ask(int(sure.sum()), self.base.cluster.n_cells)
+        return genes[~sure]
 
     def add_singly(self, genes: np.ndarray, *, ordered: bool = True) -> bool:
         """Try each gene alone on top of what is kept; return whether any could be added.
@@ -108,6 +166,8 @@ class Kept:
             return any([self.add(gene) for gene in genes[:, None]])
         before = len(self.genes)
         while len(genes):
+            self._catch_up()
+            genes = self._without_sure_flips(genes)
             answers = self._state.each(genes)
             holds = ~(self.base.changed(answers.label) | answers.rejected)
             genes = genes[holds]

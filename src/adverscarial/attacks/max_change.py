@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -113,15 +113,14 @@ class MaxChange(Attack["MaxChangeResult"], name="max-change"):
             if tried == self.restarts:
                 self._begin_anew(run, read, best)
             self._exchange(run, read, best)
-        free = np.setdiff1d(genes, best.genes)
-        names = run.cluster.genes
+        genes = np.sort(genes)
         return MaxChangeResult(
             **run.shared(label=best.answer.label, share=best.answer.share, complete=best.complete),
             maximal=best.maximal or not len(best.genes),
             lower=min(best.lower, len(best.genes)),
             restarts_done=tried,
-            modifiable=np.asarray(names[free], dtype=str),
-            protected=np.asarray(names[best.genes], dtype=str),
+            tested=np.asarray(run.cluster.genes[genes], dtype=str),
+            changeable=~np.isin(genes, best.genes),
         )
 
     def _restart(self, run: Run, genes: np.ndarray, best: Shortest, number: int) -> None:
@@ -219,8 +218,10 @@ class MaxChangeResult(Result):
         few genes).
     restarts_done
         Tries.
-    modifiable, protected
-        Names as arrays; see :attr:`genes` and :attr:`signature`.
+    tested
+        Names of all genes under attack, an array in gene order: many results have one in common.
+    changeable
+        For each of them, whether it is among those that can be changed.
     """
 
     columns: ClassVar[tuple[Column, ...]] = (
@@ -240,8 +241,29 @@ class MaxChangeResult(Result):
     maximal: bool
     lower: int = 0
     restarts_done: int
-    modifiable: np.ndarray
-    protected: np.ndarray
+    tested: np.ndarray
+    changeable: np.ndarray
+
+    @classmethod
+    def from_fields(cls, values: dict[str, Any]) -> Self:
+        """Make a result of what was stored; in older files, of names in two arrays."""
+        if "modifiable" in values:
+            free, kept = np.asarray(values.pop("modifiable")), np.asarray(values.pop("protected"))
+            tested = np.concatenate([free, kept])
+            values = {**values, "tested": tested, "changeable": np.arange(len(tested)) < len(free)}
+        return super().from_fields(values)
+
+    @property
+    def modifiable(self) -> np.ndarray:
+        """Names of the genes that can be changed, as an array; see :attr:`genes`."""
+        found: np.ndarray = self.tested[self.changeable]
+        return found
+
+    @property
+    def protected(self) -> np.ndarray:
+        """Names of the genes that must not be changed, as an array; see :attr:`signature`."""
+        found: np.ndarray = self.tested[~self.changeable]
+        return found
 
     @property
     def genes(self) -> list[str]:

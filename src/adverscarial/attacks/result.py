@@ -302,9 +302,8 @@ class Result(ByContent, ABC):
             raise self._changes_several()
         genes, adata = self.changed_genes, attacked(adata, self.source)
         cluster = Cluster(adata, self.groupby, self.target, layer=self.layer, seed=self.seed)
-        positions = cluster.positions(genes)
-        values = self.changed_values(cluster, positions)
-        changed = with_values(adata, cluster.rows, positions, values, layer=self.layer)
+        at = cluster.positions(genes)
+        changed = with_values(adata, cluster.rows, at, self.changed_values(cluster, at), layer=self.layer)
         changed.uns["adverscarial"] = {
             "attack": repr(self.attack), "classifier": self.classifier, "groupby": self.groupby, "target": self.target,
             "layer": self.layer or "X", "seed": self.seed, "genes": np.array(genes, dtype=str),
@@ -388,8 +387,7 @@ class Result(ByContent, ABC):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the fields that are arrays, by name: they are stored as arrays, the others as JSON values."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)}
 
     def row(self) -> Row:
         """Return one row of a survey's table; nothing in it depends on when, where or how fast it was made."""
@@ -410,8 +408,12 @@ class Result(ByContent, ABC):
 
     def number_in(self, column: str) -> int | None:
         """Return a whole number of :meth:`row`; None where it is empty, or has no such column."""
-        value = self.row().get(column)
-        return None if value is None else int(value)
+        return None if (value := self.row().get(column)) is None else int(value)
+
+    @classmethod
+    def from_fields(cls, values: dict[str, Any]) -> Self:
+        """Make a result of its fields as they were stored."""
+        return cls(**values)
 
     def save(self, path: str | PathLike[str], *, survey: Mapping[str, object] | None = None) -> None:
         """Store the result in one file of plain arrays and text; read it with :meth:`load`.
@@ -454,8 +456,7 @@ class Result(ByContent, ABC):
         if kind is None or not issubclass(kind, cls):
             raise StorageError(f"'{path}' holds a '{meta.get('type')}', expected a {cls.__name__}.")
         try:
-            found: dict[str, Any] = {**meta["fields"], **arrays}
-            result = kind(attack=rebuild(meta["attack"]), **found)
+            result = kind.from_fields({**meta["fields"], **arrays, "attack": rebuild(meta["attack"])})
             check_result(result)
         except StorageError:  # of an attack whose package is not installed
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.answers import Answer, Answers, is_named, vote
 from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.scorers.alike import Alike
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.modifications import Modification
 
@@ -124,6 +126,8 @@ class Run:
         self.baseline = scorer.baseline
         self._values: np.ndarray | None = None
         self._cached: np.ndarray | None = None
+        self._remembered = np.empty(0, dtype=np.int64)
+        self._alike: Alike | None = None
 
     def shared(self, *, label: str, share: float, complete: bool) -> dict[str, Any]:
         """Return the fields that every :class:`Result` has, as keyword arguments.
@@ -171,6 +175,18 @@ class Run:
         if self.modification is not None and not self.modification.joint:
             self._values = self.values(genes)
             self._cached = positions_among(genes, len(self.cluster.genes))
+            self._remembered, self._alike = genes, None
+
+    def alike(self) -> Alike | None:
+        """Return what proves the label of all cells at once with some of the remembered genes changed; None if nothing.
+
+        See :meth:`~adverscarial.classifiers.scorers.base.Scorer.alike`. Each caller gets its own.
+        """
+        if self._values is None:
+            return None
+        if self._alike is None:
+            self._alike = self.scorer.alike(self._remembered, self._values)
+        return copy.copy(self._alike)
 
     def values(self, genes: np.ndarray) -> np.ndarray:
         """Return the new values of `genes`, rounded to what the data can hold."""
@@ -233,6 +249,7 @@ class Run:
             The answer to this very change, where it is known. Without it, a classifier whose every answer is a
             prediction from scratch is asked, and the query is counted.
         """
+        self._alike = None
         if known is None:
             if not self.scorer.incremental:
                 self.meter.ask(1, self.cluster.n_cells)

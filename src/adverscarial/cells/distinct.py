@@ -6,6 +6,7 @@ counts, take few distinct values, so it stays small however many cells there are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -36,6 +37,21 @@ class DistinctValues(NamedTuple):
     starts: np.ndarray
     values: np.ndarray
     counts: np.ndarray
+
+    @classmethod
+    def joined(cls, several: Sequence[DistinctValues]) -> DistinctValues:
+        """Return the distinct values of several groups of genes, one group after the other.
+
+        Examples
+        --------
+        >>> one = distinct_values(np.array([0, 2]), np.array([2.0, 1.0]), n_cells=2)
+        >>> DistinctValues.joined([one, one])
+        DistinctValues(starts=array([0, 2, 4]), values=array([1., 2., 1., 2.]), counts=array([1, 2, 1, 2]))
+        """
+        lengths = np.concatenate([np.diff(one.starts) for one in several])
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        values, counts = (np.concatenate([one[part] for one in several]) for part in (1, 2))
+        return cls(starts, values, counts)
 
     def pick(self, genes: np.ndarray) -> DistinctValues:
         """Return the distinct values of the genes at these positions, in this order."""

@@ -20,6 +20,7 @@ from adverscarial.errors import DataError
 _BLOCK = 512  # genes made dense at a time
 _FEW = 32  # genes that are sorted alone, before all of a sparse matrix are
 _SOME = 8  # one in so many genes, up to which they are taken out of an array in memory
+_ROOM = 8  # distinct values of all genes are kept where they are at most one in so many of all values
 _NAN = "A gene holds NaN; attacks need numbers."
 
 
@@ -211,13 +212,21 @@ class GeneStatistics:
                 return
             csc = self.matrix.csc()
             self._values = distinct_values(csc.indptr.astype(np.int64), csc.data.copy(), self.n_cells)
-        for part in _parts(len(genes)):
-            if self._values is not None:
+        if self._values is not None:
+            for part in _parts(len(genes)):
                 yield part, self._values.pick(genes[part])
-            else:
-                rows = self._genes_as_rows(genes[part])
-                starts = np.arange(len(rows) + 1, dtype=np.int64) * self.n_cells
-                yield part, distinct_values(starts, rows.ravel(), self.n_cells)
+            return
+        blocks: list[DistinctValues] = []
+        room = self.n_cells * self.n_genes // _ROOM
+        for part in _parts(len(genes)):
+            rows = self._genes_as_rows(genes[part])
+            starts = np.arange(len(rows) + 1, dtype=np.int64) * self.n_cells
+            found = distinct_values(starts, rows.ravel(), self.n_cells)
+            room -= len(found.values)
+            blocks = [*blocks, found] if room >= 0 else []
+            yield part, found
+        if room >= 0 and np.array_equal(genes, np.arange(self.n_genes)):
+            self._values = DistinctValues.joined(blocks)
 
     def _genes_as_rows(self, genes: np.ndarray) -> np.ndarray:
         return np.array(self.matrix.columns(genes).T, order="C")  # a copy: it will be sorted

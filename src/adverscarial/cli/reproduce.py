@@ -134,6 +134,9 @@ def reproduce(
             )
             for name, cells in sets.items()
         ]  # fmt: skip
+        sets.clear()  # room for the attacks
+        if figure is not Figure.statements:
+            adata = AnnData()
         asked = _Asked(figure, target, restarts, folder, seed, jobs, quick)
         beside = None if numbers is None else paper.read_numbers(numbers)
         outcome = asked.made(settings, adata, gene_sets, beside)

@@ -40,7 +40,7 @@ def fig2(
     Parameters
     ----------
     %(setting)s
-        Classifiers that are not trained yet are, while others are attacked.
+        Classifiers that are not trained yet are, while others are attacked; then the cells to train on are let go.
     out
         Folder that keeps each attack's result, so that an interrupted run goes on; nothing is kept when left out.
     restarts
@@ -92,6 +92,7 @@ def _surveyed(
 ) -> Survey:
     """Return the surveys of all classifiers as one; those that are not trained yet are, while others are attacked."""
     order: list[str] = []
+    late = bool(setting.untrained)
 
     def asked() -> Iterator[Asked]:
         for name in setting.trained(how.say, how.progress):
@@ -102,6 +103,8 @@ def _surveyed(
             )  # fmt: skip
             order.append(name)
             yield Asked(plan, None if out is None else RunFolder(Path(out) / "runs" / name))
+        if late:
+            setting.forget_training()
 
     wanted = len({*setting.models, *setting.untrained})
     with terminable(), bar("Survey", wanted * len(setting.clusters) * len(attacks), how.progress) as advance:

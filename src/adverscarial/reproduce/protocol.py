@@ -54,7 +54,7 @@ class Executed(TypedDict, total=False):
 TISSUE = "Immune system"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Setting:
     """Trained classifiers and the cells to attack.
 
@@ -64,6 +64,7 @@ class Setting:
         Of the data set.
     train, test
         The halves, cells x genes: z-scores in ``X``, the layers ``lognorm`` and, where the data have them, ``counts``.
+        After :meth:`forget_training` the half to train on has no values.
     groupby
         Column of ``obs`` with the types.
     models
@@ -123,6 +124,10 @@ class Setting:
                 self.models[called] = self.models.pop(called)
         if order:
             self._check()
+
+    def forget_training(self) -> None:
+        """Keep only names and types of the cells to train on: room for attacks, which may take long."""
+        self.train = AnnData(obs=self.train.obs, var=self.train.var)
 
     def _check(self) -> None:
         """Raise a DataError where no classifier can be used; note how many of scType's markers there are."""

@@ -92,3 +92,24 @@ def test_what_is_left_unproven_lowers_no_bound() -> None:
 
 def test_sets_of_single_cells_flip_them() -> None:
     assert np.mean([smallest for seed in range(CASES) for smallest in check_cell_sets(network_case(seed))]) > 0.9
+
+
+def test_genes_that_were_changed_do_nothing_any_more() -> None:
+    """The steps that are given are shared: what is left of them is what a copy without those genes says."""
+    for seed in range(30):
+        moves, rng = network_case(seed).moves, np.random.default_rng(seed)
+        given = moves._steps.copy()
+        gone = rng.permutation(moves.n_genes)[: rng.integers(1, moves.n_genes)]
+        left = moves.changed(gone[:1]).changed(gone)
+        steps, omega = given.copy(), rng.normal(size=moves.scores.shape)
+        steps[:, gone] = 0.0
+        sums = moves._A + given[:, gone] @ moves._first[gone]
+        fresh = ReluMoves(sums, steps, moves._first, moves._layers, None, tolerance=2e-9, margin=1e-6)
+        np.testing.assert_allclose(left.scores, fresh.scores, rtol=1e-9, atol=1e-12)
+        every = np.arange(moves.n_genes)
+        np.testing.assert_allclose(left.scores_with(every), fresh.scores_with(every), rtol=1e-9, atol=1e-12)
+        if not (np.abs(sums) < 1e-9).any() and not (np.abs(left._A) < 1e-9).any():  # where a ReLU has its kink
+            np.testing.assert_allclose(left.effects(omega), fresh.effects(omega), rtol=1e-7, atol=1e-9)
+        assert (left._steps == steps).all()
+        assert (left.effects(omega)[gone] == 0).all()
+        assert (moves._steps == given).all()

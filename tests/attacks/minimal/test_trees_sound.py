@@ -153,3 +153,20 @@ def test_proofs_that_cannot_raise_the_bound_are_left_out(monkeypatch: pytest.Mon
             every.append(sharpened(case, int(winner), all_pairs=True, monkeypatch=monkeypatch))
     assert [bound for bound, _ in some] == [bound for bound, _ in every]
     assert sum(asked for _, asked in some) < sum(asked for _, asked in every)
+
+
+def test_effects_are_what_each_gene_alone_does_after_any_changes() -> None:
+    """What is remembered of the trees that were not touched is what walking all of them again gives."""
+    walked = []
+    for seed in range(120):
+        moves, rng = tree_case(seed).moves, np.random.default_rng(seed)
+        for _ in range(4):
+            omega = rng.normal(size=moves.scores.shape) * (rng.random((len(moves.codes), 1)) < 0.7)
+            walked.append(moves._stale.mean())
+            for gene, effect in enumerate(moves.effects(omega)):
+                change = moves.scores_with(np.array([gene])) - moves.scores
+                assert effect == pytest.approx((omega * change).sum(), rel=1e-9, abs=1e-9)
+            moves = moves.changed(rng.permutation(moves.n_genes)[: rng.integers(1, 3)])
+            if rng.random() < 0.2:  # two changes in a row, nothing asked between them
+                moves = moves.changed(rng.permutation(moves.n_genes)[:1])
+    assert np.mean(np.array(walked) < 1) > 0.1

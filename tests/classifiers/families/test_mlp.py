@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.classifiers.scorer_law import moved
 
 import needs
+from adverscarial.attacks import MaxChange, kept
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import vote
 from adverscarial.classifiers.families.mlp import MLP, MLPScorer
@@ -384,3 +385,54 @@ def test_overflow_is_an_error_not_an_answer() -> None:
             ask(np.arange(3), huge)
     with np.errstate(over="ignore"), pytest.raises(ClassifierError, match="not finite"):
         model.decide(huge[:, :1])
+
+
+@pytest.mark.parametrize("value", [1e5, -1e5, 300.0, 3.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_proven_of_cells_that_are_alike_is_what_each_cell_gets(seed: int, value: float) -> None:
+    """Sets of genes, and each gene alone, on top of what was changed; also where the point was not taken anew."""
+    model, adata = _network(seed, 30, (16, 8), 4), _data(seed, 20, 30)
+    cluster, random = Cluster(adata, "cluster", "A"), np.random.default_rng(seed)
+    scorer = MLPScorer(model, cluster)
+    genes = np.flatnonzero(scorer.reads(np.arange(adata.n_vars)))
+    values = np.full((1, adata.n_vars), value)
+    alike = scorer.alike(genes, values[:, genes])
+    assert MLPScorer(model, cluster, skip=False).alike(genes, values[:, genes]) is None
+    proven, order = [], random.permutation(genes)
+    for start in range(0, len(order) - 8, 4):
+        step, left = order[start : start + 4], order[start + 4 :]
+        scorer.accept(step, values[:, step])
+        alike.accept(step)
+        if start % 8 == 0:
+            scorer.centre(alike)
+        for group in (left[:1], left[::3], left):
+            proven.append(alike.code(group))
+            answer = scorer.together(group, values[:, group])
+            assert proven[-1] < 0 or set(answer.labels) == {alike.labels[proven[-1]]}
+        assert alike.codes(left).tolist() == [alike.code(left[[k]]) for k in range(len(left))]
+    assert np.mean(np.array(proven) >= 0) > (0.9 if abs(value) == 1e5 else -1)
+
+
+def test_nothing_is_proven_of_sums_that_are_no_numbers() -> None:
+    model, adata = _network(0, 30, (16, 8), 4), _data(0, 20, 30)
+    scorer, genes = MLPScorer(model, Cluster(adata, "cluster", "A")), np.array([3, 4])
+    for huge in (1e308, np.inf):
+        alike = scorer.alike(genes, np.full((1, 2), huge))
+        assert alike.code(genes) == -1
+        assert alike.codes(genes).tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("change", ["negative_aberrant", "positive_aberrant", "perc99"])
+def test_a_signature_is_the_same_without_proofs_for_all_cells_at_once(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, adata = _network(2, 120, (16, 8), 4), _data(2, 20, 120)
+    attack, asked = MaxChange(change, restarts=3), {"groupby": "cluster", "target": "A"}
+    monkeypatch.setattr(kept, "_MANY", 1)
+    found = attack(adata, model, **asked)
+    assert found.verify(adata, model)
+    monkeypatch.setattr(MLPScorer, "alike", lambda self, genes, values: None)
+    without = attack(adata, model, **asked)
+    assert found.signature == without.signature
+    assert (found.label, found.share, found.lower) == (without.label, without.share, without.lower)
+    assert (found.queries, found.cells_rescored) == (without.queries, without.cells_rescored)

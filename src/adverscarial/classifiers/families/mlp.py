@@ -28,6 +28,7 @@ from adverscarial.classifiers.families.mlp_trainer import Adversary, Trainer
 from adverscarial.classifiers.families.training import training_matrix
 from adverscarial.classifiers.plain import PlainNetwork
 from adverscarial.classifiers.registry import CommandLine
+from adverscarial.classifiers.scorers.alike import Alike
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.dense_layers import Layers, above, backward, forward, run
 from adverscarial.classifiers.scorers.networks import FirstLayerScorer, check_weights
@@ -448,6 +449,32 @@ class MLPScorer(FirstLayerScorer):
             self._radius = self._radii(self._A, self._codes)
         unmoved |= np.abs(changes) * self._size[rows] < self._radius[:, None]
         return unmoved
+
+    def alike(self, genes: np.ndarray, values: np.ndarray) -> Alike | None:  # noqa: D102
+        if not self.skip:
+            return None
+        middle, apart, mass = np.zeros(len(self._row)), np.zeros(len(self._row)), np.linalg.norm(self._b)
+        genes, values = self._known(genes, values)
+        for start in range(0, len(genes), _CELLS):
+            block, new = genes[start : start + _CELLS], values[:, start : start + _CELLS]
+            old, size = self._now(block), self._size[self._row[block]]
+            low, high = (new - old).min(axis=0), (new - old).max(axis=0)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is no number proves nothing
+                middle[block], apart[block] = (low + high) / 2, (high - low) / 2 * size
+            mass += (np.abs(old).max(axis=0) + np.abs(new).max(axis=0)) @ size
+        others = np.setdiff1d(self._columns[self._row[self._columns] >= 0], genes)
+        for start in range(0, len(others), _CELLS):
+            block = others[start : start + _CELLS]
+            mass += np.abs(self._now(block)).max(axis=0) @ self._size[self._row[block]]
+        found = Alike(
+            self._ballot.labels, self._row, middle, apart, float(mass), self._W, self.model.layers[1:], self._growth,
+            (1e-6, 2e-9),
+        )  # fmt: skip
+        self.centre(found)
+        return found
+
+    def centre(self, alike: Alike) -> None:  # noqa: D102
+        alike.centre(self._A)
 
     def _alike(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Compare the cells with one point amid them, whose radius may reach all: an aberrant value outweighs the rest.

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from adverscarial.classifiers.answers import Answer, Answers
+from adverscarial.classifiers.scorers.alike import Alike
 from adverscarial.classifiers.scorers.lead import lead_of_answer
 from adverscarial.classifiers.scorers.moves import Moves
 from adverscarial.classifiers.scorers.needs import Needs
@@ -120,6 +121,17 @@ class Scorer(ABC):
         Asked where there are no :meth:`moves`. This only guides searches: nothing is proven by it.
         """
         return None
+
+    def alike(self, genes: np.ndarray, values: np.ndarray) -> Alike | None:
+        """Return what proves the label of all cells at once, where they have become alike; None where nothing does.
+
+        Genes and values are as for :meth:`together`: those that will be asked about.
+        """
+        return None
+
+    def centre(self, alike: Alike) -> None:
+        """Let what :meth:`alike` returned tell of the cells as they stand in this scorer, a fork of that one."""
+        raise NotImplementedError
 
     def fork(self) -> Self:
         """Return a copy whose later :meth:`accept` calls leave this one alone.

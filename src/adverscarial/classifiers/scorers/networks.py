@@ -27,6 +27,7 @@ _GENES = 256  # genes whose changes are written out at a time
 _BATCH = 4 * 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
 _HEAVY = 1e4  # taking a value above this out of a sum may leave rounding residue, so the sum is made anew
 _OUTWEIGHS = 100  # unless all else that is added up is no smaller than what is taken out, divided by this
+_MANY = 4  # one in so many genes, from which on the values of all cells are copied when they are changed
 _ALIKE = 4  # cells that a gene may turn, beyond which it pays to ask whether it makes all cells alike
 
 
@@ -79,7 +80,7 @@ class FirstLayerScorer(StatefulScorer):
     def _settle(self, sums: np.ndarray, scores: np.ndarray) -> None:
         """Make `sums` the state. Arrays of the state are replaced, never written into, so forks may share them."""
         self._A, self._now_scores = sums, scores
-        self._asked: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # last query: genes, values, scores
+        self._asked: tuple[np.ndarray, ...] | None = None  # last query: genes, values, sums, scores
         self._all_terms: np.ndarray | None = None  # what is added up for each cell, whatever cancels; made when needed
         self._codes = np.argmax(scores, axis=1)
         self._baseline = self._ballot.answer(self._codes, scores)
@@ -132,11 +133,14 @@ class FirstLayerScorer(StatefulScorer):
 
         Only cells that stand neither as they do now nor as they did in the last query go through the upper layers.
         """
+        again = self._asked is not None and np.array_equal(genes, self._asked[0])
+        if again and self._asked is not None and np.array_equal(values, self._asked[1]):
+            return self._asked[2], self._asked[3]
         sums, todo = self._moved(genes, values)
         scores = self._now_scores
-        if self._asked is not None and np.array_equal(genes, self._asked[0]):
+        if again and self._asked is not None:
             same = (values == self._asked[1]).all(axis=1)
-            scores = np.where(same[:, None], self._asked[2], scores)
+            scores = np.where(same[:, None], self._asked[3], scores)
             todo &= ~same
         if todo.all():
             return sums, self._scores(sums)
@@ -154,8 +158,8 @@ class FirstLayerScorer(StatefulScorer):
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         genes, values = self._known(genes, values)
-        scores = self._outcome(genes, values)[1]
-        self._asked = genes, values, scores
+        sums, scores = self._outcome(genes, values)
+        self._asked = genes, values, sums, scores
         return self._ballot.answer(np.argmax(scores, axis=1), scores)
 
     def pairs(self, cells: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Changed:  # noqa: D102
@@ -177,7 +181,13 @@ class FirstLayerScorer(StatefulScorer):
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         genes, values = self._known(genes, values)
         sums, scores = self._outcome(genes, values)
-        self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
+        if _MANY * len(genes) > len(self._row):  # a copy is read faster than one array for each gene
+            self._X = self._X.copy()
+            self._X[:, genes] = values
+            done = set(genes.tolist())
+            self._changed = {gene: new for gene, new in self._changed.items() if gene not in done}
+        else:
+            self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
         self._settle(sums, scores)
 
     def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -228,9 +238,9 @@ class FirstLayerScorer(StatefulScorer):
             asked = ~self._unmoved(changes, rows).T & ~heavy[:, None]
             many = np.flatnonzero(asked.sum(axis=1) > _ALIKE)
             alike = self._alike(changes[:, many], rows[many])
-            for k, code in zip(many[alike >= 0], alike[alike >= 0], strict=True):
-                votes[block[k]] = len(self._X) * (np.arange(votes.shape[1]) == code)
-                asked[k] = False
+            proven, code = many[alike >= 0], alike[alike >= 0]
+            votes[block[proven]] = len(self._X) * (np.arange(votes.shape[1]) == code[:, None])
+            asked[proven] = False
             which, cells = np.nonzero(asked)
             for first in range(0, len(which), pairs):
                 g, c = which[first : first + pairs], cells[first : first + pairs]

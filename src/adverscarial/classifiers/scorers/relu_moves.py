@@ -8,6 +8,7 @@ sum of outputs into one weighted sum of the first layer's sums that is never sma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ class ReluMoves(Moves):
         self, sums: np.ndarray, steps: np.ndarray, first: np.ndarray,
         layers: Sequence[tuple[np.ndarray, np.ndarray]], codes: np.ndarray | None, *, tolerance: float, margin: float,
     ) -> None:  # fmt: skip
-        self._A, self._steps, self._first, self._layers = sums, steps, first, list(layers)
+        self._A, self._given, self._first, self._layers = sums, steps, first, list(layers)
         self.scores, self.n_genes = self._above(sums), steps.shape[1]
         self.codes = np.argmax(self.scores, axis=1) if codes is None else codes
         self.tolerance, self.margin = tolerance, margin
@@ -68,6 +69,13 @@ class ReluMoves(Moves):
             size = size @ np.abs(W) + np.abs(b)
         self.size = 10 * size.max(axis=1)
         self._kept: dict[tuple[int, int], list[_Lines]] = {}
+        self._turned: list[np.ndarray] = []
+        self._gone = np.zeros(self.n_genes, dtype=bool)  # genes that have been changed and do nothing any more
+
+    @cached_property
+    def _steps(self) -> np.ndarray:
+        """The steps that are left; a search that only climbs needs no copy of all for each of its own steps."""
+        return np.where(self._gone, 0.0, self._given) if self._gone.any() else self._given
 
     def _above(self, sums: np.ndarray) -> np.ndarray:
         for W, b in self._layers:
@@ -163,7 +171,8 @@ class ReluMoves(Moves):
         return self._above(self._sums_with(genes) - self._steps[0, genes][:, None] * self._first[genes])
 
     def _sums_with(self, genes: np.ndarray) -> np.ndarray:
-        sums: np.ndarray = self._A + self._steps[:, genes] @ self._first[genes]
+        steps = np.where(self._gone[genes], 0.0, self._given[:, genes])
+        sums: np.ndarray = self._A + steps @ self._first[genes]
         return sums
 
     def effects_with(self, genes: np.ndarray, omega: np.ndarray, some: np.ndarray) -> np.ndarray:  # noqa: D102
@@ -174,11 +183,21 @@ class ReluMoves(Moves):
     def effects(self, omega: np.ndarray) -> np.ndarray:
         """See :meth:`Moves.effects`; by the gradient."""
         cells, back = self._gradient(omega, self._A)
-        if len(cells) < back.shape[1]:  # the smaller one of two large products
-            effects: np.ndarray = (self._steps[cells] * (back @ self._first.T)).sum(axis=0)
+        used = np.flatnonzero(back.any(axis=0))  # many units are silent in all cells
+        steps = self._given if len(cells) == len(self._given) else self._given[cells]
+        back, first = np.ascontiguousarray(back[:, used]), self._units()[used]
+        if len(cells) < len(used):  # the smaller one of two large products
+            effects: np.ndarray = np.einsum("cg,cg->g", steps, back @ first)
         else:
-            effects = ((self._steps[cells].T @ back) * self._first).sum(axis=1)
+            effects = np.einsum("ug,ug->g", back.T @ steps, first)
+        effects[self._gone] = 0.0
         return effects
+
+    def _units(self) -> np.ndarray:
+        """Return the first layer's weights, unit by unit: copied once, also for what is left of these moves."""
+        if not self._turned:
+            self._turned.append(np.ascontiguousarray(self._first.T))
+        return self._turned[0]
 
     def effects_of(self, omega: np.ndarray, genes: np.ndarray) -> np.ndarray:  # noqa: D102
         cells, back = self._gradient(omega, self._A)
@@ -197,11 +216,10 @@ class ReluMoves(Moves):
         return cells, back
 
     def changed(self, genes: np.ndarray) -> ReluMoves:  # noqa: D102
-        steps = self._steps.copy()
-        steps[:, genes] = 0.0
-        sums = self._sums_with(genes)
-        other = ReluMoves(sums, steps, self._first, self._layers, None, tolerance=self.tolerance, margin=self.margin)
-        other.labels = self.labels
+        sums, given = self._sums_with(genes), self._given
+        other = ReluMoves(sums, given, self._first, self._layers, None, tolerance=self.tolerance, margin=self.margin)
+        other.labels, other._turned, other._gone = self.labels, self._turned, self._gone.copy()
+        other._gone[genes] = True
         return other
 
     def part(self, cells: np.ndarray) -> ReluMoves:  # noqa: D102

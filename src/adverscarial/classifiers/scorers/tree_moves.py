@@ -10,7 +10,7 @@ import numpy as np
 from adverscarial.classifiers.scorers.moves import Moves
 from adverscarial.classifiers.scorers.tree_duals import by_gain, needed_by_slopes
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
-from adverscarial.classifiers.scorers.tree_paths import Paths, credits, first_order, reachable
+from adverscarial.classifiers.scorers.tree_paths import NO_TURNS, Paths, Turns, credits, first_order, reachable, turns
 
 _PASSES = 3
 _ROUNDING = 1e-11  # of sums in float64
@@ -61,6 +61,8 @@ class TreeMoves(Moves):
         self._whole = trees.rounding < 0 and not self._binary
         self.scores, self.codes, self.n_genes = self._both(state._sums), state._codes, len(genes)
         self.size = np.full(len(self.codes), trees.largest + abs(state._cut))
+        self._turns: Turns = NO_TURNS
+        self._stale = np.ones(len(trees.roots), dtype=bool)  # trees whose turns are not known
         self.tolerance = _SINGLE if trees.single and not self._whole else _ROUNDING
 
     def _both(self, sums: np.ndarray) -> np.ndarray:
@@ -156,12 +158,20 @@ class TreeMoves(Moves):
         """See :meth:`Moves.effects`; each gene alone, exactly."""
         state, trees = self._state, self._trees
         omega = np.ascontiguousarray(omega[:, 1:] if self._binary else omega, dtype=np.float64)
-        return first_order(trees.nodes, trees.roots, trees.value, state._X, state._leaf, self._column, self._new, omega)
+        if self._stale.any():
+            self._turns = turns(
+                trees.nodes, trees.roots, state._X, self._column, self._new, trees.depth, self._turns, self._stale
+            )
+            self._stale = np.zeros_like(self._stale)
+        return first_order(self._turns, trees.value, state._leaf, omega, self.n_genes)
 
     def changed(self, genes: np.ndarray) -> TreeMoves:  # noqa: D102
         state = self._state.after(self._genes[genes], self._values[:, genes])
         other = TreeMoves(self._trees, state, self._genes, self._values, self._column, self._new)
         other.labels = self.labels
+        if len(self._turns.start) > 1:  # only trees that test one of the genes are walked again
+            other._turns = self._turns
+            other._stale = self._stale | self._trees.testing(np.isin(self._column, genes))
         return other
 
     def part(self, cells: np.ndarray) -> TreeMoves:  # noqa: D102

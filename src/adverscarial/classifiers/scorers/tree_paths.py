@@ -223,33 +223,95 @@ def credits(
     return kept, proven
 
 
+class Turns(NamedTuple):
+    """What each gene, changed alone, does to the way of each cell through each tree.
+
+    Attributes
+    ----------
+    start
+        Where the turns of each cell and tree begin, cell after cell, shape (cells * trees + 1,).
+    gene, leaf
+        A gene that turns a comparison on the way, and the leaf that the cell then reaches.
+    """
+
+    start: np.ndarray
+    gene: np.ndarray
+    leaf: np.ndarray
+
+
+#: nothing is known yet
+NO_TURNS = Turns(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
+
+
 @compiled
-def first_order(
-    nodes: np.ndarray, roots: np.ndarray, value: np.ndarray, X: np.ndarray, leaf: np.ndarray, column: np.ndarray,
-    new: np.ndarray, omega: np.ndarray,
-) -> np.ndarray:  # fmt: skip
+def _walk(
+    nodes: np.ndarray, at: int, x: np.ndarray, new: np.ndarray, column: np.ndarray, found: Turns, begin: int, end: int
+) -> int:  # fmt: skip
+    """Write the turns of one cell in one tree, from `end` on, and return where they end."""
+    node = nodes[at]
+    while node.feature >= 0:
+        goes_left = x[node.feature] <= node.threshold
+        j = column[node.feature]
+        turning = j >= 0 and (new[j] <= node.threshold) != goes_left
+        for i in range(begin, end if turning else begin):
+            turning = turning and found.gene[i] != j  # only where the gene is met first
+        if turning:
+            at = node.right if goes_left else node.left
+            other = nodes[at]
+            while other.feature >= 0:
+                value = new[j] if other.feature == node.feature else x[other.feature]
+                at = other.left if value <= other.threshold else other.right
+                other = nodes[at]
+            found.gene[end], found.leaf[end] = j, at
+            end += 1
+        node = nodes[node.left if goes_left else node.right]
+    return end
+
+
+@compiled
+def turns(
+    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, column: np.ndarray, new: np.ndarray, depth: int, known: Turns,
+    stale: np.ndarray,
+) -> Turns:  # fmt: skip
+    """Return the turns of all cells; those `known` of trees that are not `stale` still hold.
+
+    `depth`: nodes on a path.
+    """
+    n_trees = len(roots)
+    start = np.zeros(len(X) * n_trees + 1, dtype=np.int64)
+    size = len(known.gene) + 4 * n_trees + depth
+    found = Turns(start, np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32))
+    end = start[0]
+    for place in range(len(start) - 1):
+        c, t = place // n_trees, place % n_trees
+        first, last = (start[0], start[0]) if stale[t] else (known.start[place], known.start[place + 1])
+        if end + max(depth, last - first) > len(found.gene):
+            gene, leaf = np.empty(2 * size, dtype=np.int32), np.empty(2 * size, dtype=np.int32)
+            gene[:end], leaf[:end] = found.gene[:end], found.leaf[:end]
+            found, size = Turns(start, gene, leaf), 2 * size
+        if stale[t]:
+            end = _walk(nodes, roots[t], X[c], new[c], column, found, end, end)
+        for i in range(first, last):
+            found.gene[end], found.leaf[end] = known.gene[i], known.leaf[i]
+            end += 1
+        start[place + 1] = end
+    return found
+
+
+@compiled
+def first_order(found: Turns, value: np.ndarray, leaf: np.ndarray, omega: np.ndarray, n_genes: int) -> np.ndarray:
     """Return what each gene, changed alone, does to ``(omega * sums).sum()``, exactly, shape (genes,)."""
-    n_genes = new.shape[1]
     effect = np.zeros(n_genes)
-    turned = np.full(n_genes, -1, dtype=np.int64)
-    for c in range(len(X)):
-        if not omega[c].any():
+    n_trees = leaf.shape[1]
+    for c in range(len(omega)):
+        weights = omega[c]
+        if not weights.any():
             continue
-        for t in range(len(roots)):
-            mark = c * len(roots) + t
-            node = nodes[roots[t]]
-            while node.feature >= 0:
-                goes_left = X[c, node.feature] <= node.threshold
-                j = column[node.feature]
-                if j >= 0 and turned[j] != mark and (new[c, j] <= node.threshold) != goes_left:
-                    turned[j] = mark
-                    at = node.right if goes_left else node.left
-                    other = nodes[at]
-                    while other.feature >= 0:
-                        x = new[c, j] if other.feature == node.feature else X[c, other.feature]
-                        at = other.left if x <= other.threshold else other.right
-                        other = nodes[at]
-                    for k in range(value.shape[1]):
-                        effect[j] += omega[c, k] * (value[at, k] - value[leaf[c, t], k])
-                node = nodes[node.left if goes_left else node.right]
+        for t in range(n_trees):
+            before = value[leaf[c, t]]
+            for i in range(found.start[c * n_trees + t], found.start[c * n_trees + t + 1]):
+                after, total = value[found.leaf[i]], effect[found.gene[i]]
+                for k in range(len(weights)):
+                    total += weights[k] * (after[k] - before[k])
+                effect[found.gene[i]] = total
     return effect
