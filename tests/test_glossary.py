@@ -22,7 +22,7 @@ def prose(page: str) -> str:
     """Return what is read as sentences: no code, headings, tables or grids, and of links only their text."""
     page = re.sub(r"\A---\n.*?^---\n", "", page, flags=re.MULTILINE | re.DOTALL)
     page = re.sub(r"^(`{3,}|:{3,}).*?^\1$", "", page, flags=re.MULTILINE | re.DOTALL)
-    page = re.sub(r"^[#|:].*", "", page, flags=re.MULTILINE)
+    page = re.sub(r"^(?:[#|]|:\S).*", "", page, flags=re.MULTILINE)
     page = re.sub(r"(\{term\}`[^`]+`)|`[^`]+`", lambda match: match[1] or "", page)
     return re.sub(r"\]\([^)]*\)", "]", page)
 
