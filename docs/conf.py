@@ -40,7 +40,7 @@ suppress_warnings = [
 warnings.filterwarnings("ignore", module="sphinx_autodoc_typehints", category=DeprecationWarning)
 
 # -- pages that run ------------------------------------------------------------------------------------------------
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache"  # in _build: a page runs again when its text changes, or after `rm -r docs/_build`
 nb_execution_raise_on_error = True

@@ -1,4 +1,4 @@
-"""What is public, who may import whom, and what is not loaded before it is needed."""
+"""What is public, who may import whom, what is loaded only when it is needed, and how long files and functions are."""
 
 import ast
 import importlib
@@ -119,6 +119,13 @@ def lines_of_code(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     first = function.body[0]
     told = 0 if ast.get_docstring(function) is None else (first.end_lineno or first.lineno) - first.lineno + 1
     return function.end_lineno - function.lineno + 1 - told
+
+
+def test_lines_are_counted_without_the_docstring() -> None:
+    """So that the test above can fail."""
+    (function,) = ast.parse('def f():\n    """One.\n\n    Two.\n    """\n    a = 1\n    return a\n').body
+    assert isinstance(function, ast.FunctionDef)
+    assert lines_of_code(function) == 3
 
 
 @cache

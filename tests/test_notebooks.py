@@ -66,7 +66,7 @@ def shown(obj):
      RandomWalk(["g0", "g1"], ["perc1"], tries=5, steps=2), ClusterGradientDescent()],
     ids=lambda attack: attack.name,
 )  # fmt: skip
-def test_results(cells, model, attack):
+def test_a_result_is_shown_as_whole_html_with_its_details(cells, model, attack):
     result = attack(cells, model, groupby="kind", target=ODD)
     text = shown(result)
     assert "&lt;b&gt;T &amp; co&lt;/b&gt;" in text
@@ -83,7 +83,7 @@ def test_surveys_begin_with_their_verdicts(cells, model):
 
 
 @pytest.mark.slow
-def test_hardening(pbmc_small):
+def test_a_hardening_says_what_it_was_hardened_by(pbmc_small):
     train, test = adv.datasets.split(pbmc_small, "cell_type", seed=0)
     attack = SingleGene("perc99")
     done = adv.harden(train, Markers(n_markers=2), attack, groupby="cell_type", test=test, rounds=1)
@@ -92,7 +92,7 @@ def test_hardening(pbmc_small):
     assert "adversarial_cells" in text
 
 
-def test_classifiers(cells):
+def test_classifiers_say_what_they_know_before_and_after_training(cells):
     assert "not trained yet" in shown(Markers())
     assert "none known yet" in shown(RandomForest(5))
     text = shown(RandomForest(5, seed=0).fit(cells, "kind"))

@@ -85,7 +85,7 @@ def test_a_lost_process_is_no_silent_end(run, monkeypatch):
     assert "Broken pipe" in err
 
 
-def test_version(run):
+def test_the_version_is_printed_alone(run):
     from adverscarial import __version__
 
     assert run("--version") == (0, f"adverscarial {__version__}\n", "")

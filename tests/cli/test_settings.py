@@ -119,7 +119,7 @@ def test_an_attack_of_another_package(run, cells_file, example):
     assert "A text" not in alpha.help
 
 
-def test_recipes(run, cells_file, tmp_path):
+def test_a_recipe_chooses_the_attacks_and_takes_no_other(run, cells_file, tmp_path):
     paper = attacks_of_recipe(Recipe.paper)
     assert [str(a.modification) for a in paper if isinstance(a, adv.attacks.SingleGene)] == list(PAPER)
     assert {type(a).__name__ for a in paper} == {"SingleGene", "MaxChange", "ClusterGradientDescent"}

@@ -47,7 +47,7 @@ def check(found: AnnData, counts: np.ndarray) -> None:
 
 
 @pytest.mark.slow
-def test_h5ad(adata, counts, tmp_path):
+def test_h5ad_is_read_with_its_columns(adata, counts, tmp_path):
     adata.write_h5ad(tmp_path / "x.h5ad")
     found = load(tmp_path / "x.h5ad")
     check(found, counts)

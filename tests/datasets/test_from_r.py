@@ -19,7 +19,7 @@ CELLS = ["AAAC-1", "AAAG-1", "AAAT-1", "AACC-1"]
 
 @pytest.mark.fast(3)
 @pytest.mark.parametrize("name", ["tenx_2", "tenx_2.h5", "tenx_3", "tenx_3.h5"])
-def test_10x(name: str) -> None:
+def test_10x_files_of_r_are_read(name: str) -> None:
     adata = load(FOLDER / name)
     np.testing.assert_array_equal(adata.X.toarray(), COUNTS)
     assert list(adata.var_names) == SYMBOLS

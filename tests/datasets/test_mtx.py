@@ -72,7 +72,7 @@ def ten_x(folder: Path, prefix: str = "", matrix: str = "matrix.mtx", counts: np
 
 
 @pytest.mark.parametrize("prefix", ["GSM1_", "GSM1_sample.", "GSM1-a_b_"])
-def test_prefixes(tmp_path: Path, prefix: str) -> None:
+def test_names_of_files_may_begin_with_the_name_of_a_sample(tmp_path: Path, prefix: str) -> None:
     ten_x(tmp_path, prefix)
     check(load(tmp_path))
 
@@ -87,7 +87,7 @@ def test_files_of_macos_are_passed_over(tmp_path: Path) -> None:
         load(tmp_path / "._matrix.mtx")
 
 
-def test_starsolo(tmp_path: Path) -> None:
+def test_folders_of_starsolo_are_read(tmp_path: Path) -> None:
     ten_x(tmp_path / "Gene" / "filtered")
     check(load(tmp_path / "Gene" / "filtered"))
     check(load(tmp_path))  # the only matrix below
@@ -109,7 +109,7 @@ def test_velocyto_of_starsolo(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stem", ["cells_x_genes", "genes", "spliced"])
 @pytest.mark.parametrize("symbols", [False, True])
-def test_kb_python(tmp_path: Path, stem: str, symbols: bool) -> None:
+def test_folders_of_kb_python_are_read(tmp_path: Path, stem: str, symbols: bool) -> None:
     put_matrix(tmp_path / f"{stem}.mtx", COUNTS)
     put(tmp_path / f"{stem}.barcodes.txt", lines(CELLS))
     put(tmp_path / f"{stem}.genes.txt", lines(IDS))
@@ -130,7 +130,7 @@ def test_kb_python_with_parts_that_share_their_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("square", [False, True])
-def test_alevin_fry(tmp_path: Path, square: bool) -> None:
+def test_folders_of_alevin_fry_are_read(tmp_path: Path, square: bool) -> None:
     genes = 4 if square else 6
     put_matrix(tmp_path / "alevin" / "quants_mat.mtx", COUNTS[:, :genes] * 1.5, packed=square)
     put(tmp_path / "alevin" / "quants_mat_rows.txt", lines(CELLS))
@@ -151,7 +151,7 @@ def test_alevin_fry_that_counts_unspliced_reads_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("matrix", ["DGE.mtx", "count_matrix.mtx"])
-def test_parse(tmp_path: Path, matrix: str) -> None:
+def test_folders_of_parse_are_read(tmp_path: Path, matrix: str) -> None:
     put_matrix(tmp_path / matrix, COUNTS)
     put(tmp_path / "all_genes.csv", "gene_id,gene_name,genome\n" + lines(IDS, SYMBOLS, ["hg38"] * 6, sep=","))
     put(

@@ -46,7 +46,7 @@ def write_mudata(path: Path, **mods: AnnData) -> None:
 
 @pytest.mark.fast(1)
 @pytest.mark.parametrize("name", ["x.h5mu", "x.h5", "x.h5ad"])
-def test_mudata(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_mudata_is_read_by_modality(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     antibodies = AnnData(COUNTS[:, :2] * 7, obs=pd.DataFrame(index=CELLS), var=pd.DataFrame(index=["ab1", "ab2"]))
     write_mudata(tmp_path / "x.h5mu", prot=antibodies, rna=example())
     if name != "x.h5mu":
@@ -242,7 +242,7 @@ def write_float16(path: Path, form: str) -> None:
 
 @pytest.mark.fast(1)
 @pytest.mark.parametrize("form", ["dense", "csr", "csc"])
-def test_float16(tmp_path: Path, form: str) -> None:
+def test_float16_is_read_as_float32(tmp_path: Path, form: str) -> None:
     write_float16(tmp_path / "x.h5ad", form)
     adata = load(tmp_path / "x.h5ad")
     for matrix, times in ((adata.X, 1), (adata.layers["twice"], 2)):

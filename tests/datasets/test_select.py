@@ -48,7 +48,7 @@ def test_results_hold_for_what_was_selected() -> None:
     assert result.apply(found)[found.obs["kind"] == "a", "g5"].X.min() == 1000
 
 
-def test_modalities() -> None:
+def test_a_modality_comes_with_what_all_modalities_share() -> None:
     mudata = pytest.importorskip("mudata")
     data = mudata.MuData({"rna": cells(raw=False), "prot": cells(2, raw=False)})
     data.obs["donor"] = list("xxyyxxyy")

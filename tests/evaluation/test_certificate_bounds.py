@@ -11,7 +11,7 @@ from adverscarial.attacks.minimal.certify_model import largest_bound
 from adverscarial.attacks.minimal.race import Race
 from adverscarial.evaluation.certificate_votes import Bounds, Votes, winner_of
 from attacks.minimal.brute import Case, cases, cell_minimum, minimum, search
-from attacks.minimal.seen_plainly import network_bounds, tree_bounds
+from attacks.minimal.plain_bounds import network_bounds, tree_bounds
 from attacks.minimal.test_boosting_sound import boosted_case
 from attacks.minimal.test_networks_sound import network_case
 from attacks.minimal.test_trees_sound import tree_case

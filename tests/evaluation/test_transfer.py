@@ -96,7 +96,7 @@ def test_each_flip_is_what_a_full_prediction_says(family: str) -> None:
     assert table.iloc[0, 1] == sum(label != before for label in after)
 
 
-def test_messages(cells: AnnData) -> None:
+def test_what_cannot_be_transferred_is_refused_in_words(cells: AnnData) -> None:
     result = SingleGene("fixed:2", search="exact")(cells, any_of("a"), groupby="cluster", target="x")
     with pytest.raises(ParameterError, match="writes impossible values"):
         adv.transfer(cells, result, any_of("a"), values="impossible")

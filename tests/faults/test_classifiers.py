@@ -19,7 +19,8 @@ from adverscarial.classifiers import wrap
 from adverscarial.errors import ClassifierError, ParameterError
 from faults import bad_classifiers as bad
 
-LIMIT = 10  # seconds per query: far more than an answer takes on a busy machine
+NEVER = 100_000  # seconds per query: watched, and never too slow; what hangs sets the clock forward
+LATE = f"gave no answer within {NEVER:g} s"
 ATTACKS = [SingleGene("perc1", bins=4), SingleGene("perc99", bins=4), MaxChange("perc99", restarts=1)]
 
 
@@ -77,8 +78,8 @@ def named(function: Any) -> Any:
 @pytest.mark.parametrize(
     ("then", "message"),
     [
-        (bad.hangs, "ClassifierError: bad gave no answer within 10 s; its process was ended. It was at: File .*hangs"),
-        (bad.hangs_in_c, r"ClassifierError: bad gave no answer within 10 s.*in hangs_in_c"),
+        (bad.hangs, rf"ClassifierError: bad {LATE}; its process was ended\. It was at: File .*in hangs\.$"),
+        (bad.hangs_in_c, f"ClassifierError: bad {LATE}; .*in hangs_in_c"),
         (bad.crashes, r"ClassifierError: the process ended \(SIGABRT\) while bad was asked"),
     ],
 )
@@ -86,7 +87,7 @@ def test_a_query_that_never_ends(cells: AnnData, tmp_path: Path, then: Any, mess
     # a process answers its first queries well: the second attack goes on in a new one, and fails there anew
     models = {"bad": wrap(named(bad.Bad(3, then)), classes=bad.CLASSES), "good": wrap(bad.good, classes=bad.CLASSES)}
     options: dict[str, Any] = {"attacks": ATTACKS[:2], "groupby": "cell_type", "targets": ["B"]}
-    frame = adv.survey(cells, models, time_limit=LIMIT, n_jobs=2, out=tmp_path, **options).to_frame()
+    frame = adv.survey(cells, models, time_limit=NEVER, n_jobs=2, out=tmp_path, **options).to_frame()
     assert frame["error"].notna().tolist() == [True, True, False, False]
     assert frame["error"][:2].str.match(message).all(), frame["error"].tolist()
     whole = adv.survey(cells, models["good"], **options).to_frame()
@@ -97,7 +98,7 @@ def test_a_query_that_never_ends(cells: AnnData, tmp_path: Path, then: Any, mess
 @pytest.mark.slow
 def test_a_first_query_that_never_ends(cells: AnnData) -> None:
     """One wait, not one for each attack: they all begin with this query."""
-    frame = run(cells, named(bad.Bad(0, bad.hangs)), targets=["B"], time_limit=LIMIT)
+    frame = run(cells, named(bad.Bad(0, bad.hangs)), targets=["B"], time_limit=NEVER)
     assert frame["error"].notna().tolist() == [True] * 3 + [False] * 3
     assert frame["error"][:3].nunique() == 1
 
@@ -108,7 +109,7 @@ def test_time_limit_changes_no_result(cells: AnnData) -> None:
     options = {"attacks": [*ATTACKS, RandomWalk(["g0", "g1", "g2"], tries=3)], "groupby": "cell_type", "seed": 3}
     free = adv.survey(cells, model, **options)
     for jobs in (1, 2):
-        watched = adv.survey(cells, model, time_limit=3600, n_jobs=jobs, **options)
+        watched = adv.survey(cells, model, time_limit=NEVER, n_jobs=jobs, **options)
         pd.testing.assert_frame_equal(watched.to_frame(), free.to_frame())
         for one, other in zip(watched.results, free.results, strict=True):
             pd.testing.assert_frame_equal(one.to_frame(), other.to_frame())

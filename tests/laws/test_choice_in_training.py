@@ -99,7 +99,7 @@ def same(found: list[object], expected: list[object]) -> None:
 
 @pytest.mark.fast("markers", "CHETAH", "guard")
 @pytest.mark.parametrize("name", NEW)
-def test_raw(name: str) -> None:
+def test_training_on_raw_is_training_on_its_own_data(name: str) -> None:
     train, test = both(1), both(2)
     hand = NEW[name]().fit(train.raw.to_adata(), "type")
     model = NEW[name]().fit(train, "type", use_raw=True)

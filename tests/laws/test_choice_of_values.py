@@ -118,7 +118,7 @@ def same(found: object, expected: object) -> None:
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_raw(name: str, data: AnnData) -> None:
+def test_raw_is_asked_as_its_own_data_are(name: str, data: AnnData) -> None:
     same(ASKED[name](data, use_raw=True), ASKED[name](data.raw.to_adata()))
 
 

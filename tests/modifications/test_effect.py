@@ -54,7 +54,7 @@ def test_a_percentile_over_expressing_cells_does_raise_it() -> None:
         ("random", None), ("fixed:3", None), ("dropout:0.5", "lower"), ("thinning:0.5", "lower"),
     ],
 )  # fmt: skip
-def test_intent(text: str, intent: str | None) -> None:
+def test_a_modification_says_what_it_means_to_do(text: str, intent: str | None) -> None:
     assert parse(text).intent == intent
 
 

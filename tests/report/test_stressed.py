@@ -63,7 +63,7 @@ def test_other_cells_are_refused(stressed: Path, tmp_path: Path) -> None:
         write_report(surveyed(count_data(), most), tmp_path / "a.html", stress=tmp_path)
 
 
-def test_sentences() -> None:
+def test_a_cluster_that_keeps_its_label_is_said_to() -> None:
     held = pd.DataFrame(
         {"cluster": ["B"], "change": ["depth"], "cells": [np.inf], "unit": ["share"], "label": [np.inf]}
     )

@@ -34,7 +34,7 @@ def test_the_report_says_what_carries_over(tmp_path: Path) -> None:
     assert 'id="transfer"' not in without
 
 
-def test_sentences() -> None:
+def test_flips_that_do_not_carry_over_are_said_not_to() -> None:
     none = pd.DataFrame({"n": [3, 0], "A": [1.0, None], "B": [0.0, None]}, index=["A", "B"])
     assert sentence_of(none) == "No flip carries over to another classifier."
     nothing = pd.DataFrame({"n": [0], "A": [None], "B": [None]}, index=["A"])

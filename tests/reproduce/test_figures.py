@@ -155,7 +155,7 @@ def test_a_bar_in_a_name_does_not_break_the_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fig1(few: Setting) -> None:
+def test_fig1_numbers_are_those_of_the_attacks(few: Setting) -> None:
     outcome = fig1(few, target="CD19+ B", quick=True)
     table = outcome.tables["attacks"].set_index("attack")
     attack = adv.attacks.MaxChange("perc99", restarts=1)
@@ -178,7 +178,7 @@ def test_fig1_of_another_classifier(two: Setting) -> None:
 
 
 @pytest.mark.slow
-def test_fig3(few: Setting) -> None:
+def test_fig3_numbers_are_those_of_the_attacks(few: Setting) -> None:
     outcome = fig3(few, target="CD19+ B", quick=True)
     table = outcome.tables["descents"]
     assert set(table["classifier"]) == {"scType", "scAnnotatR", "scRF", "scMLP"}
@@ -200,7 +200,7 @@ def test_fig3(few: Setting) -> None:
 
 
 @pytest.mark.slow
-def test_fig4(few: Setting) -> None:
+def test_fig4_numbers_are_those_of_the_attacks(few: Setting) -> None:
     outcome = fig4(few, target="CD19+ B", quick=True)
     table = outcome.tables["sweep"]
     assert len(table) == 4 * 3 * 3
@@ -232,7 +232,7 @@ def test_descents_need_scores(few_cells: AnnData) -> None:
 
 
 @pytest.mark.slow
-def test_table1(few: Setting) -> None:
+def test_table1_numbers_are_those_of_the_attacks(few: Setting) -> None:
     lines: list[str] = []
     outcome = table1(few, say=lines.append)
     table = outcome.tables["attacks"]

@@ -69,7 +69,7 @@ def test_signatures_are_empty_somewhere_for_each_classifier(lengths: dict[str, A
         ({}, OPEN, OPEN),
     ],
 )
-def test_strengths(switched: dict[str, dict[float, bool]], alone: str, past: str) -> None:
+def test_strengths_are_judged_by_what_switches(switched: dict[str, dict[float, bool]], alone: str, past: str) -> None:
     assert epsilon_alone(switched).verdict == alone
     assert fails_past_a_threshold(switched).verdict == past
 

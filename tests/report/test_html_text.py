@@ -1,4 +1,4 @@
-"""What the report tells of flips, signatures, limits of a search, weak baselines and failures."""
+"""What the report says of flips, signatures, limits of a search, weak baselines and failures."""
 
 from __future__ import annotations
 
