@@ -215,6 +215,7 @@ def test_demo_prints_its_table_and_writes_its_report(run, tmp_path):
         ("fgsm", ["--epsilon", "0.5"]),
         ("pgd", ["--epsilon", "0.5"]),
         ("max-change", []),
+        ("min-change", ["--seconds", "1000", "--cell-sets"]),
     ],
 )
 def test_every_attack_can_be_asked_for(run, cells_file, attack, more):
@@ -265,6 +266,8 @@ def test_a_survey_confirms_its_grids_alone(run, cells_file, pbmc_small, tmp_path
     [
         (["--attack", "grid"], "needs genes"),
         (["--attack", "fgsm", "--alpha", "1"], "has no alpha"),
+        (["--attack", "min-change", "--seconds", "0"], "seconds must be a positive number"),
+        (["--attack", "max-change", "--seconds", "9"], "has no seconds"),
         (["--modification", "perc1", "--modification", "perc99"], "use: adverscarial survey"),
     ],
 )

@@ -74,7 +74,11 @@ class MinChange(Attack[MinChangeResult], name="min-change"):
     place: ClassVar[int] = 25
     question: ClassVar[str] = "How many genes must change at least before the label flips?"
     cost: ClassVar[str] = "one query per gene, then computation; some hundred queries where nothing is proven"
-    options: ClassVar[tuple[Option, ...]] = (*WHICH_GENES,)
+    options: ClassVar[tuple[Option, ...]] = (
+        *WHICH_GENES,
+        Option("seconds", float, "Stop after this time; what was proven and found until then holds."),
+        Option("cell_sets", bool, "Look for a set of genes of each single cell, too."),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
