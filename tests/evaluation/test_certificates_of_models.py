@@ -253,6 +253,7 @@ def test_the_checker_uses_nothing_of_the_search() -> None:
         "adverscarial.classifiers.base",
         "adverscarial.classifiers.files.loading",
         "adverscarial.classifiers.plain",
+        "adverscarial.classifiers.scorers.base",  # a type: what a classifier says of a cluster, to compare numbers with
         "adverscarial.classifiers.wrap",
         "adverscarial.errors",
         "adverscarial.modifications.base",

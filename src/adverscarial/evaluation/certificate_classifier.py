@@ -12,7 +12,8 @@ import numpy as np
 from anndata import AnnData
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.classifiers.base import Classifier, Scorer
+from adverscarial.classifiers.base import Classifier
+from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.errors import AdverscarialError
 from adverscarial.evaluation.certificate_data import ROUNDING, Compared, Row
 from adverscarial.evaluation.certificate_file import Content, is_of_a_function
@@ -49,7 +50,8 @@ def compare_models(content: Content, adata: AnnData, model: Classifier) -> Compa
         return Compared([("the classifier is a weighted sum of what genes say", False)], [])
     rows = [(_LABELS, [str(label) for label in moves.labels] == content.labels)]
     # asked of its own class: what a guard passes on belongs to the classifier inside of it
-    found = scorer.weighed() if hasattr(type(scorer), "weighed") else None
+    weighed = getattr(type(scorer), "weighed", None)
+    found = None if weighed is None else weighed(scorer)
     if found is not None:
         return Compared([*rows, (_MODEL, _same_model(content, cluster, *found))], [])
     if content.model is not None or not rows[0][1]:
@@ -57,7 +59,7 @@ def compare_models(content: Content, adata: AnnData, model: Classifier) -> Compa
     said = model.predict(adata, layer=claim["layer"]).to_numpy().astype(str)[cluster.rows]
     proven = np.array(content.labels)[np.argmax(content.scores, axis=1)]
     rows += [(_ANSWERS, np.array_equal(said, proven)), *_numbers(content, cluster, scorer, genes)]
-    return Compared(rows, ["the classifier's weights (it transforms values before it weighs them)"])
+    return Compared(rows, ["what the classifier makes of values before it weighs them (its own numbers are taken)"])
 
 
 def _same_model(content: Content, cluster: Cluster, genes: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> bool:

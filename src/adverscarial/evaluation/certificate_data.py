@@ -38,7 +38,7 @@ def compare_with(content: Content, adata: AnnData) -> Compared:
     if not same[1]:
         return Compared([same], [])
     if content.model is None:
-        return Compared([same], ["scores and steps (this classifier transforms values before it weighs them)"])
+        return Compared([same], ["scores and steps with the cells' values (this classifier transforms them)"])
     rows = [same, *_scores(content, cluster)]
     if is_of_a_function(claim):
         return Compared(rows, ["new values (they come from a function)"])
