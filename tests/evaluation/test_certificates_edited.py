@@ -28,7 +28,6 @@ WHERE = {"groupby": "cluster", "target": TARGETS[0]}
 #: weights as they are; behind a scaling; a forest; a network
 FAMILIES = ["logistic", "pipeline", "forest", "perceptron"]
 WEIGHED = FAMILIES[:2]
-NOTHING_MORE = ", for the genes and new values in the certificate only."
 
 
 class Case(NamedTuple):
