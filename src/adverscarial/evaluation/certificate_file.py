@@ -19,6 +19,7 @@ _CHECKED = {
     "lower": int, "impossible": bool, "label": str, "change_type": str, "modification": str, "classifier": str,
     "groupby": str, "target": str, "seed": int, "some_genes": bool,
 }  # fmt: skip
+_ARGUMENTS = ("own sets", "share of the vote", "one set for all", "single genes")
 
 
 class Claim(TypedDict):
@@ -98,6 +99,12 @@ class Content(NamedTuple):
     model: Weighed | None
     proofs: list[Proof]
 
+    @property
+    def whole(self) -> bool:
+        """Whether all that is added up are whole numbers, which no rounding touches."""
+        numbers = (self.scores, self.steps, self.weights)
+        return all(np.abs(a).max(initial=0) < 2**20 and np.array_equal(a, np.rint(a)) for a in numbers)
+
 
 class ModelContent(NamedTuple):
     """What a certificate about trees or a network holds: no proof, but what tells what it is about.
@@ -156,6 +163,11 @@ def labels_claimed(towards: object) -> list[str]:
     return [] if towards is None else [towards] if isinstance(towards, str) else _names(towards)
 
 
+def is_of_a_function(claim: Claim) -> bool:
+    """Return whether new values come from a function of the user's own, so that nobody else can make them again."""
+    return claim["modification"].startswith("custom:")
+
+
 def _shared(value: dict[str, Any]) -> tuple[Claim, list[str], list[str], list[str]]:
     """Return claim, labels, cells and genes, once they make sense together."""
     labels, cells, genes = (_names(value[key]) for key in ("labels", "cells", "genes"))
@@ -169,6 +181,8 @@ def _shared(value: dict[str, Any]) -> tuple[Claim, list[str], list[str], list[st
         raise TypeError("layer is no text")
     if not set(labels_claimed(claim["towards"])) <= set(labels):
         raise ValueError("the claim is about a label that the classifier never gives")
+    if labels_claimed(claim["towards"]) == [claim["label"]]:
+        raise ValueError("the claim is about the label that the cluster has")
     return claim, labels, cells, genes
 
 
@@ -179,6 +193,8 @@ def _model_content(value: dict[str, Any]) -> ModelContent:
     prints = [value["fingerprints"][key] for key in ("model", "old", "new")]
     if not all(isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) for text in prints):
         raise ValueError("a fingerprint is none")
+    if is_of_a_function(claim) != ("values" in value):
+        raise ValueError("new values are written down where they come from a function, and only there")
     values = None
     if "values" in value:
         values = np.ascontiguousarray(_numbers(value["values"], (len(genes), len(cells))).T)
@@ -191,7 +207,7 @@ def _content(value: dict[str, Any]) -> Content:
     n_labels = len(labels)
     if value["model"] is not None:
         names, n = _names(value["model"]["genes"]), value["model"]["bias"]["shape"][0]
-        if n not in (1, n_labels):
+        if n != n_labels and (n, n_labels) != (1, 2):
             raise ValueError(f"the classifier has {n} scores")
         parts = {"weights": (len(names), n), "bias": (n,)}
         model = Weighed(names, *(_numbers(value["model"][key], shape) for key, shape in parts.items()))
@@ -235,6 +251,8 @@ def _proof(value: dict[str, Any], n_labels: int, n_cells: int) -> Proof:
     goal, loser = (_place(value[key], n_labels) for key in ("goal", "loser"))
     if goal == loser:
         raise ValueError("a label is to overtake itself")
+    if value["argument"] not in _ARGUMENTS:
+        raise ValueError(f"there is no argument {value['argument']!r}")
     mixtures = np.array(value["mixtures"], dtype=np.float64).reshape(-1, n_labels)
     if not np.isfinite(mixtures).all() or (mixtures < 0).any() or (mixtures[:, goal] != 0).any():
         raise ValueError("a mixture has other weights than it may have")
@@ -248,7 +266,7 @@ def _proof(value: dict[str, Any], n_labels: int, n_cells: int) -> Proof:
         if not known.all() or not np.isfinite(y).all() or (y < 0).any():
             raise ValueError("a row stands for nothing, or has a negative weight")
         parts = kind, cell, y
-    return Proof(goal, loser, str(value["argument"]), mixtures, parts)
+    return Proof(goal, loser, value["argument"], mixtures, parts)
 
 
 def _place(value: object, n: int) -> int:

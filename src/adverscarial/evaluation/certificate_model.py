@@ -10,13 +10,13 @@ from adverscarial.cells.columns import positions_among
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.plain import Plain, PlainTrees, fingerprint
 from adverscarial.errors import AdverscarialError, InputRejected
+from adverscarial.evaluation.certificate_data import Row
 from adverscarial.evaluation.certificate_file import ModelContent
 from adverscarial.evaluation.certificate_network import NetworkBounds
 from adverscarial.evaluation.certificate_trees import TreeBounds
-from adverscarial.evaluation.certificate_votes import Bounds, Votes, goals_of, winner_of
+from adverscarial.evaluation.certificate_votes import Bounds, Votes, goals_of, winner_of, without_goals
 from adverscarial.modifications.base import parse
 
-Row = tuple[str, bool]
 _SETS = 20  # random sets of genes after which trees or layers must give the classifier's own labels
 
 
@@ -111,6 +111,8 @@ class _Subject:
             (agree, True),
             ("the votes give the label of the claim", labels[winner_of(codes, labels)] == claim["label"]),
         ]
+        if not goals_of(claim, labels):
+            rows.append(without_goals(claim, labels))
         return rows + self._verdicts(votes, new)
 
     def _verdicts(self, votes: Votes, new: np.ndarray) -> list[Row]:

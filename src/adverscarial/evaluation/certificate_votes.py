@@ -55,6 +55,16 @@ def goals_of(claim: Claim, labels: list[str]) -> list[int]:
     ]
 
 
+def without_goals(claim: Claim, labels: list[str] | None) -> tuple[str, bool]:
+    """Return what is said where no label in a certificate counts as another one, and whether that proves the claim.
+
+    It does only where the classifier, whose `labels` are those that it can give, has no other label that counts.
+    """
+    if labels is not None and claim["label"] in labels and not claim["towards"] and not goals_of(claim, labels):
+        return "the classifier gives no other label that counts", True
+    return "some label counts as another one: without any, nothing is proven", False
+
+
 def winner_of(codes: np.ndarray, labels: list[str]) -> int:
     """Return the label of a cluster: the most frequent one, the alphabetically first on a tie."""
     counts, rank = np.bincount(codes, minlength=len(labels)), _ranks(labels)

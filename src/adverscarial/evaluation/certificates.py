@@ -10,23 +10,19 @@ from os import PathLike
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from adverscarial.cells.choice import Cells, meant
+from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.files.loading import load
 from adverscarial.classifiers.wrap import wrap
 from adverscarial.errors import ParameterError
-from adverscarial.evaluation.certificate_data import Compared, compare_models, compare_with
-from adverscarial.evaluation.certificate_file import (
-    Claim,
-    Content,
-    ModelContent,
-    Proof,
-    Rows,
-    labels_claimed,
-    read,
-)
+from adverscarial.evaluation.certificate_classifier import compare_models
+from adverscarial.evaluation.certificate_data import Compared, Row, compare_with
+from adverscarial.evaluation.certificate_file import Content, ModelContent, Proof, Rows, read
 from adverscarial.evaluation.certificate_model import check
-from adverscarial.evaluation.certificate_votes import goals_of
+from adverscarial.evaluation.certificate_sentence import sentence
+from adverscarial.evaluation.certificate_votes import goals_of, without_goals
 
 _LEAVE = -1  # the kind of the rows of cells that leave the loser
 
@@ -55,7 +51,9 @@ class CertificateCheck:
     def __str__(self) -> str:
         lines = [f"  {'yes' if row.holds else 'NO '}  {row.checked}" for row in self.table.itertuples()]
         lines += [f"  not compared: {text}" for text in self.left_out]
-        return "\n".join([self.claim, *lines, "The certificate holds." if self else "The certificate does NOT hold."])
+        verdict = "The certificate holds." if self else "The certificate does NOT hold."
+        # names in a file must not write lines of their own
+        return "\n".join(" ".join(line.splitlines()) for line in [self.claim, *lines, verdict])
 
 
 def verify_certificate(
@@ -66,7 +64,9 @@ def verify_certificate(
 
     For linear and marker models the certificate holds a proof. Without the cells, its numbers (scores, weights, steps)
     are taken as they are, and it is checked that they prove the bound. With the cells it is checked, too, that the
-    numbers are those of the cells, and with the classifier that its weights are those in the certificate.
+    numbers are those of the cells, and with the classifier that its labels and weights are those in the certificate.
+    Where values are transformed before they are weighed, the classifier itself is asked for the numbers. The sentence
+    says where the claim holds for the numbers in the certificate only.
 
     For trees and networks the bound is proven anew from the cells and the classifier; both are needed.
 
@@ -99,47 +99,41 @@ def verify_certificate(
     True
     """
     content, adata = read(path), None if adata is None else meant(adata, mod=mod, use_raw=use_raw)
+    model = None
+    if adata is not None and classifier is not None:
+        model = load(classifier) if isinstance(classifier, str | PathLike) else wrap(classifier)
     if isinstance(content, ModelContent):
-        if adata is None or classifier is None:
+        if adata is None or model is None:
             raise ParameterError(
                 f"'{path}' is about a classifier of {_FORMS[content.form]}: its bound is proven anew from the cells "
                 "and the classifier. Give both: verify_certificate(path, cells, model); on the command line "
                 "--data cells.h5ad --classifier model.npz."
             )
-        model = load(classifier) if isinstance(classifier, str | PathLike) else wrap(classifier)
         rows, left_out = check(content, adata, model)
-        return _made(content.claim, rows, left_out)
-    checker = _Checker(content)
-    rows = [("the votes give the label of the claim", checker.label == content.claim["label"])]
-    rows += [checker.verdict(goal) for goal in goals_of(content.claim, content.labels)]
-    found = [Compared([], ["the numbers (no cells were given)"]) if adata is None else compare_with(content, adata)]
-    if adata is None or classifier is None:
-        found.append(Compared([], ["the classifier (none was given with the cells)"]))
     else:
-        model = load(classifier) if isinstance(classifier, str | PathLike) else wrap(classifier)
-        found.append(compare_models(content, adata, model))
-    for compared in found:
-        rows += compared.rows
-    return _made(content.claim, rows, [text for compared in found for text in compared.left_out])
+        rows, left_out = _checked(content, adata, model)
+    claim = sentence(content, None if model is None else model.name)
+    return CertificateCheck(claim, pd.DataFrame(rows, columns=["checked", "holds"]), left_out)
 
 
 #: what a form is called in messages
 _FORMS = {"trees": "trees", "network": "dense layers"}
 
 
-def _made(claim: Claim, rows: list[tuple[str, bool]], left_out: list[str]) -> CertificateCheck:
-    return CertificateCheck(_sentence(claim), pd.DataFrame(rows, columns=["checked", "holds"]), left_out)
-
-
-def _sentence(claim: Claim) -> str:
-    which = "of the genes attacked " if claim["some_genes"] else ""
-    what = f"{claim['classifier']}, cluster '{claim['target']}', called {claim['label']}, {claim['modification']}"
-    wanted = labels_claimed(claim["towards"])
-    towards = f"makes the label {' or '.join(wanted)}" if wanted else "flips the label"
-    if claim["impossible"]:
-        return f"{what}: no set {which}{towards}."
-    n = claim["lower"]
-    return f"{what}: no set of fewer than {n:,} {'gene' if n == 1 else 'genes'} {which}{towards}."
+def _checked(content: Content, adata: AnnData | None, model: Classifier | None) -> tuple[list[Row], list[str]]:
+    """Return what was checked of a certificate with a proof and whether it holds, and what could not be compared."""
+    checker = _Checker(content)
+    rows = [("the votes give the label of the claim", checker.label == content.claim["label"])]
+    rows += [checker.verdict(goal) for goal in goals_of(content.claim, content.labels)]
+    if len(rows) == 1:
+        rows.append(without_goals(content.claim, None if model is None else list(model.labels)))
+    found = [Compared([], ["the numbers (no cells were given)"]) if adata is None else compare_with(content, adata)]
+    if adata is None or model is None:
+        found.append(Compared([], ["the classifier (none was given with the cells)"]))
+    else:
+        found.append(compare_models(content, adata, model))
+    rows += [row for compared in found for row in compared.rows]
+    return rows, [text for compared in found for text in compared.left_out]
 
 
 class _Checker:
@@ -151,8 +145,7 @@ class _Checker:
         self.codes = np.argmax(content.scores, axis=1)
         self.counts = np.bincount(self.codes, minlength=self.n_labels)
         self.rank = np.argsort(np.argsort(np.array(content.labels), kind="stable"), kind="stable")
-        numbers = (content.scores, content.steps, content.weights)
-        self.whole = all(np.abs(a).max(initial=0) < 2**20 and np.array_equal(a, np.rint(a)) for a in numbers)
+        self.whole = content.whole
         added = np.abs(content.scores) + np.abs(content.steps) @ np.abs(content.weights)
         # sums of n numbers in float64 are wrong by at most n * 1.2e-16 of what was added up
         share = max(5e-12, 1.2e-16 * content.steps.shape[1])
@@ -169,7 +162,7 @@ class _Checker:
         lower, name = int(self.content.claim["lower"]), self.content.labels[goal]
         proofs = [proof for proof in self.content.proofs if proof.goal == goal]
         n_genes = self.content.steps.shape[1]
-        enough = any(self._refutes(proof, min(lower - 1, n_genes)) for proof in proofs)
+        enough = any(self._refutes(proof, max(0, min(lower - 1, n_genes))) for proof in proofs)
         if self.content.claim["impossible"]:
             return f"no set of genes makes it {name}", enough and lower > n_genes
         return f"no set of fewer than {lower:,} genes makes it {name} ({_argument(proofs)})", enough
