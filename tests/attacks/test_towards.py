@@ -107,7 +107,7 @@ def test_the_fewest_genes_to_some_labels_are_those_to_the_nearest(pbmc_small, mo
     file = some.certificate(pbmc_small, model).save(tmp_path / "proof.json")
     check = verify_certificate(file, pbmc_small)
     assert check
-    assert "makes the label Dendritic or CD4+/CD45RO+ Memory" in check.claim
+    assert "flips the label to Dendritic or CD4+/CD45RO+ Memory" in check.claim
     damaged = json.loads(file.read_text())
     damaged["claim"]["towards"] = ["nobody"]
     file.write_text(json.dumps(damaged))

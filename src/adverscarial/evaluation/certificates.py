@@ -135,11 +135,12 @@ def _sentence(claim: Claim) -> str:
     which = "of the genes attacked " if claim["some_genes"] else ""
     what = f"{claim['classifier']}, cluster '{claim['target']}', called {claim['label']}, {claim['modification']}"
     wanted = labels_claimed(claim["towards"])
-    towards = f"makes the label {' or '.join(wanted)}" if wanted else "flips the label"
+    counted = " or ".join(wanted) or ("a named type" if claim["change_type"] == "named" else "")
+    flips = f"flips the label to {counted}" if counted else "flips the label"
     if claim["impossible"]:
-        return f"{what}: no set {which}{towards}."
+        return f"{what}: no set {which}{flips}."
     n = claim["lower"]
-    return f"{what}: no set of fewer than {n:,} {'gene' if n == 1 else 'genes'} {which}{towards}."
+    return f"{what}: no set of fewer than {n:,} {'gene' if n == 1 else 'genes'} {which}{flips}."
 
 
 class _Checker:
