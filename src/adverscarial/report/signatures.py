@@ -18,8 +18,8 @@ class MaxChangeSection(AttackSection[MaxChangeResult]):
     title: ClassVar[str] = "How much can change unnoticed?"
     meaning: ClassVar[str] = (
         "Length of the signature: the genes that were left as they are while all others were rewritten at once and the "
-        "label held. The shorter, the more of the expression profile the classifier ignores. Other "
-        "signatures of the same length can exist, and shorter ones where it is not said that no fewer genes can do (proven)."
+        "label held. The shorter, the more of the expression profile the classifier ignores. Other signatures of the "
+        "same length can exist, and shorter ones where it is not said that no fewer genes can do (proven)."
     )
     noun: ClassVar[str] = "signature search"
     compared: ClassVar[Compared | None] = Compared(
