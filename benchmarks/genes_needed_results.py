@@ -153,8 +153,8 @@ def verdict(tables: dict[str, pd.DataFrame]) -> str:
         f"scType needs the fewest genes, or as few as any, in {weakest} of the {asked} pairs of blood data and "
         f"modification, by the lower medians of the sets that were found; in {surely} of them it is proven that every "
         "other classifier needs more. scRF, which the paper calls immune because no single gene flips it, is not "
-        f"immune to several: {one} {cases} cases, but a set was found in {all_of_them}, of {lower_median(most):g} genes "
-        f"in the lower median and {max(most):g} at most."
+        f"immune to several: {one} {cases} cases, but a set was found in {all_of_them}, of {lower_median(most):g} "
+        f"genes in the lower median and {max(most):g} at most."
     )
     return textwrap.fill(said, 118)
 
