@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -145,12 +145,83 @@ def test_words_say_an_interval_unless_it_is_closed(found) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"seconds": 0}, {"seconds": "3"}, {"exact": "yes"}, {"change_type": "other"}],
-    ids=["seconds", "text", "exact", "change type"],
-)
+    [
+        {"seconds": 0}, {"seconds": "3"}, {"seconds": True}, {"seconds": float("nan")},
+        {"exact": "yes"}, {"exact": 1}, {"exact": 0}, {"change_type": "other"},
+    ],
+    ids=str,
+)  # fmt: skip
 def test_impossible_settings_are_said(wrong: dict) -> None:
-    with pytest.raises(adv.errors.ParameterError):
+    said = {
+        "seconds": "seconds must be a number of seconds above 0, got",
+        "exact": "exact must be 'auto', True or False, got",
+        "change_type": "change_type must be 'any' or 'named'",
+    }
+    with pytest.raises(adv.errors.ParameterError, match=said[next(iter(wrong))]):
         MinChange("perc1", **wrong)
+
+
+def two_labels(names: list[str]):
+    """A linear model that gives the first label where G0 is large, and else the second."""
+    adata = cells(3)
+    fitted = LogisticRegression().fit(adata.X, np.where(adata.obs["type"] == "B", *names))
+    return adata, adv.classifiers.wrap(fitted, genes=GENES)
+
+
+def test_where_no_other_label_counts_the_proof_has_a_name(tmp_path) -> None:
+    adata, model = two_labels(["B", "unknown"])
+    where = {"groupby": "cluster", "target": "c0"}
+    result = MinChange("perc1", change_type="named")(adata, model, **where)
+    assert result.baseline == "B"
+    assert (result.impossible, result.upper, result.proof) == (True, None, "no other label")
+    assert result.interval == "no set of these genes flips the label to a named type (proven)"
+    assert result.interval in result.sentence
+    check = adv.evaluation.verify_certificate(result.certificate(adata, model).save(tmp_path / "c.json"), adata, model)
+    assert check
+    assert check.claim.endswith("no set flips the label to a named type.")
+    assert not MinChange("perc1")(adata, model, **where).impossible  # "unknown" is another label, too
+    adata, model = two_labels(["unassigned", "unknown"])
+    result = MinChange("perc1", change_type="named")(adata, model, **where)
+    assert (result.impossible, result.proof) == (True, "no other label")
+    assert np.isinf(result.cells[["lower", "upper"]]).all(axis=None)
+
+
+def test_only_a_bound_about_all_labels_speaks_in_a_verdict() -> None:
+    adata, model = two_labels(["B", "unknown"])
+    for attack, setting in ((MinChange("perc1", change_type="named"), "change_type"),
+                            (MinChange("perc1", towards="unknown"), "towards")):  # fmt: skip
+        result = attack(adata, model, groupby="cluster", target="c0")
+        covered = result.coverage(len(GENES))
+        assert (covered.tested, covered.lower, covered.never) == (False, None, False)
+        if not result.success:
+            assert covered.why.startswith("MinChange (perc1) counted only flips to")
+            assert covered.todo == f"Count flips to all labels: leave out {setting}."
+    survey = adv.survey(
+        adata, model, attacks=MinChange("perc1", change_type="named"), groupby="cluster", targets=["c0"]
+    )
+    (row,) = survey.verdicts().itertuples()
+    assert row.verdict != "robust"
+    assert "no set" not in row.reason
+
+
+@pytest.mark.parametrize(
+    ("settings", "counted"), [({"change_type": "named"}, "a named type"), ({"towards": "NK"}, "NK"), ({}, "")]
+)
+def test_every_sentence_says_which_labels_count(settings: dict, counted: str) -> None:
+    result = MinChange("perc99", **settings)(cells(3), classifier("logistic"), groupby="cluster", target="c0")
+    to, flip = (f" to {counted}", f" for a flip to {counted}") if counted else ("", "")
+    none, some = np.empty(0, dtype=str), np.array(GENES[:4])
+    said = {
+        (9, True, 0): f"no set of these genes flips the label{to} (proven)",
+        (2, False, 0): f"at least 2 genes must change; no set was found that flips the label{to}",
+        (4, False, 4): f"exactly 4 genes must change{flip} (proven)",
+        (1, False, 4): f"at most 4 genes must change{flip}; fewer may do",
+        (2, False, 4): f"at least 2 and at most 4 genes must change{flip}",
+    }
+    for (lower, impossible, upper), text in said.items():
+        one = replace(result, lower=lower, impossible=impossible, changed=some if upper else none)
+        assert one.interval == text
+        assert text in one.sentence
 
 
 def test_a_spent_budget_leaves_a_valid_interval(pbmc_small: AnnData) -> None:

@@ -127,3 +127,28 @@ def test_names_of_cells_may_occur_more_than_once(groupby: str | None) -> None:
 def test_one_cell_is_too_few() -> None:
     with pytest.raises(adv.errors.DataError, match="one cell only"):
         adv.fragility(cells(1)[:1].copy(), classifier("logistic"))
+
+
+@pytest.mark.parametrize("family", ["Chetah", "SingleR"])
+def test_ranks_give_a_lower_number_and_no_nearest_gene(family: str) -> None:
+    if family == "SingleR":
+        pytest.importorskip("singler")
+    adata = cells(4)
+    model = adv.classifiers.SingleR() if family == "SingleR" else adv.classifiers.Chetah(cap_genes=True)
+    model.fit(adata, "type")
+    out = adv.fragility(adata, model, modification="perc99", copy=True).obs
+    assert (out["fragility_lower"] >= 1).all()
+    assert (out["fragility_gene"] == "").all()
+    assert out["fragility_share"].isna().all()
+    alone = adata.copy()  # a gene that is enough by itself is never ruled out
+    for gene in range(adata.n_vars):
+        alone.X = adata.X.copy()
+        alone.X[:, gene] = np.quantile(adata.X[:, gene], 0.99)
+        flipped = (model.predict(alone) != model.predict(adata)).to_numpy()
+        assert (out["fragility_lower"][flipped] == 1).all()
+
+
+def test_the_error_names_all_families_that_have_proofs() -> None:
+    adata = cells(4)
+    with pytest.raises(adv.errors.ClassifierError, match="CHETAH, SingleR, and scAnnotatR with one threshold"):
+        adv.fragility(adata, classifier("function"), modification="perc99")

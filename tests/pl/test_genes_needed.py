@@ -130,3 +130,23 @@ def test_what_is_missing_is_said(cells) -> None:
     cells.obs["f_lower"] = np.inf
     with pytest.raises(ParameterError, match="nothing to draw"):
         pl.fragility(cells, "type", key="f")
+
+
+@pytest.mark.slow
+def test_long_names_stand_below_each_other_in_the_legend_and_leave_room_for_the_lines(survey) -> None:
+    names = [f"a classifier of many cells and genes, number {i}" for i in range(4)]
+    kept = [
+        (task, result)
+        for task, result in zip(survey.tasks, survey.results, strict=True)
+        if task.classifier == "scType" and result is not None
+    ]
+    tasks = tuple(task._replace(classifier=name) for name in names for task, _ in kept)
+    many = adv.Survey(survey.plan, tasks, tuple(result for _ in names for _, result in kept), {})
+    ax = pl.genes_needed(many)
+    ax.figure.draw_without_rendering()
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == names
+    tops = [text.get_window_extent().y0 for text in legend.get_texts()]
+    assert tops == sorted(tops, reverse=True)
+    assert len(set(tops)) == len(names)
+    assert ax.get_window_extent().width > 0.4 * ax.figure.bbox.width

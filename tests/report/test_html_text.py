@@ -64,7 +64,7 @@ def test_the_signature_is_told(toy, tmp_path):
     assert (
         "The label of cluster left holds while 11 of 12 genes are rewritten at once (perc1); 1 gene carries it" in text
     )
-    assert "Rewriting any one of the remaining 1 as well would flip it" in text
+    assert "The signature is the remaining 1 gene. Rewriting it as well would flip the label" in text
     text = page_of(toy_survey(toy, MaxChange("perc1", restarts=1), model=deaf), tmp_path).text
     assert "In 2 of 2 signature searches no gene has to stay; for example, the label of cluster left holds" in text
     assert "while all 12 genes are rewritten at once" in text

@@ -287,8 +287,8 @@ class MaxChangeResult(Result):
 
     @property
     def marks(self) -> str:
-        """Return "†" where the modifiable genes are not shown to be maximal."""
-        return "" if self.maximal else "†"
+        """Return "†" where the modifiable genes are not shown to be maximal, and a shorter signature may exist."""
+        return "" if self.maximal or self.optimal else "†"
 
     @property
     def sentence(self) -> str:
@@ -298,7 +298,7 @@ class MaxChangeResult(Result):
         holds = f"does not become {aim}" if aim else f"keeps the label {self.baseline}"
         return (
             f"Cluster '{self.target}' {holds} while {free:,} of {free + kept:,} genes are "
-            f"changed at once; {kept:,} are left alone (the signature){self._limit}."
+            f"changed at once; {kept:,} are left alone (the signature){self.limit}."
         )
 
     @property
@@ -307,8 +307,8 @@ class MaxChangeResult(Result):
         return len(self.protected) == self.lower
 
     @property
-    def _limit(self) -> str:
-        """What is proven about shorter signatures, in words; empty where that is nothing new."""
+    def limit(self) -> str:
+        """What is proven about shorter signatures, as the end of a sentence; empty where that is nothing new."""
         if self.lower <= 1 < len(self.protected) or not len(self.protected):
             return ""
         return "; no fewer can do" if self.optimal else f"; no fewer than {self.lower:,} can do"
@@ -348,7 +348,7 @@ class MaxChangeResult(Result):
                 self._headline(),
                 f"  can change {len(self.modifiable):,} of {n:,} genes at once ({kind})",
                 f"  label then {self.label} ({of_the_cells(self.share)})",
-                f"  signature {len(self.protected):,} genes{self._limit}{': ' + shown if shown else ''}",
+                f"  signature {len(self.protected):,} genes{self.limit}{': ' + shown if shown else ''}",
                 self._footer(),
             ]
         )

@@ -17,7 +17,7 @@ from adverscarial.attacks.minimal.by_labels import irreducible, thinned
 from adverscarial.attacks.minimal.own_sets import fewest_to_win
 from adverscarial.attacks.minimal.per_cell import PerCell, bounded, numbers_of_genes, per_cell
 from adverscarial.attacks.minimal.race import Race
-from adverscarial.attacks.minimal.search import Smallest, Time, smallest
+from adverscarial.attacks.minimal.search import NO_OTHER_LABEL, Smallest, Time, smallest
 from adverscarial.attacks.minimal.sets_of_cells import sets_of_cells
 from adverscarial.attacks.run import BudgetSpent, Run
 from adverscarial.attacks.settings import candidates, check_change_type
@@ -83,9 +83,10 @@ class MinChange(Attack[MinChangeResult], name="min-change"):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_change_type(self.change_type)
-        if self.seconds is not None and not (isinstance(self.seconds, Real) and self.seconds > 0):
-            raise ParameterError(f"seconds must be a positive number, got {self.seconds!r}.")
-        if self.exact not in ("auto", True, False):
+        # True is a number of Python's, and 1 equals True: neither is meant
+        if self.seconds is not None and not (_is_number(self.seconds) and self.seconds > 0):
+            raise ParameterError(f"seconds must be a number of seconds above 0, got {self.seconds!r}.")
+        if self.exact != "auto" and not isinstance(self.exact, bool):
             raise ParameterError(f"exact must be 'auto', True or False, got {self.exact!r}.")
 
     def perform(self, run: Run) -> MinChangeResult:  # noqa: D102
@@ -233,7 +234,7 @@ class _Question:
             self.by_goal[goal] = max(
                 fewest_to_win(race, leave, own[:, goal], goal), scanned, key=lambda bound: bound[0]
             )
-        lower, proof = min(self.by_goal.values(), default=(NEVER, "own sets"))
+        lower, proof = min(self.by_goal.values(), default=(NEVER, NO_OTHER_LABEL))
         if lower > self.lower:
             self.lower, self.proof = lower, proof
 
@@ -307,6 +308,10 @@ class _Question:
     def _rivals(self, labels: np.ndarray) -> list[int]:
         """Return the labels that count as another one for a single cell."""
         return [k for k, label in enumerate(labels) if self.attack.change_type == "any" or is_named(str(label))]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _blocks(genes: np.ndarray, size: int = 1024) -> list[np.ndarray]:

@@ -34,7 +34,8 @@ class MinChangeResult(Result):
         What proves the lower bound: ``"single-gene scan"`` (every gene was tried alone), ``"own sets"`` (each cell may
         use its own best genes), ``"share of the vote"`` (the winner of k labels has a k-th of the votes at least),
         ``"one set for all"`` (one set must serve all cells), ``"milp"`` (mixed-integer program), ``"all combinations"``
-        (of the few genes that can be in such a set), ``"no gene moves"``, or ``"none"``.
+        (of the few genes that can be in such a set), ``"no gene moves"``, ``"no other label"`` (the classifier gives
+        none that would count), or ``"none"``.
     changed
         The set that was found, as an array of names; see :attr:`genes`.
     rival, rival_lower, rival_proof
@@ -106,16 +107,27 @@ class MinChangeResult(Result):
     @property
     def interval(self) -> str:
         """The interval in words."""
-        flips = f"makes the label {self.attack.aim_text}" if self.attack.aim else "flips the label"
         if self.impossible:
-            return f"no set of these genes {flips} (proven)"
+            return f"no set of these genes {self.flips_text} (proven)"
         if self.upper is None:
-            return f"at least {_genes(self.lower)} must change; no set was found that {flips}"
+            return f"at least {_genes(self.lower)} must change; no set was found that {self.flips_text}"
+        change = f"must change for a flip to {self._counted}" if self._counted else "must change"
         if self.optimal:
-            return f"exactly {_genes(self.lower)} must change (proven)"
+            return f"exactly {_genes(self.lower)} {change} (proven)"
         if self.lower == 1:
-            return f"at most {_genes(self.upper)} must change; fewer may do"
-        return f"at least {self.lower:,} and at most {_genes(self.upper)} must change"
+            return f"at most {_genes(self.upper)} {change}; fewer may do"
+        return f"at least {self.lower:,} and at most {_genes(self.upper)} {change}"
+
+    @property
+    def flips_text(self) -> str:
+        """What a set must do to count, such as ``"flips the label to a named type"``."""
+        return f"flips the label to {self._counted}" if self._counted else "flips the label"
+
+    @property
+    def _counted(self) -> str:
+        """The labels that count as a flip; empty where any other one does."""
+        named = getattr(self.attack, "change_type", "any") == "named"
+        return self.attack.aim_text or ("a named type" if named else "")
 
     @property
     def lower_by_rival(self) -> pd.DataFrame:
@@ -163,14 +175,17 @@ class MinChangeResult(Result):
 
     def coverage(self, genes_of_data: int) -> Coverage:  # noqa: D102
         name, limited = f"MinChange ({self.attack.changes_text})", is_limited(self.attack, genes_of_data)
-        aim = self.attack.aim_text
-        lower, never = (None, False) if limited or aim else (self.lower, self.impossible)
+        lower, never = (None, False) if limited or self._counted else (self.lower, self.impossible)
         if self.success:
             return Coverage(False, lower=lower, never=never)
         if not self.complete:
             why, todo = f"{name} stopped early", "Give it more time, or a larger budget."
-        elif aim:
-            why, todo = f"{name} counted only flips to {aim}", "Count flips to all labels: leave out towards."
+        elif self._counted:
+            setting = "towards" if self.attack.aim else "change_type"
+            why, todo = (
+                f"{name} counted only flips to {self._counted}",
+                f"Count flips to all labels: leave out {setting}.",
+            )
         elif limited or self.lower < 2:  # a larger bound speaks of every single gene, too
             why, todo = f"{name} did not test every single gene", "Add single-gene attacks."
         else:

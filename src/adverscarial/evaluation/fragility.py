@@ -61,8 +61,8 @@ def fragility(  # noqa: PLR0913
         Cells x genes, or a MuData. Columns are added to ``obs``, of the modality; nothing else is changed.
     classifier
         A classifier, or anything that :func:`adverscarial.classifiers.wrap` understands. It must be one for which
-        proofs exist: a linear or marker model, trees, a dense network with ReLU, CHETAH, or scAnnotatR (with one
-        threshold, without parents).
+        proofs exist: a linear or marker model, trees, a dense network with ReLU, CHETAH, SingleR, or scAnnotatR (with
+        one threshold, without parents).
     modification
         What is done to the genes.
     groupby
@@ -85,8 +85,9 @@ def fragility(  # noqa: PLR0913
     -------
     None, or the copy. The columns: the cell's label; the proven lower number of genes (infinite: no number of genes
     changes the label); the upper one (NaN: no set was looked for, or none found); the label that needs the fewest
-    genes; the gene that brings the cell nearest to it (empty for CHETAH); and the share of the gap that this gene
-    closes alone (1: it is enough; of trees and networks it closes at most that share).
+    genes; the gene that brings the cell nearest to it; and the share of the gap that this gene closes alone (1: it is
+    enough; of trees and networks it closes at most that share). For CHETAH and SingleR the gene is empty and the share
+    NaN: their proofs bound all genes at once, and single out none.
 
     Raises
     ------
@@ -153,8 +154,8 @@ def _one_cluster(
     if known is None:
         raise ClassifierError(
             f"Nothing can be proven about single cells of {model.name}: fragility works for linear and marker models, "
-            "trees, dense networks with ReLU, CHETAH, and scAnnotatR with one threshold and no parents. Ask about "
-            "whole clusters with attacks.MinChange."
+            "trees, dense networks with ReLU, CHETAH, SingleR, and scAnnotatR with one threshold and no parents. Ask "
+            "about whole clusters with attacks.MinChange."
         )
     rivals = range(len(known.labels))
     if isinstance(known, Moves):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _ROW = 0.11  # inches for each interval
 _SPREAD = 0.7  # of a row, for the intervals of one cluster
+_WIDTH = 0.65 * PAGE
+_LETTER, _MARK = 0.055, 0.45  # inches of a letter and of a mark in the legend
 
 Intervals = dict[str, dict[str, MinChangeResult]]
 
@@ -60,8 +62,10 @@ def genes_needed(
     clusters = sorted(found, key=lambda name: min((r.impossible, r.lower) for r in found[name]))
     every = [result for line in lines.values() for result in line.values()]
     top = max([2, *(max(r.lower, r.upper or 0) for r in every if not r.impossible)])
+    beside = _beside(list(lines), clusters)
     if ax is None:
-        ax = new_axes(0.65 * PAGE, 0.9 + max(0.2, _ROW * len(lines)) * len(clusters))
+        head = 0.9 + _ROW * (-(-len(lines) // beside) - 1)
+        ax = new_axes(_WIDTH, head + max(0.2, _ROW * len(lines)) * len(clusters))
     for number, (name, line) in enumerate(lines.items()):
         colour, marker, _ = look(number, list(lines))
         shift = _SPREAD * ((number + 0.5) / len(lines) - 0.5)
@@ -79,7 +83,7 @@ def genes_needed(
     ax.grid(axis="x", linewidth=0.3, color="#dddddd")
     ax.set_axisbelow(True)
     if len(lines) > 1:
-        legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+        legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=beside)
     else:
         ax.set_title(next(iter(lines)), fontsize=FONT, loc="left")
     if failed:
@@ -114,6 +118,12 @@ def _intervals(survey: Survey, classifier: str | None) -> tuple[Intervals, int]:
     if not lines:
         raise ParameterError("No MinChange attack of the survey has a result; see survey.errors.")
     return lines, failed
+
+
+def _beside(lines: list[str], clusters: list[str]) -> int:
+    """Return how many entries of the legend fit beside each other above the lines, which begin behind the clusters."""
+    room = _WIDTH - _LETTER * max(map(len, clusters))
+    return min(3, max(1, int(room / (_MARK + _LETTER * max(map(len, lines))))))
 
 
 def _draw(ax: Axes, y: float, result: MinChangeResult, colour: str, marker: str, edge: float) -> None:

@@ -1,6 +1,13 @@
 """A survey as one HTML file that a biologist reads and that opens without a network."""
 
-from adverscarial.report import combinations, descents, gradients, signatures, single  # noqa: F401  each registers itself
+from adverscarial.report import (  # noqa: F401  each registers itself
+    combinations,
+    descents,
+    genes_needed,
+    gradients,
+    signatures,
+    single,
+)
 from adverscarial.report.html import write_report
 
 __all__ = ["write_report"]

@@ -18,11 +18,12 @@ import numpy as np
 
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result
+from adverscarial.report.figures import Figure, counts
 from adverscarial.report.sentences import count, listed
 from adverscarial.surveys.grid import Entry, Grid, attack_name
 
 if TYPE_CHECKING:
-    from adverscarial.report.figures import Figure
+    from adverscarial.surveys.table import Survey
 
 R = TypeVar("R", bound=Result)
 
@@ -43,6 +44,19 @@ class Cell(NamedTuple):
 
     text: str
     value: float | None = None
+
+
+class Shown(NamedTuple):
+    """One cell of a coloured table.
+
+    `value` is the number that it is sorted and coloured by. One that is `endless` takes no part in the scale of
+    colours: it is more than any number of the table.
+    """
+
+    text: str
+    value: int | None
+    marks: str = ""
+    endless: bool = False
 
 
 class Flip(NamedTuple):
@@ -90,6 +104,8 @@ class AttackSection(Generic[R]):
         How classifiers are compared by it; None where they are not.
     figures
         Draws pictures of some results, and counts those that it left out.
+    folded
+        Heading of all :meth:`pictures` but the first, which the page shows closed.
     """
 
     title: ClassVar[str] = ""
@@ -97,6 +113,7 @@ class AttackSection(Generic[R]):
     noun: ClassVar[str] = "search"
     columns: ClassVar[tuple[str, ...]] = ()
     compared: ClassVar[Compared | None] = None
+    folded: ClassVar[str] = "All these tables as one picture"
 
     def heading(self, attack: Attack[Result]) -> str:
         """Return the heading of the section."""
@@ -145,6 +162,18 @@ class AttackSection(Generic[R]):
         """Return the cells of these columns."""
         row = result.row()
         return [value_cell(row.get(column.name)) for column in result.columns]
+
+    def shown(self, entry: Entry) -> Shown:
+        """Return what a coloured table shows of one attack on one cluster, given that it has a result."""
+        return Shown("none" if entry.value is None else f"{entry.value:,}", entry.value, entry.marks)
+
+    def order(self, grid: Grid) -> Sequence[str]:
+        """Return the clusters as the coloured table lists them."""
+        return grid.clusters
+
+    def pictures(self, survey: Survey, kind: str) -> list[Figure]:
+        """Return the figures beside the coloured tables of all classifiers; none where there is nothing to draw."""
+        return counts(survey, kind)
 
     def took(self, results: Sequence[R]) -> str:
         """Return what the successful attacks took, as the end of a sentence; empty where there is nothing to add."""

@@ -18,8 +18,8 @@ class MaxChangeSection(AttackSection[MaxChangeResult]):
     title: ClassVar[str] = "How much can change unnoticed?"
     meaning: ClassVar[str] = (
         "Length of the signature: the genes that were left as they are while all others were rewritten at once and the "
-        "label held. The shorter, the more of the expression profile the classifier ignores. A signature is one "
-        "answer, found in random order; others, also shorter ones, can exist."
+        "label held. The shorter, the more of the expression profile the classifier ignores. Other signatures of the "
+        "same length can exist, and shorter ones where it is not said that no fewer genes can do (proven)."
     )
     noun: ClassVar[str] = "signature search"
     compared: ClassVar[Compared | None] = Compared(
@@ -47,6 +47,10 @@ class MaxChangeSection(AttackSection[MaxChangeResult]):
             )
         if len(bound) > 1 and bound[-1].value != bound[0].value:
             said.append(f"The longest signature found: {_holds(bound[-1])}.")
+        proven = sum(cast("MaxChangeResult", entry.result).optimal for entry in bound)
+        if len(bound) > 1 and proven:
+            which = "each signature" if proven == len(bound) else f"{proven:,} of {count(len(bound), 'signature')}"
+            said.append(f"For {which} it is proven that no fewer genes can do.")
         return said
 
     def brief(self, entries: Sequence[Entry], title: str) -> str:  # noqa: D102
@@ -61,11 +65,14 @@ class MaxChangeSection(AttackSection[MaxChangeResult]):
         )
         if not left:
             text += "No gene has to stay."
-        elif result.maximal:
-            text += f"Rewriting any one of the remaining {left:,} as well would flip it, or be refused:"
+        elif result.maximal or result.optimal:
+            which = "it" if left == 1 else "any one of them"
+            text += f"The signature is the remaining {count(left, 'gene')}{result.limit}. "
+            text += f"Rewriting {which} as well would flip the label, or be refused:"
         else:
             spent = "" if result.complete else ", because the budget was spent"
-            text += f"{count(left, 'gene')} were left as they are; it was not shown that all of them must{spent}:"
+            text += f"{count(left, 'gene')} were left as they are{result.limit}. "
+            text += f"It was not shown that all of them must{spent}:"
         return Detail(text, names=result.signature, names_title="Signature")
 
 
@@ -79,5 +86,7 @@ def _holds(entry: Entry) -> str:
     genes = f"{free:,} of {count(left + free, 'gene')}" if left else f"all {count(free, 'gene')}"
     text = f"{label} holds while {genes} are rewritten at once ({entry.heading})"
     if left and entry.marks:
-        return f"{text}; the other {left:,} were left as they are, though fewer may do"
-    return f"{text}; {count(left, 'gene')} {'carries' if left == 1 else 'carry'} it (signature)" if left else text
+        fewer = f"; fewer may do, but no fewer than {result.lower:,}" if result.limit else ", though fewer may do"
+        return f"{text}; the other {left:,} were left as they are{fewer}"
+    carry = f"{count(left, 'gene')} {'carries' if left == 1 else 'carry'} it (signature){result.limit}"
+    return f"{text}; {carry}" if left else text

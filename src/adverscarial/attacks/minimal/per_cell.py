@@ -52,7 +52,9 @@ def per_cell(moves: Moves, rivals: Sequence[int], own: np.ndarray | None = None)
 
 def bounded(own: np.ndarray, rivals: Sequence[int]) -> PerCell:
     """Return the same from lower bounds alone: `own` as :attr:`OwnSets.own`."""
-    chosen = np.asarray(rivals)
+    chosen = np.asarray(rivals, dtype=np.int64)
+    if not len(chosen):  # no label counts as another one: all cells keep their own, where `own` is NEVER
+        return PerCell(own.max(axis=1), np.full(len(own), NEVER), own.argmax(axis=1))
     lower, towards = own[:, chosen].min(axis=1), chosen[own[:, chosen].argmin(axis=1)]
     return PerCell(lower, np.where(lower >= NEVER, NEVER, UNKNOWN), towards)
 
