@@ -23,6 +23,8 @@ def found(cells, models) -> adv.Survey:
 
 def signature(result, length: int, lower: int, *, maximal: bool = True):
     parts = {"protected": GENES[:length], "modifiable": GENES[length:]}
+    if hasattr(result, "changeable"):  # one array of names, and which of them can be changed
+        parts = {"tested": GENES, "changeable": np.arange(len(GENES)) >= length}
     return replace(result, lower=lower, maximal=maximal, **parts)
 
 
