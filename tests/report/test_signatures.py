@@ -23,6 +23,8 @@ def found(cells, models) -> adv.Survey:
 
 def signature(result, length: int, lower: int, *, maximal: bool = True):
     parts = {"protected": GENES[:length], "modifiable": GENES[length:]}
+    if hasattr(result, "changeable"):  # one array of names, and which of them can be changed
+        parts = {"tested": GENES, "changeable": np.arange(len(GENES)) >= length}
     return replace(result, lower=lower, maximal=maximal, **parts)
 
 
@@ -39,6 +41,7 @@ def signature(result, length: int, lower: int, *, maximal: bool = True):
         (6, 6, False, "The signature is the remaining 6 genes; no fewer can do. Rewriting any one of them as well"),
         (6, 1, True, "The signature is the remaining 6 genes. Rewriting any one of them as well"),
         (1, 1, True, "The signature is the remaining 1 gene; no fewer can do. Rewriting it as well"),
+        (1, 0, True, "The signature is the remaining 1 gene. Rewriting it as well would flip the label"),
         (6, 3, False, "6 genes were left as they are; no fewer than 3 can do. It was not shown that all of them must:"),
         (0, 0, True, "No gene has to stay."),
     ],

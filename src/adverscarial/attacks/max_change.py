@@ -309,7 +309,7 @@ class MaxChangeResult(Result):
     @property
     def limit(self) -> str:
         """What is proven about shorter signatures, as the end of a sentence; empty where that is nothing new."""
-        if self.lower <= 1 < len(self.protected) or not len(self.protected):
+        if not len(self.protected) or (self.lower <= 1 and not self.optimal):
             return ""
         return "; no fewer can do" if self.optimal else f"; no fewer than {self.lower:,} can do"
 

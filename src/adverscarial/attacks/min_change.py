@@ -17,7 +17,7 @@ from adverscarial.attacks.minimal.by_labels import irreducible, thinned
 from adverscarial.attacks.minimal.own_sets import fewest_to_win
 from adverscarial.attacks.minimal.per_cell import PerCell, bounded, numbers_of_genes, per_cell
 from adverscarial.attacks.minimal.race import Race
-from adverscarial.attacks.minimal.search import NO_OTHER_LABEL, Smallest, Time, smallest
+from adverscarial.attacks.minimal.search import Smallest, Time, smallest
 from adverscarial.attacks.minimal.sets_of_cells import sets_of_cells
 from adverscarial.attacks.run import BudgetSpent, Run
 from adverscarial.attacks.settings import candidates, check_change_type
@@ -234,7 +234,7 @@ class _Question:
             self.by_goal[goal] = max(
                 fewest_to_win(race, leave, own[:, goal], goal), scanned, key=lambda bound: bound[0]
             )
-        lower, proof = min(self.by_goal.values(), default=(NEVER, NO_OTHER_LABEL))
+        lower, proof = min(self.by_goal.values(), default=(NEVER, "no other label"))
         if lower > self.lower:
             self.lower, self.proof = lower, proof
 

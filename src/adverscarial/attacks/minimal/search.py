@@ -22,7 +22,6 @@ from adverscarial.classifiers.scorers.tree_moves import TreeMoves
 _MOST = 3_000_000  # genes x cells x labels, beyond which a quick search proves nothing: that would take longer
 _FEW_SIZES = 3  # between the bounds, for which all combinations of the genes left are tried
 _RIVALS = 4  # labels for which greedy sets are looked for
-NO_OTHER_LABEL = "no other label"
 
 
 class Time(NamedTuple):
@@ -64,7 +63,7 @@ class Smallest:
     @property
     def proof(self) -> str:
         """The argument that proves the lower bound; where no label counts, that is all there is to prove."""
-        return min(self.by_goal.values(), default=(NEVER, NO_OTHER_LABEL))[1]
+        return min(self.by_goal.values(), default=(NEVER, "no other label"))[1]
 
 
 def smallest(
