@@ -42,6 +42,7 @@ KINDS = {
     "network": (of_network, 60),
     "xgboost": (of_boosting("xgboost"), 15),
     "lightgbm": (of_boosting("lightgbm"), 15),
+    "scikit-learn": (of_boosting("scikit-learn"), 15),
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 
 import adverscarial as adv
 from adverscarial import _store
@@ -21,7 +21,7 @@ from adverscarial.evaluation import verify_certificate
 from laws.families import GENES, TARGETS, TYPES, cells, classifier
 
 WHERE = {"groupby": "cluster", "target": TARGETS[0]}
-FAMILIES = ["forest", "scRF", "boosting", "xgboost", "lightgbm", "scMLP", "torch"]
+FAMILIES = ["forest", "scRF", "boosting", "histograms", "xgboost", "lightgbm", "scMLP", "torch"]
 
 
 @cache
@@ -33,6 +33,11 @@ def model_of(family: str) -> Classifier:
         return adv.classifiers.RandomForest(12, seed=0).fit(train, "type")
     if family == "boosting":
         return wrap(GradientBoostingClassifier(**few, max_features=2).fit(X, train.obs["type"]), genes=GENES)
+    if family == "histograms":
+        made = HistGradientBoostingClassifier(
+            max_iter=30, max_depth=2, min_samples_leaf=2, max_features=0.3, random_state=0
+        )
+        return wrap(made.fit(X, train.obs["type"]), genes=GENES)
     if family == "xgboost":
         package = pytest.importorskip("xgboost")
         model = package.XGBClassifier(**few, n_jobs=1, colsample_bynode=0.3).fit(X, codes)

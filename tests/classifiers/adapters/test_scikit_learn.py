@@ -12,7 +12,12 @@ from anndata import AnnData
 from scipy.special import softmax
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -102,6 +107,7 @@ TREES: dict[str, Callable[[], Any]] = {
     "extra trees": lambda: ExtraTreesClassifier(10, random_state=0),
     "tree": lambda: DecisionTreeClassifier(max_depth=6, random_state=0),
     "boosting": lambda: GradientBoostingClassifier(n_estimators=4, max_depth=2, random_state=0),
+    "histograms": lambda: HistGradientBoostingClassifier(max_iter=4, max_depth=2, random_state=0),
     "select, then forest": lambda: make_pipeline(k_best(), RandomForestClassifier(10, random_state=0)),
 }
 NETWORKS: dict[str, Callable[[], Any]] = {

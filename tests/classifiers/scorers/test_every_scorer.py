@@ -47,7 +47,7 @@ MARKERS = {"B": ["G0", "G5"], "NK": ["G1", "G6", "G7"], "T": {"positive": ["G2",
 @cache
 def model(name: str) -> adv.classifiers.Classifier:
     """Return a classifier, trained once."""
-    from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+    from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -56,6 +56,7 @@ def model(name: str) -> adv.classifiers.Classifier:
         "logistic": LogisticRegression(),
         "forest": RandomForestClassifier(15, min_samples_leaf=3, random_state=0),
         "boosting": GradientBoostingClassifier(n_estimators=4, random_state=0),
+        "histograms": HistGradientBoostingClassifier(max_iter=4, min_samples_leaf=3, random_state=0),
         "neighbours": KNeighborsClassifier(3),
     }
     if name in wrapped:
@@ -92,10 +93,11 @@ EXACT = [
     "logistic",
     "forest",
     "boosting",
+    "histograms",
 ]
 GENERAL = ["neighbours", "function of cells", "function of labels", "function of clusters"]
 # others of their kind are in both lanes
-COSTLY = {"scType, unscaled", "markers", "forest", "boosting", "neighbours", "function of labels"}
+COSTLY = {"scType, unscaled", "markers", "forest", "boosting", "histograms", "neighbours", "function of labels"}
 CHEAP = ["scMLP", *(name for name in EXACT + GENERAL if isinstance(name, str) and name not in COSTLY)]
 
 

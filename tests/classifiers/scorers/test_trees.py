@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tests.classifiers.scorer_law import check_scorer_law
 
 from adverscarial.classifiers import wrap
-from adverscarial.classifiers.adapters.scikit_learn import tree_ensemble
+from adverscarial.classifiers.adapters.scikit_trees import tree_ensemble
 from adverscarial.classifiers.families.random_forest import hard_votes
 from adverscarial.classifiers.scorers.tree_duals import _mark_largest
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble

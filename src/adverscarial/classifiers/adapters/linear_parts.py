@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,15 @@ def two_columns(scores: np.ndarray) -> np.ndarray:
     """Return one decision column as two, one per class."""
     scores = scores[:, None] if scores.ndim == 1 else scores
     return np.hstack([-scores, scores]) if scores.shape[1] == 1 else scores
+
+
+def sums_link(method: str | None) -> Callable[[np.ndarray], np.ndarray]:
+    """Return how weighted sums become the scores that the estimator's `method` reports."""
+    from scipy.special import expit, softmax
+
+    if method != "predict_proba":
+        return two_columns
+    return lambda sums: np.hstack([1 - expit(sums), expit(sums)]) if sums.shape[1] == 1 else softmax(sums, axis=1)
 
 
 def is_linear(model: BaseEstimator, n_classes: int) -> bool:

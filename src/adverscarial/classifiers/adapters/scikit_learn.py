@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -23,7 +22,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.matrix import CellMatrix, layer_of
 from adverscarial.classifiers.adapters.containers import check_sparse, readings_differ, rows_in_parts, whole
 from adverscarial.classifiers.adapters.functions import call, check_scores
-from adverscarial.classifiers.adapters.linear_parts import dense_coefficients, is_linear, two_columns
+from adverscarial.classifiers.adapters.linear_parts import dense_coefficients, is_linear, sums_link, two_columns
 from adverscarial.classifiers.adapters.pipeline_steps import (
     StepsBefore,
     holds_others,
@@ -33,6 +32,7 @@ from adverscarial.classifiers.adapters.pipeline_steps import (
     steps_of,
 )
 from adverscarial.classifiers.adapters.scikit_network import DenseLayers, PerceptronScorer, layers_of
+from adverscarial.classifiers.adapters.scikit_trees import cut, tree_ensemble, tree_link
 from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.training import training_matrix
@@ -42,7 +42,7 @@ from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.dense_layers import backward, forward
 from adverscarial.classifiers.scorers.general import GeneralScorer
 from adverscarial.classifiers.scorers.linear import LinearScorer, gradient_of, logits_of
-from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble, forest_arrays
+from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.trees import TreeScorer
 from adverscarial.errors import ClassifierError, DataError, ParameterError, some
 
@@ -50,10 +50,6 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 logger = logging.getLogger(__name__)
-
-
-#: scikit-learn's boosting calls a sum of exactly 0 the second class, unlike its linear models
-_CUT = -float(np.nextafter(0.0, 1.0))
 
 
 class Estimator(Classifier, wraps=50):
@@ -357,7 +353,7 @@ class Estimator(Classifier, wraps=50):
         if found is None:
             return None
         trees, kept = found
-        return trees.plain(cluster.gene_names[columns[kept]], self.classes, cut=_CUT)
+        return trees.plain(cluster.gene_names[columns[kept]], self.classes, cut=cut(last_of(self.estimator)))
 
     def _trees(self, n_genes: int) -> tuple[TreeEnsemble, np.ndarray] | None:
         """Return the trees that values reach as they are, and which genes do; None for other models."""
@@ -393,7 +389,7 @@ class Estimator(Classifier, wraps=50):
             front, weights, bias = self._linear(len(columns))
             return LinearScorer(
                 X, columns, n_genes, weights, bias, self.classes, transform=front.elementwise,
-                checked=front.checked, link=_link(self._method),
+                checked=front.checked, link=sums_link(self._method),
             )  # fmt: skip
         if (network := self._network(len(columns))) is not None:
             front, layers = network
@@ -404,7 +400,8 @@ class Estimator(Classifier, wraps=50):
         trees, kept = found
         return TreeScorer(
             trees, X[:, kept], columns[kept], n_genes, self.classes,
-            link=_tree_link(model, self._method, trees), cut=_CUT, refuses_overflow=cluster.dtype != np.float32,
+            link=tree_link(model, self._method, trees), cut=cut(model),
+            refuses_overflow=trees.single and cluster.dtype != np.float32,
         )  # fmt: skip
 
 
@@ -434,40 +431,3 @@ def _score_method(estimator: BaseEstimator, n_classes: int) -> str | None:
     by_decision = (one_vs_rest and n_classes > 2) or getattr(model, "loss", "") == "modified_huber"
     methods = ("decision_function",) if by_decision else ("predict_proba", "decision_function")
     return next((method for method in methods if hasattr(estimator, method)), None)
-
-
-def _link(method: str | None) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Return how a linear model's sums become the reported scores."""
-    from scipy.special import expit, softmax
-
-    if method != "predict_proba":
-        return two_columns
-    return lambda sums: np.hstack([1 - expit(sums), expit(sums)]) if sums.shape[1] == 1 else softmax(sums, axis=1)
-
-
-def _tree_link(
-    model: BaseEstimator, method: str | None, trees: TreeEnsemble
-) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Return how summed leaves become the reported scores: their mean, or for boosting a probability."""
-    return (
-        _link(method) if type(model).__name__ == "GradientBoostingClassifier" else lambda sums: sums / len(trees.roots)
-    )
-
-
-def tree_ensemble(model: BaseEstimator) -> TreeEnsemble | None:
-    """Return a fitted scikit-learn tree model as arrays; None for other models."""
-    kind = type(model).__name__
-    if kind in ("DecisionTreeClassifier", "ExtraTreeClassifier") and model.n_outputs_ == 1:
-        return forest_arrays([model])
-    if kind in ("RandomForestClassifier", "ExtraTreesClassifier") and model.n_outputs_ == 1:
-        return forest_arrays(model.estimators_)
-    if kind == "GradientBoostingClassifier" and model.init in (None, "zero"):
-        flat = forest_arrays(list(model.estimators_.ravel()))
-        n_scores = model.estimators_.shape[1]
-        tree = np.repeat(np.arange(len(flat.roots)), np.diff(np.r_[flat.roots, len(flat.feature)]))
-        value = np.zeros((len(flat.feature), n_scores))
-        value[np.arange(len(value)), tree % n_scores] = model.learning_rate * flat.value[:, 0]
-        nothing = np.zeros((1, model.n_features_in_), dtype=np.float32)
-        start = model._raw_predict_init(nothing)[0]
-        return replace(flat, value=value, bias=np.asarray(start, dtype=np.float64))
-    return None

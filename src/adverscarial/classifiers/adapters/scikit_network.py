@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from adverscarial.cells.cluster import Cluster
-from adverscarial.classifiers.scorers.dense_layers import Layers, above
+from adverscarial.classifiers.scorers.dense_layers import Layers, Upper, above
 from adverscarial.classifiers.scorers.linear import Transform
 from adverscarial.classifiers.scorers.networks import FirstLayerScorer
 
@@ -60,9 +60,9 @@ class PerceptronScorer(FirstLayerScorer):
     def _scores(self, sums: np.ndarray) -> np.ndarray:
         return probabilities(above(self._upper, sums))
 
-    def _upper_layers(self) -> tuple[Layers, float, float] | None:
+    def _upper_layers(self) -> Upper:
         # probabilities that round to the same number hide a small difference of logits
-        return self._upper, 2e-9, 1e-6
+        return Upper(self._upper, 2e-9, 1e-6)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

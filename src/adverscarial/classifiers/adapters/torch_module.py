@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from adverscarial.cells.cluster import Cluster
+from adverscarial.classifiers.adapters.torch_layers import DenseLayer, dense_chain, ends_in_softmax
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.device import CELLS, cells_at_a_time, checked_device, import_torch, in_batches
 from adverscarial.classifiers.plain import PlainNetwork
 from adverscarial.classifiers.scorers.base import Scorer
-from adverscarial.classifiers.scorers.dense_layers import Layers
+from adverscarial.classifiers.scorers.dense_layers import Upper
 from adverscarial.classifiers.scorers.networks import FirstLayerScorer, check_weights
 from adverscarial.errors import ClassifierError, ParameterError
 
@@ -230,28 +231,27 @@ class TorchModule(Classifier, wraps=40):
 
     def plain(self, cluster: Cluster) -> PlainNetwork | None:  # noqa: D102
         layers, columns = self.dense_layers(), self.align(cluster.genes)
-        if layers is None or len(layers[0][0]) != len(columns):
+        if layers is None or len(layers) < 2 or self.normalised or len(layers[0].kernel) != len(columns):
             return None
         names = [str(name) for name in cluster.gene_names[columns]]
-        return PlainNetwork(names, list(self.classes), layers, single=True)
+        return PlainNetwork(names, list(self.classes), [(layer.kernel, layer.bias) for layer in layers], single=True)
 
-    def dense_layers(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
-        """Return kernels and biases of linear layers with ReLU between them, float64; None for any other network."""
-        nn, operations = self._torch.nn, self._operations(self.module)
-        linears, relus = operations[0::2], operations[1::2]
-        plain = len(linears) == len(relus) + 1 > 1 and not any(map(_altered, operations))
-        plain = plain and self.gives_logits and all(type(part) is nn.ReLU for part in relus)
-        if not (plain and all(type(part) is nn.Linear for part in linears)):
+    def dense_layers(self) -> list[DenseLayer] | None:
+        """Return the linear layers with ReLU between them, float64, up to the values whose order is the label's.
+
+        Batch normalisation is taken into them, and a softmax at the end is left out. None for any other network.
+        """
+        operations = self._operations(self.module)
+        if any(map(_altered, operations)):
             return None
+        if operations and ends_in_softmax(operations[-1], self.gives_logits):
+            operations = operations[:-1]
+        return dense_chain(operations)
 
-        def numbers(tensor: torch.Tensor) -> np.ndarray:
-            array: np.ndarray = tensor.detach().double().cpu().numpy()
-            return array
-
-        return [
-            (numbers(part.weight).T, np.zeros(part.out_features) if part.bias is None else numbers(part.bias))
-            for part in linears
-        ]
+    @property
+    def normalised(self) -> bool:
+        """Whether there is batch normalisation somewhere."""
+        return any(type(part) is self._torch.nn.BatchNorm1d for part in self.module.modules())
 
     def _operations(self, module: torch.nn.Module) -> list[torch.nn.Module]:
         """Return the operations of a chain in order, without those that do nothing in evaluation."""
@@ -287,6 +287,13 @@ class TorchScorer(FirstLayerScorer):
     def _scores(self, sums: np.ndarray) -> np.ndarray:
         return self.model.probabilities(self.model.run(sums, self.rest))
 
-    def _upper_layers(self) -> tuple[Layers, float, float] | None:
+    def _upper_layers(self) -> Upper | None:
         layers = self.model.dense_layers()
-        return None if layers is None else (layers[1:], 1e-5, 1e-6)  # the layers are added up in float32
+        if layers is None:
+            return None
+        first, *above = layers
+        upper = Upper([(layer.kernel, layer.bias) for layer in above], 1e-5, 1e-6)  # they are added up in float32
+        if above and not self.model.normalised:
+            return upper
+        # where sums are stretched, or are the outputs themselves, what cancelled in them counts
+        return upper._replace(bend=first.bend, terms=[layer.terms for layer in above])

@@ -30,7 +30,7 @@ from adverscarial.classifiers.plain import PlainNetwork
 from adverscarial.classifiers.registry import CommandLine
 from adverscarial.classifiers.scorers.alike import Alike
 from adverscarial.classifiers.scorers.base import Scorer
-from adverscarial.classifiers.scorers.dense_layers import Layers, above, backward, forward, run
+from adverscarial.classifiers.scorers.dense_layers import Upper, above, backward, forward, run
 from adverscarial.classifiers.scorers.networks import FirstLayerScorer, check_weights
 from adverscarial.errors import ClassifierError, MissingDependencyError, ParameterError
 
@@ -409,9 +409,9 @@ class MLPScorer(FirstLayerScorer):
     def _scores(self, sums: np.ndarray) -> np.ndarray:
         return self.model.probabilities(self.model.upper(sums))
 
-    def _upper_layers(self) -> tuple[Layers, float, float] | None:
+    def _upper_layers(self) -> Upper | None:
         # a tie of probabilities in float32 may hide a difference of logits
-        return (self.model.layers[1:], 2e-9, 1e-6) if len(self.model.layers) > 1 else None
+        return Upper(self.model.layers[1:], 2e-9, 1e-6) if len(self.model.layers) > 1 else None
 
     def _settle(self, sums: np.ndarray, scores: np.ndarray) -> None:
         super()._settle(sums, scores)

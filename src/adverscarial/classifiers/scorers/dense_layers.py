@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,45 @@ if TYPE_CHECKING:
 
 #: kernel, shape (inputs, units), and bias of each layer: arrays of numpy, or tensors of torch, which can do the same
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]
+
+
+class Bend(NamedTuple):
+    """What becomes of each unit's sum before the ReLU: it is stretched, then moved.
+
+    Attributes
+    ----------
+    scale, shift
+        Shape (units,).
+    terms
+        How much was added up for `shift`, whatever cancelled.
+    """
+
+    scale: np.ndarray
+    shift: np.ndarray
+    terms: np.ndarray
+
+
+class Upper(NamedTuple):
+    """What stands above the first layer's sums.
+
+    Attributes
+    ----------
+    layers
+        The layers, with ReLU below each of them; there may be none.
+    tolerance, margin
+        How they round; see :class:`~adverscarial.classifiers.scorers.moves.Moves`.
+    bend
+        What happens to the first sums; left out, nothing.
+    terms
+        How much was added up for the bias of each of the layers, whatever cancelled; left out, the biases. With them,
+        rounding is judged by all that is added up in the first layer, too, not only by its sums.
+    """
+
+    layers: Layers
+    tolerance: float
+    margin: float
+    bend: Bend | None = None
+    terms: Sequence[np.ndarray] | None = None
 
 
 def above(layers: Layers, sums: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.columns import positions_among, values_now
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
-from adverscarial.classifiers.scorers.dense_layers import Layers, moved
+from adverscarial.classifiers.scorers.dense_layers import Upper, moved
 from adverscarial.classifiers.scorers.lead import lead_of
 from adverscarial.classifiers.scorers.linear import Transform
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
@@ -194,21 +194,33 @@ class FirstLayerScorer(StatefulScorer):
         """Nothing is refused."""
         return np.zeros(len(genes), dtype=bool)
 
-    def _upper_layers(self) -> tuple[Layers, float, float] | None:
-        """Return the layers above the first one, where these are dense with ReLU between, and how they round.
-
-        The numbers are the tolerance and the margin of :class:`Moves`.
-        """
+    def _upper_layers(self) -> Upper | None:
+        """Return the layers above the first one, where these are dense with ReLU between, and how they round."""
         return None
+
+    def _added_up(self, rows: np.ndarray, steps: np.ndarray, upper: Upper) -> list[np.ndarray] | None:
+        """Return how much is added up for the first sums with any genes changed, and for the biases above them."""
+        if upper.terms is None or upper.bend is None:
+            return None
+        terms = np.abs(steps) @ np.abs(self._W[rows]) + np.abs(self._b)
+        read = self._columns[self._row[self._columns] >= 0]
+        for start in range(0, len(read), _GENES):
+            block = read[start : start + _GENES]
+            terms += np.abs(self._now(block)) @ np.abs(self._W[self._row[block]])
+        return [terms * np.abs(upper.bend.scale) + upper.bend.terms, *upper.terms]
 
     def moves(self, genes: np.ndarray, values: np.ndarray) -> ReluMoves | None:  # noqa: D102
         upper = self._upper_layers()
         if upper is None:
             return None
-        layers, tolerance, margin = upper
         genes, values = self._known(genes, values)
-        steps, first = values - self._now(genes), self._W[self._row[genes]]
-        found = ReluMoves(self._A, steps, first, layers, self._codes, tolerance=tolerance, margin=margin)
+        rows, steps, sums = self._row[genes], values - self._now(genes), self._A
+        first, terms = self._W[rows], self._added_up(rows, steps, upper)
+        if upper.bend is not None:
+            sums, first = sums * upper.bend.scale + upper.bend.shift, first * upper.bend.scale
+        found = ReluMoves(
+            sums, steps, first, upper.layers, self._codes, tolerance=upper.tolerance, margin=upper.margin, terms=terms
+        )
         found.labels = self._ballot.labels
         return found
 

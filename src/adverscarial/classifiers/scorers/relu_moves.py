@@ -47,11 +47,14 @@ class ReluMoves(Moves):
     first
         The first layer's weights of these genes, shape (genes, units).
     layers
-        ``(kernel, bias)`` of the layers above, at least one.
+        ``(kernel, bias)`` of the layers above; with none, the sums are the outputs.
     codes
         Labels as the classifier gives them.
     tolerance, margin
         See :class:`Moves`.
+    terms
+        How much is added up for `sums`, whatever cancels and whichever genes change, shape (cells, units); then for the
+        bias of each of `layers`. Left out, ten times what the numbers as they stand show.
     """
 
     cheap: ClassVar[bool] = False
@@ -59,15 +62,17 @@ class ReluMoves(Moves):
     def __init__(
         self, sums: np.ndarray, steps: np.ndarray, first: np.ndarray,
         layers: Sequence[tuple[np.ndarray, np.ndarray]], codes: np.ndarray | None, *, tolerance: float, margin: float,
+        terms: Sequence[np.ndarray] | None = None,
     ) -> None:  # fmt: skip
         self._A, self._given, self._first, self._layers = sums, steps, first, list(layers)
         self.scores, self.n_genes = self._above(sums), steps.shape[1]
         self.codes = np.argmax(self.scores, axis=1) if codes is None else codes
         self.tolerance, self.margin = tolerance, margin
-        size = np.abs(sums)
-        for W, b in self._layers:
-            size = size @ np.abs(W) + np.abs(b)
-        self.size = 10 * size.max(axis=1)
+        self._terms = terms
+        size, *added = terms or [np.abs(sums), *(np.abs(b) for _, b in self._layers)]
+        for (W, _), more in zip(self._layers, added, strict=True):
+            size = size @ np.abs(W) + more
+        self.size = (10 if terms is None else 1) * size.max(axis=1)
         self._kept: dict[tuple[int, int], list[_Lines]] = {}
         self._turned: list[np.ndarray] = []
         self._gone = np.zeros(self.n_genes, dtype=bool)  # genes that have been changed and do nothing any more
@@ -84,6 +89,8 @@ class ReluMoves(Moves):
 
     def bound(self, c: np.ndarray, cells: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
         """See :meth:`Moves.bound`; the lines hold for at most `m` changed genes."""
+        if not self._layers:
+            return self.scores[cells] @ c, np.maximum(0.0, self._steps[cells] * (self._first @ c))
         t, G = np.empty(len(cells)), np.empty((len(cells), self.n_genes))
         for i, cell in enumerate(cells):
             W, b = self._layers[-1]
@@ -207,6 +214,8 @@ class ReluMoves(Moves):
     def _gradient(self, omega: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the cells that count, and the derivative with respect to their first layer's sums, which are given."""
         cells = np.flatnonzero(omega.any(axis=1))
+        if not self._layers:
+            return cells, omega[cells]
         sums = [first[cells]]
         for W, b in self._layers[:-1]:
             sums.append(np.maximum(sums[-1], 0.0) @ W + b)
@@ -217,15 +226,19 @@ class ReluMoves(Moves):
 
     def changed(self, genes: np.ndarray) -> ReluMoves:  # noqa: D102
         sums, given = self._sums_with(genes), self._given
-        other = ReluMoves(sums, given, self._first, self._layers, None, tolerance=self.tolerance, margin=self.margin)
+        other = ReluMoves(
+            sums, given, self._first, self._layers, None, tolerance=self.tolerance, margin=self.margin,
+            terms=self._terms,
+        )  # fmt: skip
         other.labels, other._turned, other._gone = self.labels, self._turned, self._gone.copy()
         other._gone[genes] = True
         return other
 
     def part(self, cells: np.ndarray) -> ReluMoves:  # noqa: D102
+        terms = None if self._terms is None else [self._terms[0][cells], *self._terms[1:]]
         other = ReluMoves(
             self._A[cells], self._steps[cells], self._first, self._layers, self.codes[cells], tolerance=self.tolerance,
-            margin=self.margin,
+            margin=self.margin, terms=terms,
         )  # fmt: skip
         other.labels = self.labels
         return other
