@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from adverscarial.classifiers.answers import Answer, Answers
+from adverscarial.classifiers.scorers.alike import Alike
 from adverscarial.classifiers.scorers.base import Changed, Scorer
 from adverscarial.classifiers.scorers.moves import Moves
 from adverscarial.classifiers.scorers.needs import Needs
@@ -63,6 +64,13 @@ class WrappedScorer(Scorer):
 
     def pulls(self, genes: np.ndarray, values: np.ndarray, label: str) -> np.ndarray | None:  # noqa: D102
         return self.scorer.pulls(genes, values, label)
+
+    def alike(self, genes: np.ndarray, values: np.ndarray) -> Alike | None:
+        """Return None: what is done before or after a query is not known to a proof about the scorer inside."""
+        return None
+
+    def centre(self, alike: Alike) -> None:  # noqa: D102
+        self.scorer.centre(alike)
 
     def fork(self) -> Self:  # noqa: D102
         other = copy.copy(self)
