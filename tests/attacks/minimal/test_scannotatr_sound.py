@@ -52,6 +52,14 @@ def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     assert max(tight([t for seed, t in enumerate(tallies) if seed % 3])) > 0.9
 
 
+@pytest.mark.parametrize("seed", [1000248, 1000458, 1001190])
+def test_a_set_is_found_where_rounded_probabilities_decide(seed: int) -> None:
+    """All genes together flip the cluster, by ties of probabilities that its sums do not show."""
+    case = scannotatr_case(seed)
+    assert case.votes()[-1] != case.votes()[0]
+    assert check_flips(case, seed) is not None
+
+
 def test_thresholds_that_differ_and_parents_prove_nothing() -> None:
     parts = {
         "feature_order": ["G"],

@@ -58,9 +58,12 @@ class Finder:
         return True
 
     def all_of_them(self) -> None:
-        """Take the set of all genes, if it reaches a goal: it is too large, but an upper end."""
+        """Take the set of all genes, if it reaches a goal: it is too large, but an upper end.
+
+        The classifier is asked whatever the moves say: where its scores are rounded, only it knows how ties end.
+        """
         genes = np.arange(self.moves.n_genes)
-        if self._reaches(genes) and self._confirm(genes):
+        if self._confirm(genes):
             self.genes = genes
             self.winner = self.race.winner(np.argmax(self.moves.scores_with(genes), axis=1))
 
