@@ -101,7 +101,7 @@ def test_a_gradient_asked_of_the_model_itself(cells, forest):
 
 @pytest.mark.parametrize("make", GRADIENT)
 def test_gradients_of_a_model_that_gives_labels_only(cells, make):
-    with pytest.raises(ClassifierError, match=r"labels only.*SingleGene, MaxChange"):
+    with pytest.raises(ClassifierError, match=r"labels only.*SingleGene, MinChange"):
         make(1.0, genes=["g0"])(cells, lambda X: np.where(X[:, 0] > 0, "B", "T"), **AB)
 
 

@@ -377,7 +377,7 @@ def test_order_by_score_reads_the_attacked_layer(pbmc_small):
 
 def test_label_only_classifiers_are_told_what_would_work(pbmc_small):
     model = adv.classifiers.wrap(lambda X: np.where(X[:, 0] > 0, "A", "B"))
-    with pytest.raises(ClassifierError, match="SingleGene, MaxChange, RandomWalk, Grid"):
+    with pytest.raises(ClassifierError, match="SingleGene, MinChange and others"):
         ClusterGradientDescent(genes=["CD79A"])(pbmc_small, model, groupby="cell_type", target="Dendritic")
 
 

@@ -276,7 +276,7 @@ def test_z_scores_over_all_cells_are_attacked_through_the_scorer(pbmc_small):
 
 
 def test_labels_alone_are_no_slope():
-    with pytest.raises(ClassifierError, match=r"labels only.*SingleGene, MaxChange, RandomWalk and Grid"):
+    with pytest.raises(ClassifierError, match=r"labels only.*SingleGene, MinChange and others"):
         attack(FastGradientSign(1, genes=["g1"]), cells(), lambda X: np.where(X[:, 0] > 0, "B", "T"))
     with pytest.raises(ClassifierError, match="labels only"):
         attack(FastGradientSign(1, genes=["g1"]), cells(), lambda expression, clusters, target: ("B", 1.0))

@@ -266,7 +266,7 @@ def test_a_survey_confirms_its_grids_alone(run, cells_file, pbmc_small, tmp_path
     [
         (["--attack", "grid"], "needs genes"),
         (["--attack", "fgsm", "--alpha", "1"], "has no alpha"),
-        (["--attack", "min-change", "--seconds", "0"], "seconds must be a positive number"),
+        (["--attack", "min-change", "--seconds", "0"], "seconds must be a number of seconds above 0"),
         (["--attack", "max-change", "--seconds", "9"], "has no seconds"),
         (["--modification", "perc1", "--modification", "perc99"], "use: adverscarial survey"),
     ],
