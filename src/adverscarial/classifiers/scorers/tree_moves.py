@@ -15,6 +15,7 @@ from adverscarial.classifiers.scorers.tree_paths import NO_TURNS, Paths, Turns, 
 _PASSES = 3
 _ROUNDING = 1e-11  # of sums in float64
 _SINGLE = 4e-6  # of the sums of a package that adds up in float32
+_REMEMBERED = 5_000_000  # ways of a cell through a tree of which it is kept what turns them: some 200 MB
 _AT_ONCE = 64  # cells whose reachable leaves are held at a time
 
 
@@ -158,12 +159,22 @@ class TreeMoves(Moves):
         """See :meth:`Moves.effects`; each gene alone, exactly."""
         state, trees = self._state, self._trees
         omega = np.ascontiguousarray(omega[:, 1:] if self._binary else omega, dtype=np.float64)
-        if self._stale.any():
-            self._turns = turns(
-                trees.nodes, trees.roots, state._X, self._column, self._new, trees.depth, self._turns, self._stale
-            )
-            self._stale = np.zeros_like(self._stale)
-        return first_order(self._turns, trees.value, state._leaf, omega, self.n_genes)
+        n_cells, many = len(state._X), max(1, _REMEMBERED // len(trees.roots))
+        if n_cells <= many:
+            if self._stale.any():
+                self._turns = self._turns_of(slice(None), self._turns, self._stale)
+                self._stale = np.zeros_like(self._stale)
+            return first_order(self._turns, trees.value, state._leaf, omega, self.n_genes)
+        total = np.zeros(self.n_genes)
+        for start in range(0, n_cells, many):
+            block = slice(start, start + many)
+            found = self._turns_of(block, NO_TURNS, np.ones_like(self._stale))
+            total += first_order(found, trees.value, state._leaf[block], omega[block], self.n_genes)
+        return total
+
+    def _turns_of(self, cells: slice, known: Turns, stale: np.ndarray) -> Turns:
+        trees, X, new = self._trees, self._state._X[cells], self._new[cells]
+        return turns(trees.nodes, trees.roots, X, self._column, new, trees.depth, known, stale)
 
     def changed(self, genes: np.ndarray) -> TreeMoves:  # noqa: D102
         state = self._state.after(self._genes[genes], self._values[:, genes])
