@@ -20,7 +20,7 @@ def test_a_field_that_hides_what_every_result_has_is_refused(hidden: str) -> Non
     assert "Odd" not in RESULTS.known()
 
 
-@pytest.mark.parametrize("columns", [("pairs",), "pairs", (Column("pairs", "whole", "Pairs."), None)])
+@pytest.mark.parametrize("columns", [("pairs",), "pairs", "", None, (Column("pairs", "whole", "Pairs."), None)])
 def test_columns_that_are_none_are_refused(columns: object) -> None:
     with pytest.raises(ParameterError, match=r"Odd\.columns must be Column objects"):
         type("Odd", (Result,), {"columns": columns})

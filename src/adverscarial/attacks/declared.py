@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import sys
+from functools import cached_property
 
 from adverscarial.attacks.columns import Column
 from adverscarial.errors import ParameterError
+
+_WRAPPED = (property, cached_property, classmethod, staticmethod)
 
 
 def check_declared(cls: type, base: type) -> None:
@@ -27,11 +30,10 @@ def check_declared(cls: type, base: type) -> None:
             "the field another name, or write it as a property."
         )
     columns = getattr(cls, "columns", ())
-    wrong = [one for one in columns if not isinstance(one, Column)]
-    if wrong or isinstance(columns, str):
+    if not isinstance(columns, tuple | list) or not all(isinstance(one, Column) for one in columns):
         raise ParameterError(
             f"{cls.__name__}.columns must be Column objects, such as Column('pairs', 'whole', 'Pairs that were "
-            f"tested.'); got {wrong[0]!r}."
+            f"tested.'); got {columns!r}."
         )
 
 
@@ -47,4 +49,4 @@ def _annotated(cls: type) -> list[str]:
 
 
 def _is_method(inherited: object) -> bool:
-    return isinstance(inherited, property | classmethod | staticmethod) or inspect.isfunction(inherited)
+    return isinstance(inherited, _WRAPPED) or inspect.isfunction(inherited)
