@@ -99,7 +99,7 @@ class Modification(ABC):
         cls.name = name or str(vars(cls).get("name", ""))  # there already where a decorator makes the class anew
         if cls.name:
             own = dict(vars(cls))
-            usual = {} if "pattern" in own else {f"{cls.name}:1": _first_line(cls)}
+            usual = {} if "pattern" in own else {f"{cls.name}:1": (getdoc(cls) or cls.name).splitlines()[0]}
             cls.pattern = own.get("pattern", f"{re.escape(cls.name)}:{NUMBER}")
             cls.examples = own.get("examples", usual)
             if strange := [text for text in cls.examples if not re.fullmatch(cls.pattern, text)]:
@@ -245,10 +245,6 @@ def number(text: str) -> float:
     """Return the number that a text means, an integer where it is whole."""
     value = float(text)
     return int(value) if value.is_integer() else value
-
-
-def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").strip().split("\n")[0]
 
 
 def kinds() -> dict[str, type[Modification]]:
