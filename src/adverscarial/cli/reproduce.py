@@ -134,12 +134,12 @@ def reproduce(
             )
             for name, cells in sets.items()
         ]  # fmt: skip
+        whole = adata if figure is Figure.statements else None
         sets.clear()  # room for the attacks
-        if figure is not Figure.statements:
-            adata = AnnData()
+        del adata
         asked = _Asked(figure, target, restarts, folder, seed, jobs, quick)
         beside = None if numbers is None else paper.read_numbers(numbers)
-        outcome = asked.made(settings, adata, gene_sets, beside)
+        outcome = asked.made(settings, whole, gene_sets, beside)
     tell(outcome, folder, seconds=time.perf_counter() - start, json=json)
 
 
@@ -164,9 +164,9 @@ class _Asked(NamedTuple):
     quick: bool
 
     def made(
-        self, settings: list[paper.Setting], adata: AnnData, gene_sets: GeneSets, numbers: pd.DataFrame | None
+        self, settings: list[paper.Setting], whole: AnnData | None, gene_sets: GeneSets, numbers: pd.DataFrame | None
     ) -> paper.Outcome:
-        """Make it."""
+        """Make it; only the statements need the `whole` data as well."""
         one, how = settings[0], Executed(seed=self.seed, say=say)
         orders = 1 if self.restarts is None else self.restarts
         if self.figure is Figure.table1:
@@ -181,10 +181,10 @@ class _Asked(NamedTuple):
             return paper.discovery(
                 settings, out=self.folder, restarts=orders, quick=self.quick, n_jobs=self.jobs, **how
             )
-        if self.figure is Figure.statements:
+        if whole is not None:
             return paper.statements(
                 one,
-                adata,
+                whole,
                 out=self.folder,
                 numbers=numbers,
                 restarts=self.restarts,
