@@ -248,9 +248,10 @@ class MaxChangeResult(Result):
     def from_fields(cls, values: dict[str, Any]) -> Self:
         """Make a result of what was stored; in older files, of names in two arrays."""
         if "modifiable" in values:
-            free, kept = np.asarray(values.pop("modifiable")), np.asarray(values.pop("protected"))
+            free, kept = np.asarray(values["modifiable"]), np.asarray(values["protected"])
+            others = {name: value for name, value in values.items() if name not in ("modifiable", "protected")}
             tested = np.concatenate([free, kept])
-            values = {**values, "tested": tested, "changeable": np.arange(len(tested)) < len(free)}
+            values = {**others, "tested": tested, "changeable": np.arange(len(tested)) < len(free)}
         return super().from_fields(values)
 
     @property
