@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 import os
 import shutil
 import sys
@@ -14,6 +15,17 @@ from hypothesis import HealthCheck, settings
 # no law depends on how busy the machine is
 settings.register_profile("adverscarial", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("adverscarial")
+
+
+def pytest_collection() -> None:
+    """Collect without looking for garbage: thousands of tests are made, and all of them stay."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected out of every later search for garbage, which goes through all objects otherwise."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

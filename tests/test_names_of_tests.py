@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from pathlib import Path
 
 
 def too_short(code: str) -> list[str]:
     """Return the names of tests that are one word, which names a thing and claims nothing of it."""
-    functions = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    names = (function.name for function in functions if function.name.startswith("test_"))
-    return [name for name in names if name.count("_") == 1]
+    return re.findall(r"^[ \t]*(?:async )?def (test_[^\W_]+)\(", code, flags=re.MULTILINE)
 
 
 def test_one_word_is_too_short() -> None:

@@ -163,6 +163,7 @@ def test_results_come_back_from_a_file(pbmc_small, tmp_path):
     assert list(back.to_frame().columns) == ["gene", "outcome"]
 
 
+@pytest.mark.slow
 def test_a_very_short_signature_is_looked_for_in_each_order_from_the_start(pbmc_small, monkeypatch):
     model, begun = adv.classifiers.Chetah(n_genes=40).fit(pbmc_small, "cell_type"), []
     monkeypatch.setattr(

@@ -99,6 +99,7 @@ def test_cells_are_exact_for_weighted_sums(found) -> None:
     assert (cells_found["upper"] - cells_found["lower"])[finite].max() <= 1
 
 
+@pytest.mark.fast("ScType-any")
 @pytest.mark.parametrize("change_type", ["any", "named"])
 @pytest.mark.parametrize("family", ["ScType", "logistic", "forest"])
 def test_each_cell_gets_another_label_with_the_genes_of_its_own(
@@ -302,6 +303,7 @@ class Moved(Modification):
         return self.result.changed_values(cluster, genes).astype(np.float64)
 
 
+@pytest.mark.slow
 def test_a_set_is_found_where_nearly_all_genes_are_needed() -> None:
     """CGD stops where its moves begin to flip the label, so few of its genes can be spared."""
     cells = adv.datasets.embedded()

@@ -15,6 +15,8 @@ import adverscarial as adv
 from adverscarial.attacks import MaxChange, MaxChangeResult, SingleGene, SingleGeneResult
 from adverscarial.classifiers import ScType
 
+pytestmark = pytest.mark.slow  # all clusters of PBMC3k, gene by gene
+
 #: the published name of a modification, and the string that means the same here
 EXACT = {"perc1": "perc1", "perc99": "perc99", "decile+5": "decile+5:reference"}
 ABERRANT = {name: f"{name}:reference" for name in ("positive_aberrant", "negative_aberrant")}
@@ -93,7 +95,6 @@ def flips(result: SingleGeneResult) -> dict[str, str]:
     return dict(zip(hits["gene"], hits["label"], strict=True))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("modification", EXACT)
 def test_single_gene_finds_exactly_the_published_attacks(modification: str, survey: Any, published: Any) -> None:
     for target, by_modification in published.items():
@@ -101,7 +102,6 @@ def test_single_gene_finds_exactly_the_published_attacks(modification: str, surv
         assert found == by_modification[modification]["single_gene"], target
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("modification", EXACT)
 def test_single_gene_finds_the_published_number_in_all_clusters(modification: str, survey: Any, counted: Any) -> None:
     clusters = counted.index.get_level_values("cluster").unique()
@@ -110,7 +110,6 @@ def test_single_gene_finds_the_published_number_in_all_clusters(modification: st
     assert found == counted.xs("single-gene n genes", level="attack")[modification].to_dict()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("modification", ABERRANT)
 def test_single_gene_finds_every_published_aberrant_attack(modification: str, survey: Any, published: Any) -> None:
     for target, by_modification in published.items():
@@ -119,7 +118,6 @@ def test_single_gene_finds_every_published_aberrant_attack(modification: str, su
         assert {gene: found.get(gene) for gene in wanted} == wanted, target
 
 
-@pytest.mark.fast(1)
 @pytest.mark.parametrize("modification", MODIFICATIONS)
 def test_single_gene_agrees_with_an_exhaustive_test(
     modification: str, survey: Any, counted: Any, cells: AnnData, weights: pd.DataFrame
@@ -144,7 +142,6 @@ def test_single_gene_agrees_with_an_exhaustive_test(
     assert extra == {"positive_aberrant": 7, "negative_aberrant": 5}.get(modification, 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("modification", ABERRANT)
 def test_unpublished_aberrant_attacks_verify(
     modification: str, survey: Any, published: Any, cells: AnnData, model: ScType
@@ -155,7 +152,6 @@ def test_unpublished_aberrant_attacks_verify(
         assert result.verify(cells, model, genes=new), target
 
 
-@pytest.mark.fast("perc1")
 @pytest.mark.parametrize("modification", MODIFICATIONS)
 def test_signatures_are_never_longer_than_published(
     modification: str, survey: Any, counted: Any, published: Any
@@ -171,14 +167,12 @@ def test_signatures_are_never_longer_than_published(
         )
 
 
-@pytest.mark.fast("perc1")
 @pytest.mark.parametrize("modification", MOST)
 def test_signatures_are_short_in_all(modification: str, survey: Any, counted: Any) -> None:
     clusters = counted.index.get_level_values("cluster").unique()
     assert sum(len(survey["MaxChange", modification, target].signature) for target in clusters) <= MOST[modification]
 
 
-@pytest.mark.fast(1)
 @pytest.mark.parametrize("modification", MODIFICATIONS)
 def test_signatures_are_maximal(modification: str, survey: Any, cells: AnnData, weights: pd.DataFrame) -> None:
     """With all modifiable genes changed the label holds; with any signature gene in addition it flips.

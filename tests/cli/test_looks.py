@@ -133,6 +133,7 @@ def test_cells_without_a_cluster_and_clusters_of_one_cell(run, file, counts):
     assert set(pd.read_csv(path.parent / "run" / "table.csv")["cluster"]) == {"B", "Mono", "T"}
 
 
+@pytest.mark.slow
 def test_a_column_of_measurements(run, file, counts):
     counts.obs["depth"] = np.tile([0.1, 0.2, 0.3], 20)
     counts.obs["leiden"] = np.tile([0, 1, 2], 20)

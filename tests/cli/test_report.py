@@ -16,6 +16,7 @@ def finished(pbmc_small, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_report_is_that_of_the_survey(run, finished, tmp_path):
     folder, survey = finished
     code, out, _ = run("report", folder, "--out", tmp_path / "report.html", "--json")

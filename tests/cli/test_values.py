@@ -43,6 +43,7 @@ def test_an_attack_on_a_modality_or_on_raw(run, files):
     assert attack(run, files, "several.h5mu")["baseline_share"] != expected["baseline_share"]
 
 
+@pytest.mark.slow
 def test_a_mask_of_genes(run, files):
     masked = attack(run, files, "cells.h5ad", "--mask-var", "some")
     assert (masked["tested"], masked["genes"]) == (2, ["CD3D"])
@@ -54,6 +55,7 @@ def test_a_mask_of_genes(run, files):
     assert pd.read_csv(files / "run" / "table.csv")["tested"].tolist() == [2]
 
 
+@pytest.mark.slow
 def test_a_classifier_trained_elsewhere(run, files):
     more = ["--groupby", "cell_type", "--classifier", "markers"]
     assert run("train", files / "several.h5mu", *more, "--mod", "prot", "--out", files / "one.npz")[0] == 0

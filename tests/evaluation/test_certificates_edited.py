@@ -240,7 +240,7 @@ def test_no_field_can_be_edited(family: str, tmp_path) -> None:
         assert check is None, (name, str(check))
 
 
-@pytest.mark.fast("logistic")
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_pair_of_edits_makes_an_untrue_claim_pass(family: str, tmp_path) -> None:
     case, weaker = case_of(family), [claims(change_type="named"), claims(seed=3), claims(classifier="Other")]
@@ -252,6 +252,7 @@ def test_no_pair_of_edits_makes_an_untrue_claim_pass(family: str, tmp_path) -> N
                 assert check is None, (name, str(check))
 
 
+@pytest.mark.fast("logistic")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_makes_a_claim_weaker_is_said(family: str, tmp_path) -> None:
     case, own = case_of(family), case_of(family).content["claim"]["label"]

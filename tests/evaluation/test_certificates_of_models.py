@@ -102,6 +102,7 @@ def test_what_the_search_proves_is_confirmed(family: str, tmp_path) -> None:
     assert more
 
 
+@pytest.mark.slow
 def test_the_bound_of_a_forest_is_confirmed_from_its_file(forest, tmp_path) -> None:
     test, model, result, certificate = forest
     assert 3 < certificate.lower <= result.lower  # sharper proofs are not written down
@@ -136,6 +137,7 @@ def test_what_is_false_does_not_hold(forest, tmp_path) -> None:
         assert not verify_certificate(changed(certificate, lie, tmp_path / "c.json"), test, model)
 
 
+@pytest.mark.slow
 def test_fewer_genes_must_be_said_to_be_some(forest, tmp_path) -> None:
     """A list that leaves out genes that move would make any bound true."""
     test, model, _, certificate = forest
@@ -155,6 +157,7 @@ def test_fewer_genes_must_be_said_to_be_some(forest, tmp_path) -> None:
     assert "of the 3 genes attacked" in check.claim
 
 
+@pytest.mark.slow
 def test_other_cells_and_other_classifiers_do_not_pass(forest, tmp_path) -> None:
     test, model, _, certificate = forest
     path = certificate.save(tmp_path / "c.json")
@@ -170,6 +173,7 @@ def test_other_cells_and_other_classifiers_do_not_pass(forest, tmp_path) -> None
         assert not verify_certificate(path, test, classifier_)
 
 
+@pytest.mark.slow
 def test_trees_that_are_not_the_classifiers_own_do_not_pass(forest, tmp_path) -> None:
     """The numbers a classifier shows are compared with its answers."""
     test, model, result, _ = forest
@@ -187,6 +191,7 @@ def test_trees_that_are_not_the_classifiers_own_do_not_pass(forest, tmp_path) ->
     assert "label the cells as the classifier does" in check.table["checked"].iloc[-1]
 
 
+@pytest.mark.slow
 def test_cells_and_classifier_are_asked_for(forest, tmp_path) -> None:
     test, model, _, certificate = forest
     path = certificate.save(tmp_path / "c.json")

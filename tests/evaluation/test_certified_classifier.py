@@ -32,6 +32,7 @@ def test_weights_of_another_model_are_told_apart(halves, tmp_path: Path) -> None
     assert any("classifier" in text for text in alone.left_out)
 
 
+@pytest.mark.slow
 def test_a_classifier_that_transforms_values_is_compared_by_its_labels(halves, tmp_path: Path) -> None:
     test = halves[1]
     model = adv.classifiers.ScType(scaled=False)
@@ -41,6 +42,7 @@ def test_a_classifier_that_transforms_values_is_compared_by_its_labels(halves, t
     assert not adv.evaluation.verify_certificate(file, test, other)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("n_markers", [1, 2])
 def test_no_certificate_is_issued_that_its_checker_refuses(halves, tmp_path: Path, n_markers: int) -> None:
     train, test = (half[:, PANEL].copy() for half in halves)

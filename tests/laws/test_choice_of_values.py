@@ -182,6 +182,7 @@ def test_a_certificate_of_raw(data: AnnData, tmp_path: Path) -> None:
     assert not adv.evaluation.verify_certificate(path, data)  # X holds other numbers
 
 
+@pytest.mark.slow
 def test_processes_are_sent_what_was_chosen(data: AnnData) -> None:
     asked = {"attacks": ATTACK, "groupby": "cell_type", "use_raw": True, "progress": False}
     here = adv.survey(data, MODEL, **asked)

@@ -15,6 +15,7 @@ def cells_of(section, classifier, cluster):
     return dict(zip([name for name, _ in section.columns[2:]], row.cells, strict=True))
 
 
+@pytest.mark.slow
 def test_every_kind_has_its_section_and_its_numbers(everything):
     descent, grid, walk = outcome_tables(everything)
     assert [s.title.split()[0] for s in (descent, grid, walk)] == ["Cluster", "Grid", "Random"]

@@ -71,6 +71,7 @@ def asked_about(cells: AnnData, restarts: int, monkeypatch: pytest.MonkeyPatch) 
     return asked
 
 
+@pytest.mark.slow
 def test_one_try_exchanges_nothing_and_proves_less(pbmc_small: AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
     sharper, original = [], max_change.shortest_signature
     monkeypatch.setattr(
@@ -81,6 +82,7 @@ def test_one_try_exchanges_nothing_and_proves_less(pbmc_small: AnnData, monkeypa
     assert sharper == [{"sharper": False}, {"sharper": True}]
 
 
+@pytest.mark.slow
 def test_of_a_long_signature_the_pairs_that_harm_least_are_tried(
     pbmc_small: AnnData, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_no_size_is_refuted_at_which_a_set_exists() -> None:
     assert refutations > CASES
 
 
+@pytest.mark.fast("at once")
 @pytest.mark.parametrize("how", ["at once", "by a bound", "by branches"])
 def test_a_size_is_closed_only_if_no_smallest_set_has_it(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """By all combinations of all genes, by those that a bound leaves (some must be left out by it), or by branches."""
@@ -190,6 +191,7 @@ def test_combinations_are_counted_and_tried_as_far_as_they_gain_enough(seed: int
     assert not found or chosen.tolist() in wins
 
 
+@pytest.mark.slow
 def test_without_effort_a_size_is_left_open_or_closed_as_with_it() -> None:
     left = 0
     for seed in range(CASES // 2):
@@ -209,6 +211,7 @@ def test_without_effort_a_size_is_left_open_or_closed_as_with_it() -> None:
     assert left > CASES
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize(
     ("exact", "left", "limits"),
     [("auto", np.inf, {None}), (True, np.inf, {60.0}), ("auto", 7.0, {7.0}), (True, 7.0, {7.0})],

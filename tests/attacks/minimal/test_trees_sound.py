@@ -76,6 +76,7 @@ def test_intervals_of_flips_hold_the_truth(named: bool) -> None:
     assert min(tight(tallies)) > 0.6
 
 
+@pytest.mark.slow
 def test_what_is_proven_of_signatures_alone_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the labels that cells could get beside the signature's own are too many to look at."""
     monkeypatch.setattr(smallest_search, "_MOST", -1)
@@ -156,6 +157,7 @@ def test_proofs_that_cannot_raise_the_bound_are_left_out(monkeypatch: pytest.Mon
     assert sum(asked for _, asked in some) < sum(asked for _, asked in every)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("remembered", [5_000_000, 1])
 def test_effects_are_what_each_gene_alone_does_after_any_changes(
     remembered: int, monkeypatch: pytest.MonkeyPatch

@@ -167,6 +167,7 @@ def test_an_untrained_network_says_so(tmp_path: Path) -> None:
         _network(1, 6).decide(np.zeros((2, 5)))
 
 
+@pytest.mark.slow
 @needs.torch
 def test_stored_and_read_again(tmp_path: Path, blood: AnnData) -> None:
     model = MLP((16, 8), epochs=2, seed=5, float32_output=True, device="cpu").fit(blood, "cell_type")

@@ -62,6 +62,7 @@ def test_genes_of_a_list_that_change_one_by_one_or_all_at_once_give_the_sums_of_
         np.testing.assert_array_equal(counts, kept)
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("size", [1, rank_together._FEW, rank_together._FEW + 1])
 def test_scores_of_a_list_of_which_few_or_more_genes_change_are_those_of_full_predictions(pbmc_small, chetah, size):
     cluster = Cluster(pbmc_small, "cell_type", "Dendritic")

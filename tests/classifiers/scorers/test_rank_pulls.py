@@ -31,6 +31,7 @@ def lack(scores, model, way, threshold):
     return missing
 
 
+@pytest.mark.fast(1)
 @pytest.mark.parametrize("which", ["class", "stuck"])
 def test_pulls_are_those_of_correlations_from_scratch(pbmc_small, chetah, which):
     model, width = chetah._fitted(), 0.5

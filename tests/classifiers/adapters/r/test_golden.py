@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from anndata import AnnData
 
 import adverscarial as adv
@@ -31,6 +32,7 @@ SCRIPT = (
 )
 
 
+@pytest.mark.slow
 def test_the_marker_classifier_of_the_package(shared: Path, write: Callable[[str], Path]) -> None:
     golden = json.loads((shared / "golden" / "b_mclassifier.json").read_text())["results"]
     table = pd.read_csv(shared / "golden" / "inputs" / "pbmc.csv", index_col="cell")
