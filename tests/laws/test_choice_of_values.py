@@ -170,7 +170,12 @@ def test_a_result_holds_for_what_was_attacked(
     changed = result.apply(given)
     assert adv.detectability(given, changed, **choice).genes == 1
     assert adv.predict(changed, MODEL, **WHERE, **choice).label == result.label
-    assert adv.pl.umap(given, result)
+
+
+@pytest.mark.slow
+def test_a_map_of_cells_takes_what_was_attacked(data: AnnData, several: object) -> None:
+    for given, choice in ((data, {"use_raw": True}), (several, {"mod": "prot"}), (several, {})):
+        assert adv.pl.umap(given, ATTACK(given, MODEL, **WHERE, **choice))
 
 
 def test_a_certificate_of_raw(data: AnnData, tmp_path: Path) -> None:
