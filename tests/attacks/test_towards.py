@@ -152,6 +152,16 @@ def test_tables_and_verdicts_say_the_label(pbmc_small, model):
     assert "towards" not in plain.to_frame()
 
 
+def test_where_only_named_types_count_no_label_is_called_robust(pbmc_small, model):
+    where = {"groupby": "cell_type", "target": "Dendritic"}
+    some, named = (SingleGene("perc1", change_type=kind)(pbmc_small, model, **where) for kind in ("any", "named"))
+    assert some.coverage(pbmc_small.n_vars).tested
+    covered = named.coverage(pbmc_small.n_vars)
+    assert not covered.tested
+    assert covered.why == "SingleGene (perc1) counted only flips to a named type"
+    assert "change_type" in covered.todo
+
+
 def test_a_descent_tells_its_new_target_in_the_same_column(pbmc_small):
     scaled = adv.datasets.preprocess(pbmc_small, target_sum=None)
     attack = adv.attacks.ClusterGradientDescent(new_target="CD19+ B", max_genes=3)

@@ -218,6 +218,10 @@ class SingleGeneResult(Counted, Result):
                 "Count flips to all labels: leave out towards.",
             ): bool(self.attack.aim),
             (
+                f"{name} counted only flips to a named type",
+                "Count flips to all labels: leave out change_type.",
+            ): getattr(self.attack, "change_type", "any") == "named",
+            (
                 f"{name} tested {self.n_genes:,} of {genes_of_data:,} genes",
                 "Test all genes: leave out genes, exclude.",
             ): self.n_genes < genes_of_data,
