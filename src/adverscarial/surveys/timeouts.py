@@ -22,6 +22,7 @@ import numpy as np
 from numba.core import event as numba_events
 
 from adverscarial.classifiers.answers import Answer, Answers
+from adverscarial.classifiers.scorers.alike import Alike
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.wrapped import WrappedScorer
 
@@ -105,6 +106,10 @@ class Timed(WrappedScorer):
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         with self._clock.running():
             self.scorer.accept(genes, values)
+
+    def alike(self, genes: np.ndarray, values: np.ndarray) -> Alike | None:
+        """Return the proof of the scorer inside: nothing is done to its queries but to time them."""
+        return self.scorer.alike(genes, values)
 
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
         parts, start = [], 0

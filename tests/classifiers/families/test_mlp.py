@@ -20,6 +20,7 @@ from adverscarial.classifiers.families.mlp import MLP, MLPScorer
 from adverscarial.classifiers.families.mlp_trainer import Trainer
 from adverscarial.errors import ClassifierError, GeneMismatchError, ParameterError
 from adverscarial.modifications.base import with_values
+from adverscarial.surveys.timeouts import Timed
 
 FOLDER = Path("golden/classifiers/pbmc68k_a")
 NAMES = ["W1", "b1", "W2", "b2", "W3", "b3"]
@@ -411,6 +412,14 @@ def test_what_is_proven_of_cells_that_are_alike_is_what_each_cell_gets(seed: int
             assert proven[-1] < 0 or set(answer.labels) == {alike.labels[proven[-1]]}
         assert alike.codes(left).tolist() == [alike.code(left[[k]]) for k in range(len(left))]
     assert np.mean(np.array(proven) >= 0) > (0.9 if abs(value) == 1e5 else -1)
+
+
+def test_a_limit_on_the_time_of_queries_takes_no_proof_away() -> None:
+    model, adata = _network(0, 30, (16, 8), 4), _data(0, 20, 30)
+    scorer, genes = MLPScorer(model, Cluster(adata, "cluster", "A")), np.arange(adata.n_vars)
+    values = np.full((1, adata.n_vars), 1e5)
+    timed = Timed(scorer, clock=None)  # no query is asked
+    assert timed.alike(genes, values).codes(genes).tolist() == scorer.alike(genes, values).codes(genes).tolist()
 
 
 def test_nothing_is_proven_of_sums_that_are_no_numbers() -> None:
