@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from adverscarial.classifiers.scorers.moves import Moves
-from adverscarial.classifiers.scorers.tree_duals import by_gain, needed_by_slopes
+from adverscarial.classifiers.scorers.tree_duals import needed_by_slopes
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.tree_paths import NO_TURNS, Paths, Turns, credits, first_order, reachable, turns
 
@@ -62,6 +62,7 @@ class TreeMoves(Moves):
         self._whole = trees.rounding < 0 and not self._binary
         self.scores, self.codes, self.n_genes = self._both(state._sums), state._codes, len(genes)
         self.size = np.full(len(self.codes), trees.largest + abs(state._cut))
+        self._last_lead: tuple[np.ndarray, np.ndarray, float] | None = None
         self._turns: Turns = NO_TURNS
         self._stale = np.ones(len(trees.roots), dtype=bool)  # trees whose turns are not known
         self.tolerance = _SINGLE if trees.single and not self._whole else _ROUNDING
@@ -127,15 +128,20 @@ class TreeMoves(Moves):
         steps
             After which the search for a proof ends.
         """
-        paths, lead_values = self._all_paths(cell), self._trees.value @ (c[1:] if self._binary else c)
+        paths, (lead_values, unit) = self._all_paths(cell), self._lead(c)
         gain = lead_values[paths.leaf] - lead_values[self._state._leaf[cell][paths.tree]]
         need = float(self._missing(c, np.array([cell]), strict)[0])
-        paths, gain, n_genes = by_gain(paths, gain)
-        return int(needed_by_slopes(paths, gain, need, n_genes, _unit(lead_values), enough, steps))
+        return int(needed_by_slopes(paths, gain, need, self.n_genes, unit, enough, steps))
+
+    def _lead(self, c: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return what each leaf adds to the weighted sum, and a usual gain of one leaf."""
+        if self._last_lead is None or not np.array_equal(self._last_lead[0], c):
+            values = self._trees.value @ (c[1:] if self._binary else c)
+            self._last_lead = c, values, float(np.ptp(values)) / 2 or 1.0
+        return self._last_lead[1:]
 
     def _credits(self, c: np.ndarray, cells: np.ndarray, need: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
-        lead_values = self._trees.value @ (c[1:] if self._binary else c)
-        unit = _unit(lead_values)
+        lead_values, unit = self._lead(c)
         total, proven = np.empty((len(cells), self.n_genes)), np.empty(len(cells), dtype=np.int64)
         for block in np.unique(cells // _AT_ONCE):
             inside = np.flatnonzero(cells // _AT_ONCE == block)
@@ -191,8 +197,3 @@ class TreeMoves(Moves):
         other = TreeMoves(self._trees, state, self._genes, values, self._column, self._new[cells])
         other.labels = self.labels
         return other
-
-
-def _unit(lead_values: np.ndarray) -> float:
-    """Return a usual gain of one leaf."""
-    return float(np.ptp(lead_values)) / 2 or 1.0
