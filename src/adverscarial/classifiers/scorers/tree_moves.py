@@ -17,6 +17,7 @@ _ROUNDING = 1e-11  # of sums in float64
 _SINGLE = 4e-6  # of the sums of a package that adds up in float32
 _REMEMBERED = 5_000_000  # ways of a cell through a tree of which it is kept what turns them: some 200 MB
 _AT_ONCE = 64  # cells whose reachable leaves are held at a time
+_SPARE = 1.2  # room for the leaves of a cell, times what the last one had
 
 
 class _State(Protocol):
@@ -62,6 +63,7 @@ class TreeMoves(Moves):
         self._whole = trees.rounding < 0 and not self._binary
         self.scores, self.codes, self.n_genes = self._both(state._sums), state._codes, len(genes)
         self.size = np.full(len(self.codes), trees.largest + abs(state._cut))
+        self._room = {False: (0.0, 0.0), True: (0.0, 0.0)}  # leaves of a cell, and their genes
         self._last_lead: tuple[np.ndarray, np.ndarray, float] | None = None
         self._turns: Turns = NO_TURNS
         self._stale = np.ones(len(trees.roots), dtype=bool)  # trees whose turns are not known
@@ -78,15 +80,7 @@ class TreeMoves(Moves):
         """Return the reachable leaves of a block of cells."""
         if block not in self._kept_paths:
             cells = slice(block * _AT_ONCE, (block + 1) * _AT_ONCE)
-            found = reachable(
-                self._trees.nodes,
-                self._trees.roots,
-                self._state._X[cells],
-                self._new[cells],
-                self._column,
-                self._trees.depth,
-                False,
-            )
+            found = self._reachable(cells, False)
             if sum(len(paths.gene) for paths in self._kept_paths.values()) > 5e7:
                 self._kept_paths.clear()
             self._kept_paths[block] = found
@@ -107,10 +101,17 @@ class TreeMoves(Moves):
         missing: np.ndarray = need - self.tolerance * self.size[cells]
         return missing
 
+    def _reachable(self, cells: slice, whole: bool) -> Paths:
+        """Return the leaves that some cells can reach, with room for somewhat more than the last ones had."""
+        trees, X, new = self._trees, self._state._X[cells], self._new[cells]
+        leaves, entries = (int(_SPARE * len(X) * share) for share in self._room[whole])
+        found = reachable(trees.nodes, trees.roots, X, new, self._column, trees.depth, whole, leaves, entries)
+        self._room[whole] = len(found.leaf) / len(X), len(found.gene) / len(X)
+        return found
+
     def _all_paths(self, cell: int) -> Paths:
         """Return all leaves that a cell can reach, and what each of them needs."""
-        trees, X, new = self._trees, self._state._X[[cell]], self._new[[cell]]
-        return reachable(trees.nodes, trees.roots, X, new, self._column, trees.depth, True)
+        return self._reachable(slice(cell, cell + 1), True)
 
     def work(self, cell: int) -> int:
         """Return how much a step of :meth:`fewest_sharply` costs: numbers that are looked at."""

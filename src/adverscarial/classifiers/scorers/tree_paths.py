@@ -98,7 +98,7 @@ def _explore(
             before = at_gene
             for i in range(length):
                 if choice[trail[i]] == 1 or whole:
-                    if at_leaf < len(found.leaf):
+                    if at_gene < len(found.gene):
                         found.gene[at_gene] = trail[i] if choice[trail[i]] == 1 else ~trail[i]
                     at_gene += 1
             if at_gene > before:  # else it is the leaf that the cell reaches now
@@ -113,28 +113,28 @@ def _explore(
 
 @compiled
 def reachable(
-    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.ndarray, column: np.ndarray, depth: int, whole: bool
-) -> Paths:
+    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.ndarray, column: np.ndarray, depth: int, whole: bool,
+    n_leaves: int, n_entries: int,
+) -> Paths:  # fmt: skip
     """Return the reachable leaves of cells of values `X`, with new values `new`.
 
-    `depth`: nodes on a path; `whole`: with the genes that must stay as they are, see :class:`Paths`.
+    `depth`: nodes on a path; `whole`: with the genes that must stay as they are, see :class:`Paths`; `n_leaves` and
+    `n_entries`: for how many leaves and genes of them there is room at first. All is walked again where that is not
+    enough.
     """
     stack, trail = np.empty((depth + 2, 3), dtype=np.int64), np.empty(depth + 2, dtype=np.int64)
     walk = _Walk(np.zeros(new.shape[1], dtype=np.int8), stack, trail, whole)
-    none = np.empty(0, dtype=np.int32)
     cell = np.zeros(len(X) + 1, dtype=np.int64)
-    found = Paths(cell, none, none, np.empty(0, dtype=np.int64), none)
-    n_leaves, n_entries = cell[0], cell[0]  # not 0: a walk from a number that is written out would be compiled anew
-    for c in range(len(X)):  # first only counted
-        n_leaves, n_entries = _explore(nodes, roots, X[c], new[c], column, walk, found, n_leaves, n_entries)
-        cell[c + 1] = n_leaves
-    tree, leaf = np.empty(n_leaves, dtype=np.int32), np.empty(n_leaves, dtype=np.int32)
-    start, gene = np.zeros(n_leaves + 1, dtype=np.int64), np.empty(n_entries, dtype=np.int32)
-    found = Paths(cell, tree, leaf, start, gene)
-    n_leaves, n_entries = cell[0], cell[0]
-    for c in range(len(X)):
-        n_leaves, n_entries = _explore(nodes, roots, X[c], new[c], column, walk, found, n_leaves, n_entries)
-    return found
+    while True:
+        tree, leaf = np.empty(n_leaves, dtype=np.int32), np.empty(n_leaves, dtype=np.int32)
+        start, gene = np.zeros(n_leaves + 1, dtype=np.int64), np.empty(n_entries, dtype=np.int32)
+        found, leaves, entries = Paths(cell, tree, leaf, start, gene), cell[0], cell[0]
+        for c in range(len(X)):
+            leaves, entries = _explore(nodes, roots, X[c], new[c], column, walk, found, leaves, entries)
+            cell[c + 1] = leaves
+        if leaves <= n_leaves and entries <= n_entries:
+            return Paths(cell, tree[:leaves], leaf[:leaves], start[: leaves + 1], gene[:entries])
+        n_leaves, n_entries = leaves, entries
 
 
 @compiled
