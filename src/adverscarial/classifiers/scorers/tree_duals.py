@@ -85,7 +85,7 @@ def _slopes(paths: Paths, gain: np.ndarray, n_genes: int) -> _Slopes:
 
 @compiled_within
 def _sort(order: np.ndarray, low: int, high: int, gain: np.ndarray) -> None:
-    """Sort ``order[low:high]`` so that the gains fall (Shell's way: np.argsort would be compiled first, for a second)."""
+    """Sort ``order[low:high]`` so that the gains fall, as Shell does: np.argsort would be compiled for a second."""
     gap = (high - low) // 2
     while gap > 0:
         for i in range(low + gap, high):
