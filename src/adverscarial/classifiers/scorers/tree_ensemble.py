@@ -155,13 +155,6 @@ class TreeEnsemble:
         by_gene = np.argsort(gene, kind="stable")
         return Index(np.unique(gene * len(order) + tree), gene[by_gene], inner[by_gene], tree[by_gene])
 
-    def testing(self, genes: np.ndarray) -> np.ndarray:
-        """Return which trees test any of some genes, bool; of the genes it is given which are meant, bool."""
-        found = np.zeros(len(self.roots), dtype=bool)
-        gene, tree = np.divmod(self.index.pairs, len(found))
-        found[tree[genes[gene]]] = True
-        return found
-
     @cached_property
     def nodes(self) -> np.ndarray:
         """The nodes as one array of records."""

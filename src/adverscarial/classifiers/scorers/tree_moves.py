@@ -10,7 +10,16 @@ import numpy as np
 from adverscarial.classifiers.scorers.moves import Moves
 from adverscarial.classifiers.scorers.tree_duals import needed_by_slopes
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
-from adverscarial.classifiers.scorers.tree_paths import NO_TURNS, Paths, Turns, credits, first_order, reachable, turns
+from adverscarial.classifiers.scorers.tree_paths import (
+    NO_TURNS,
+    Paths,
+    Since,
+    Turns,
+    credits,
+    first_order,
+    reachable,
+    turns,
+)
 
 _PASSES = 3
 _ROUNDING = 1e-11  # of sums in float64
@@ -66,7 +75,8 @@ class TreeMoves(Moves):
         self._room = {False: (0.0, 0.0), True: (0.0, 0.0)}  # leaves of a cell, and their genes
         self._last_lead: tuple[np.ndarray, np.ndarray, float] | None = None
         self._turns: Turns = NO_TURNS
-        self._stale = np.ones(len(trees.roots), dtype=bool)  # trees whose turns are not known
+        # the values and leaves of which the turns tell, and the genes that have been changed since
+        self._before, self._since = (state._X, state._leaf), np.empty(0, dtype=np.int64)
         self.tolerance = _SINGLE if trees.single and not self._whole else _ROUNDING
 
     def _both(self, sums: np.ndarray) -> np.ndarray:
@@ -168,28 +178,36 @@ class TreeMoves(Moves):
         omega = np.ascontiguousarray(omega[:, 1:] if self._binary else omega, dtype=np.float64)
         n_cells, many = len(state._X), max(1, _REMEMBERED // len(trees.roots))
         if n_cells <= many:
-            if self._stale.any():
-                self._turns = self._turns_of(slice(None), self._turns, self._stale)
-                self._stale = np.zeros_like(self._stale)
+            if len(self._turns.start) == 1 or len(self._since):
+                self._turns = self._turns_of(slice(None), self._turns)
+                self._before, self._since = (state._X, state._leaf), self._since[:0]
             return first_order(self._turns, trees.value, state._leaf, omega, self.n_genes)
         total = np.zeros(self.n_genes)
         for start in range(0, n_cells, many):
             block = slice(start, start + many)
-            found = self._turns_of(block, NO_TURNS, np.ones_like(self._stale))
+            found = self._turns_of(block, NO_TURNS)
             total += first_order(found, trees.value, state._leaf[block], omega[block], self.n_genes)
         return total
 
-    def _turns_of(self, cells: slice, known: Turns, stale: np.ndarray) -> Turns:
+    def _turns_of(self, cells: slice, known: Turns) -> Turns:
         trees, X, new = self._trees, self._state._X[cells], self._new[cells]
-        return turns(trees.nodes, trees.roots, X, self._column, new, trees.depth, known, stale)
+        tests = np.isin(self._column, self._since)[trees.index.gene]
+        since = Since(*self._before, trees.index.node[tests], trees.index.tree[tests], self._last)
+        return turns(trees.nodes, trees.roots, X, self._column, new, trees.depth, known, since)
+
+    @cached_property
+    def _last(self) -> np.ndarray:
+        """The last node that may stand below each node."""
+        last, n = self._trees.last_below, len(self._trees.feature)
+        return np.full(n, n) if last is None else last
 
     def changed(self, genes: np.ndarray) -> TreeMoves:  # noqa: D102
         state = self._state.after(self._genes[genes], self._values[:, genes])
         other = TreeMoves(self._trees, state, self._genes, self._values, self._column, self._new)
         other.labels = self.labels
-        if len(self._turns.start) > 1:  # only trees that test one of the genes are walked again
-            other._turns = self._turns
-            other._stale = self._stale | self._trees.testing(np.isin(self._column, genes))
+        if len(self._turns.start) > 1:  # what the genes do not touch need not be found again
+            other._turns, other._since = self._turns, np.concatenate([self._since, genes])
+            other._before = self._before
         return other
 
     def part(self, cells: np.ndarray) -> TreeMoves:  # noqa: D102

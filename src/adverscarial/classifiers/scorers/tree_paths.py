@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.prefixes import NEVER, fewest
 
 
@@ -42,7 +42,7 @@ class _Walk(NamedTuple):
     whole: bool  # genes that stay as they are count as well
 
 
-@compiled
+@compiled_within
 def _descend(
     nodes: np.ndarray, at: int, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: _Walk, top: int, length: int
 ) -> tuple[int, int, int]:
@@ -71,7 +71,7 @@ def _descend(
     return at, top, length
 
 
-@compiled
+@compiled_within
 def _explore(
     nodes: np.ndarray, roots: np.ndarray, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: _Walk,
     found: Paths, at_leaf: int, at_gene: int,
@@ -137,7 +137,7 @@ def reachable(
         n_leaves, n_entries = leaves, entries
 
 
-@compiled
+@compiled_within
 def _charged(paths: Paths, c: int, lead_values: np.ndarray, now: np.ndarray, weight: np.ndarray, m: int) -> np.ndarray:
     """Return the credits of the genes of cell `c` for the given weights, shape (genes,); see :func:`credits`."""
     _, tree, leaf, start, gene = paths
@@ -243,7 +243,7 @@ class Turns(NamedTuple):
 NO_TURNS = Turns(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
 
 
-@compiled
+@compiled_within
 def _walk(
     nodes: np.ndarray, at: int, x: np.ndarray, new: np.ndarray, column: np.ndarray, found: Turns, begin: int, end: int
 ) -> int:  # fmt: skip
@@ -268,34 +268,83 @@ def _walk(
     return end
 
 
+class Since(NamedTuple):
+    """What has changed since some turns were found.
+
+    Attributes
+    ----------
+    X, leaf
+        Values and leaves as they were then.
+    node, tree
+        Nodes that test the genes that have been changed, and the tree of each.
+    last
+        The last node below each node of the ensemble.
+    """
+
+    X: np.ndarray
+    leaf: np.ndarray
+    node: np.ndarray
+    tree: np.ndarray
+    last: np.ndarray
+
+
+@compiled_within
+def _mark_stale(
+    nodes: np.ndarray, c: int, new: np.ndarray, column: np.ndarray, known: Turns, since: Since, stale: np.ndarray
+) -> None:  # fmt: skip
+    """Mark trees by `c` in which the way of this cell, or one with a gene turned, meets a turned comparison."""
+    x, n_trees = since.X[c], since.leaf.shape[1]
+    for k in range(len(since.node)):
+        at, t = since.node[k], since.tree[k]
+        node = nodes[at]
+        if stale[t] == c or (new[column[node.feature]] <= node.threshold) == (x[node.feature] <= node.threshold):
+            continue
+        if at <= since.leaf[c, t] <= since.last[at]:
+            stale[t] = c
+        for i in range(known.start[c * n_trees + t], known.start[c * n_trees + t + 1]):
+            if at <= known.leaf[i] <= since.last[at]:
+                stale[t] = c
+
+
 @compiled
 def turns(
     nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, column: np.ndarray, new: np.ndarray, depth: int, known: Turns,
-    stale: np.ndarray,
+    since: Since,
 ) -> Turns:  # fmt: skip
-    """Return the turns of all cells; those `known` of trees that are not `stale` still hold.
+    """Return the turns of all cells; of those `known`, the ones stay that what has changed `since` does not touch.
 
     `depth`: nodes on a path.
     """
-    n_trees = len(roots)
-    start = np.zeros(len(X) * n_trees + 1, dtype=np.int64)
+    n_trees, anew = len(roots), len(known.start) == 1
+    start, stale = np.zeros(len(X) * n_trees + 1, dtype=np.int64), np.full(n_trees, -1)
     size = len(known.gene) + 4 * n_trees + depth
     found = Turns(start, np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32))
     end = start[0]
     for place in range(len(start) - 1):
         c, t = place // n_trees, place % n_trees
-        first, last = (start[0], start[0]) if stale[t] else (known.start[place], known.start[place + 1])
+        if t == 0 and not anew:
+            _mark_stale(nodes, c, new[c], column, known, since, stale)
+        again = anew or stale[t] == c
+        first, last = (start[0], start[0]) if again else (known.start[place], known.start[place + 1])
         if end + max(depth, last - first) > len(found.gene):
-            gene, leaf = np.empty(2 * size, dtype=np.int32), np.empty(2 * size, dtype=np.int32)
-            gene[:end], leaf[:end] = found.gene[:end], found.leaf[:end]
-            found, size = Turns(start, gene, leaf), 2 * size
-        if stale[t]:
+            size *= 2
+            found = Turns(start, _larger(found.gene, end, size), _larger(found.leaf, end, size))
+        if again:
             end = _walk(nodes, roots[t], X[c], new[c], column, found, end, end)
         for i in range(first, last):
             found.gene[end], found.leaf[end] = known.gene[i], known.leaf[i]
             end += 1
         start[place + 1] = end
     return found
+
+
+@compiled_within
+def _larger(values: np.ndarray, n: int, size: int) -> np.ndarray:
+    """Return a larger array that begins with n values; copied as a whole, checks of shapes would take seconds."""
+    larger = np.empty(size, dtype=values.dtype)
+    for i in range(n):
+        larger[i] = values[i]
+    return larger
 
 
 @compiled
