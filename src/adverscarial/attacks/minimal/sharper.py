@@ -11,8 +11,8 @@ from adverscarial.classifiers.scorers.moves import pair
 from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.tree_moves import TreeMoves
 
-_WORK = 1e9  # numbers that are looked at for one goal, a few seconds; a time limit would make answers depend on luck
-_STEPS = (20, 60)  # fewer prove nothing more, more bring next to nothing
+_WORK = 7e8  # numbers that are looked at for one goal, a few seconds; a time limit would make answers depend on luck
+_STEPS = (15, 100)  # fewer prove nothing more, more bring next to nothing
 _SAMPLE = 5  # cells by which the work is estimated
 _RISE = 1.5  # of the bound, that is reckoned with
 
@@ -64,7 +64,7 @@ def _raise(
         pairs = pairs[~done[pairs[:, 0], pairs[:, 1]]]
         most = min(enough, _most(own, winner, pairs))
         needed = own.own[pairs[:, 0], pairs[:, 1]]
-        if most <= level or needed.min() > level or not go_on():
+        if most <= level or not (needed <= level).any() or not go_on():
             return
         cell, rival = pairs[np.argmax(np.where(needed <= level, needed, -1)) if leaves else np.argmin(needed)]
         done[cell, rival] = True
