@@ -16,7 +16,7 @@ from tests.classifiers.scorer_law import check_scorer_law
 from adverscarial.classifiers import wrap
 from adverscarial.classifiers.adapters.scikit_trees import tree_ensemble
 from adverscarial.classifiers.families.random_forest import hard_votes
-from adverscarial.classifiers.scorers.tree_duals import _heap, _take, _Top
+from adverscarial.classifiers.scorers.prefixes import Top, heaped, take
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.trees import TreeScorer
 from adverscarial.errors import DataError
@@ -228,12 +228,12 @@ def test_the_largest_totals_are_those_of_a_full_sort():
         totals = generator.integers(-3, 6, n).astype(float) if k % 2 else generator.normal(size=n)
         floor, heap = float(generator.choice([0.0, 0.5, 2.0])), np.empty(n + 1, dtype=np.int64)
         best = sorted((value for value in totals if value > floor), reverse=True)
-        size = _heap(totals, floor, heap)
-        top = _take(_Top(heap, size, 0, 0.0, 0.0), totals, -np.inf, m)
+        size = heaped(totals, floor, heap)
+        top = take(Top(heap, size, 0, 0.0, 0.0), totals, -np.inf, m)
         assert totals[heap[size - top.taken : size]][::-1].tolist() == best[:m]
         assert (top.taken, top.total) == (len(best[:m]), sum(best[:m]))
         need = float(generator.uniform(0, 1.2) * sum(best)) if best else 1.0
-        top = _take(_Top(heap, _heap(totals, floor, heap), 0, 0.0, 0.0), totals, need, 0)
+        top = take(Top(heap, heaped(totals, floor, heap), 0, 0.0, 0.0), totals, need, 0)
         assert top.taken == int(np.searchsorted(np.cumsum(best), need)) + (0 < need <= sum(best))
         assert top.least == (best[top.taken - 1] if top.taken else 0.0)
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled, compiled_within
-from adverscarial.classifiers.scorers.prefixes import NEVER
+from adverscarial.classifiers.scorers.prefixes import NEVER, Top, heaped, take
 from adverscarial.classifiers.scorers.tree_paths import Paths
 
 _ROUNDING = 1e-9  # of all that is added up
@@ -170,56 +170,6 @@ def _totals(slopes: _Slopes, totals: np.ndarray) -> float:
 
 
 @compiled_within
-def _sink(heap: np.ndarray, at: int, n: int, totals: np.ndarray) -> None:
-    """Let one gene of a heap of `n` sink to its place: below each gene stand two with smaller totals."""
-    gene = heap[at]
-    while 2 * at + 1 < n:
-        child = 2 * at + 1
-        if child + 1 < n and totals[heap[child + 1]] > totals[heap[child]]:
-            child += 1
-        if totals[heap[child]] <= totals[gene]:
-            break
-        heap[at], at = heap[child], child
-    heap[at] = gene
-
-
-@compiled_within
-def _heap(totals: np.ndarray, floor: float, heap: np.ndarray) -> int:
-    """Make a heap of the genes whose totals are above `floor`; return how many these are."""
-    n = 0
-    for j in range(len(totals)):
-        heap[n] = j
-        n += totals[j] > floor
-    for at in range(n // 2 - 1, -1, -1):
-        _sink(heap, at, n, totals)
-    return n
-
-
-class _Top(NamedTuple):
-    """The genes with the largest totals, taken off a heap one by one; they are left at its end."""
-
-    heap: np.ndarray
-    size: int  # of all genes on it at first
-    taken: int
-    total: float  # of those that are taken
-    least: float  # of them, 0 for none
-
-
-@compiled_within
-def _take(top: _Top, totals: np.ndarray, need: float, m: int) -> _Top:
-    """Take off genes until their total is `need`, or more, and there are `m` at least; or until none is left."""
-    heap, size, taken, total, least = top
-    while taken < size and (total < need or taken < m):
-        left = size - taken - 1
-        heap[0], heap[left] = heap[left], heap[0]
-        _sink(heap, 0, left, totals)
-        taken += 1
-        least = totals[heap[left]]
-        total += least
-    return _Top(heap, size, taken, total, least)
-
-
-@compiled_within
 def _turned(slopes: _Slopes, chosen: np.ndarray, used: np.ndarray, direction: np.ndarray) -> float:
     """Turn the direction to the new slope, which keeps some of the old one if they disagree; return its square."""
     gene, same, square = slopes.gene, 0.0, 0.0
@@ -275,9 +225,9 @@ def needed_by_slopes(
         offset = _offsets(paths, gain, slopes, used)
         size = _totals(slopes, totals) + abs(need) + abs(offset) + 1.0
         missing = need - offset - _ROUNDING * size
-        top = _take(_Top(heap, _heap(totals, floor, heap), 0, 0.0, 0.0), totals, missing, 1)
+        top = take(Top(heap, heaped(totals, floor, heap), 0, 0.0, 0.0), totals, missing, 1)
         if floor > 0 and (top.total < missing or top.taken == 0):
-            top = _take(_Top(heap, _heap(totals, 0.0, heap), 0, 0.0, 0.0), totals, missing, 1)
+            top = take(Top(heap, heaped(totals, 0.0, heap), 0, 0.0, 0.0), totals, missing, 1)
         count = NEVER if top.total < missing else (top.taken if missing > 0 else 0)
         proven = max(proven, count)
         if proven >= enough:
@@ -295,7 +245,7 @@ def needed_by_slopes(
             vain, ahead, length = 0, ahead / 2, length * _SHORTER
             direction[:] = 0.0
         aim = min(int(np.ceil(best + max(ahead, 0.25))), enough - 1)
-        top = _take(top, totals, -np.inf, aim)
+        top = take(top, totals, -np.inf, aim)
         for k in range(top.size - top.taken, top.size):
             chosen[heap[k]] = 1.0
         square = _turned(slopes, chosen, used, direction)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from adverscarial._compiled import compiled, compiled_within
-from adverscarial.classifiers.scorers.prefixes import NEVER, fewest
+from adverscarial.classifiers.scorers.prefixes import NEVER, Top, heaped, take
 
 
 class Paths(NamedTuple):
@@ -201,17 +201,13 @@ def credits(
         A usual gain of one leaf.
     """
     kept, proven = np.zeros((len(need), n_genes)), np.full(len(need), -1, dtype=np.int64)
-    weight, buffer = np.ones(n_genes), np.empty(n_genes)
+    weight, heap = np.ones(n_genes), np.empty(n_genes + 1, dtype=np.int64)
     for c in range(len(need)):
         weight[:] = 1.0
         for _ in range(passes):
             total = _charged(paths, c, lead_values, now[c], weight, m)
-            n = 0
-            for j in range(n_genes):
-                if total[j] > 0:
-                    buffer[n] = total[j]
-                    n += 1
-            count = fewest(buffer, n, need[c], False)
+            top = take(Top(heap, heaped(total, 0.0, heap), 0, 0.0, 0.0), total, need[c], 0)
+            count = top.taken if top.total >= need[c] else NEVER
             if count > proven[c]:
                 proven[c] = count
                 for j in range(n_genes):  # assigned as a whole, checks of shapes would be compiled, for seconds
@@ -353,8 +349,10 @@ def first_order(found: Turns, value: np.ndarray, leaf: np.ndarray, omega: np.nda
     effect = np.zeros(n_genes)
     n_trees = leaf.shape[1]
     for c in range(len(omega)):
-        weights = omega[c]
-        if not weights.any():
+        weights, none = omega[c], True
+        for k in range(len(weights)):
+            none = none and weights[k] == 0
+        if none:
             continue
         for t in range(n_trees):
             before = value[leaf[c, t]]
