@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
-from numba.core import event
+from numba.core import event, types
 from numba.core.bytecode import FunctionIdentity
 from numba.core.registry import CPUDispatcher
 
@@ -48,7 +48,15 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return _from_within(_compiled(function, no_cfunc_wrapper=True, no_cpython_wrapper=True, inline="always"))
 
 
-class _Within(CPUDispatcher):  # type: ignore[misc]  # numba has no types
+class _Loops(CPUDispatcher):  # type: ignore[misc]  # numba has no types
+    """A compiled function that is not compiled once more for each number that its callers write out."""
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        plain = {name: types.unliteral(type_) for name, type_ in dict(kws).items()}
+        return super().get_call_template(tuple(types.unliteral(type_) for type_ in args), plain)
+
+
+class _Within(_Loops):
     """A compiled function into which there is no way from Python: a call would end the process."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -76,7 +84,7 @@ def _say_compiling() -> None:
 
 
 def _from_within(function: Callable[P, R]) -> Callable[P, R]:
-    if isinstance(function, CPUDispatcher):  # it is none where NUMBA_DISABLE_JIT is set
+    if isinstance(function, CPUDispatcher):
         function.__class__ = _Within
     return function
 
@@ -84,12 +92,15 @@ def _from_within(function: Callable[P, R]) -> Callable[P, R]:
 def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     # Without these options numba makes each function callable from C and from Python as well.
     try:
-        return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, **options)(function))
+        made = numba.njit(cache=True, nogil=True, **options)(function)
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
         _say_once()
-        return cast("Callable[P, R]", numba.njit(nogil=True, **options)(function))
+        made = numba.njit(nogil=True, **options)(function)
+    if isinstance(made, CPUDispatcher):  # it is none where NUMBA_DISABLE_JIT is set
+        made.__class__ = _Loops
+    return cast("Callable[P, R]", made)
 
 
 @cache

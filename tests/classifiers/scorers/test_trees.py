@@ -16,7 +16,7 @@ from tests.classifiers.scorer_law import check_scorer_law
 from adverscarial.classifiers import wrap
 from adverscarial.classifiers.adapters.scikit_trees import tree_ensemble
 from adverscarial.classifiers.families.random_forest import hard_votes
-from adverscarial.classifiers.scorers.tree_duals import _mark_largest
+from adverscarial.classifiers.scorers.prefixes import Top, heaped, take
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.trees import TreeScorer
 from adverscarial.errors import DataError
@@ -226,9 +226,38 @@ def test_the_largest_totals_are_those_of_a_full_sort():
     for k in range(300):
         n, m = int(generator.integers(1, 40)), int(generator.integers(1, 42))
         totals = generator.integers(-3, 6, n).astype(float) if k % 2 else generator.normal(size=n)
-        chosen = np.empty(n)
-        total, least = _mark_largest(totals, m, chosen, np.empty(n))
-        best = sorted((value for value in totals if value > 0), reverse=True)
-        assert sorted(totals[chosen == 1], reverse=True) == best[:m]
-        assert total == pytest.approx(sum(best[:m]), rel=1e-12)
-        assert least == (best[m - 1] if len(best) > m else 0.0)
+        floor, heap = float(generator.choice([0.0, 0.5, 2.0])), np.empty(n + 1, dtype=np.int64)
+        best = sorted((value for value in totals if value > floor), reverse=True)
+        size = heaped(totals, floor, heap)
+        top = take(Top(heap, size, 0, 0.0, 0.0), totals, -np.inf, m)
+        assert totals[heap[size - top.taken : size]][::-1].tolist() == best[:m]
+        assert (top.taken, top.total) == (len(best[:m]), sum(best[:m]))
+        need = float(generator.uniform(0, 1.2) * sum(best)) if best else 1.0
+        top = take(Top(heap, heaped(totals, floor, heap), 0, 0.0, 0.0), totals, need, 0)
+        assert top.taken == int(np.searchsorted(np.cumsum(best), need)) + (0 < need <= sum(best))
+        assert top.least == (best[top.taken - 1] if top.taken else 0.0)
+
+
+def test_a_change_that_was_just_asked_about_is_made_as_if_it_had_not_been():
+    """Also where something else was asked, or changed, in between."""
+    generator = np.random.default_rng(1)
+    adata, y = toy(3)
+    trees = tree_ensemble(MODELS["boosting"](3).fit(adata.X, y))
+    assert trees is not None
+    for asked_first, changed_first in ((False, False), (True, False), (False, True)):
+        scorer, plain = (TreeScorer(trees, adata.X[:9], np.arange(GENES), GENES, ["a", "b", "c"]) for _ in range(2))
+        for _ in range(20):
+            genes = generator.permutation(GENES)[: generator.integers(1, GENES)]
+            values, others = generator.integers(0, 3, (2, 9, len(genes))).astype(float)
+            answer = scorer.together(genes, values)
+            if asked_first:
+                scorer.together(genes, others)
+            if changed_first:
+                scorer.accept(genes[:1], others[:, :1])
+                plain.accept(genes[:1], others[:, :1])
+            scorer.fork().accept(genes, others)
+            scorer.accept_known(genes, values, answer)
+            plain.accept(genes, values)
+            np.testing.assert_array_equal(scorer.baseline.scores, plain.baseline.scores)
+            np.testing.assert_array_equal(scorer._leaf, plain._leaf)
+            np.testing.assert_array_equal(scorer._X, plain._X)

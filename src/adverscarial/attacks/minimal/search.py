@@ -219,12 +219,17 @@ class _Search:
 
     def _greedy(self) -> None:
         exact = self.moves.exact
-        find, rivals = (self.finder.greedily, _RIVALS) if exact else (self.finder.climb, _RIVALS // 2)
         loser = self.race.winner(self.race.codes)
-        for goal in self._nearest()[:rivals]:
-            for temperature in TEMPERATURES if exact else TEMPERATURES[1 : 3 if self.sharper else 2]:
-                if self.bounds[goal][0] < self.finder.upper and self.go_on():
-                    find(goal, loser, temperature, self.go_on)
+        for goal in self._nearest()[: _RIVALS if exact else _RIVALS // 2]:
+
+            def go_on(goal: int = goal) -> bool:
+                return self.bounds[goal][0] < self.finder.upper and self.go_on()
+
+            if not exact:
+                self.finder.climb(goal, loser, TEMPERATURES[1 : 3 if self.sharper else 2], go_on)
+            for temperature in TEMPERATURES if exact else ():
+                if go_on():
+                    self.finder.greedily(goal, loser, temperature, self.go_on)
         if self.finder.genes is None and not self.quick:
             self.finder.all_of_them()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -48,13 +48,13 @@ class Finder:
 
         The genes are tried in their order, so the least useful ones should come first.
         """
-        if not self._reaches(genes):
+        winner = self._winner(genes)
+        if winner not in self.race.goals:
             return False
         genes = genes[::-1] if self._quick else np.sort(self.moves.thinned(genes, self.race.rank, self._goals))
         if len(genes) >= self.upper or not self._confirm(genes):
             return False
-        self.genes = genes
-        self.winner = self.race.winner(np.argmax(self.moves.scores_with(genes), axis=1))
+        self.genes, self.winner = genes, winner if self._quick else self._winner(genes)
         return True
 
     def all_of_them(self) -> None:
@@ -64,11 +64,10 @@ class Finder:
         """
         genes = np.arange(self.moves.n_genes)
         if self._confirm(genes):
-            self.genes = genes
-            self.winner = self.race.winner(np.argmax(self.moves.scores_with(genes), axis=1))
+            self.genes, self.winner = genes, self._winner(genes)
 
-    def _reaches(self, genes: np.ndarray) -> bool:
-        return self.race.reached(np.argmax(self.moves.scores_with(genes), axis=1))
+    def _winner(self, genes: np.ndarray) -> int:
+        return self.race.winner(np.argmax(self.moves.scores_with(genes), axis=1))
 
     def by_mean(self, winner: int, share: float, slack: float = 0.0) -> MeanCell | None:
         """Try the support of the mean cell's program, and the shortest prefix of its order.
@@ -149,23 +148,42 @@ class Finder:
         tilt[winner], tilt[loser] = 1.0, -1.0
         return tilt
 
-    def climb(self, winner: int, loser: int, temperature: float, go_on: Callable[[], bool]) -> bool:
+    def climb(
+        self, winner: int, loser: int, temperatures: Sequence[float], go_on: Callable[[], bool]
+    ) -> None:  # fmt: skip
         """Like :meth:`greedily`, for any family: change the genes with the largest effect, some at a time; repeat.
 
-        The effect of each gene is that on the smooth votes as they stand. A step takes a twentieth of what is chosen,
-        in a quick search a quarter.
+        The effect of each gene is that on the smooth votes as they stand, of one temperature; each has its turn. A
+        step takes a twentieth of what is chosen, in a quick search a quarter.
         """
-        moves, chosen, pace = self.moves, np.empty(0, dtype=np.int64), 4 if self._quick else 20
-        tilt = self._tilt(winner, loser)
-        width = temperature * median_margin(moves.scores)
+        width = median_margin(self.moves.scores)
+        widths = [temperature * width for temperature in temperatures]
+        self._climb(self.moves, np.empty(0, dtype=np.int64), self._tilt(winner, loser), widths, go_on)
+
+    def _climb(
+        self, moves: Moves, chosen: np.ndarray, tilt: np.ndarray, widths: list[float], go_on: Callable[[], bool]
+    ) -> None:  # fmt: skip
+        """Climb on from some chosen genes; as long as all widths choose the same ones, that is done once."""
         while len(chosen) < self.upper - 1 and go_on():
-            effect = moves.effects(slope(moves.scores, tilt, width))
-            effect[chosen] = -np.inf
-            best = np.argsort(-effect)[: max(1, len(chosen) // pace)]
-            best = best[effect[best] > 0]
+            steps = [self._best(moves, chosen, tilt, width) for width in widths]
+            best = steps[0]
+            alike = [np.array_equal(best, other) for other in steps]
+            if not all(alike):
+                self._climb(moves, chosen, tilt, [w for w, same in zip(widths, alike, strict=True) if same], go_on)
+                widths = [w for w, same in zip(widths, alike, strict=True) if not same]
+                continue
             if not len(best):
-                return False
+                return
             moves, chosen = moves.changed(best), np.concatenate([chosen, best])
             if self.race.reached(np.argmax(moves.scores, axis=1)):
-                return self.offer(chosen[::-1]) or (not self._quick and self.offer(chosen))
-        return False
+                if not self.offer(chosen[::-1]) and not self._quick:
+                    self.offer(chosen)
+                return
+
+    def _best(self, moves: Moves, chosen: np.ndarray, tilt: np.ndarray, width: float) -> np.ndarray:
+        """Return the genes that the next step of :meth:`climb` changes."""
+        effect = moves.effects(slope(moves.scores, tilt, width))
+        effect[chosen] = -np.inf
+        best = np.argsort(-effect)[: max(1, len(chosen) // (4 if self._quick else 20))]
+        some: np.ndarray = best[effect[best] > 0]
+        return some

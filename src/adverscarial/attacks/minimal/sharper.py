@@ -11,8 +11,8 @@ from adverscarial.classifiers.scorers.moves import pair
 from adverscarial.classifiers.scorers.prefixes import NEVER
 from adverscarial.classifiers.scorers.tree_moves import TreeMoves
 
-_WORK = 1e9  # numbers that are looked at for one goal, a few seconds; a time limit would make answers depend on luck
-_STEPS = (20, 120)  # fewer prove nothing more, more bring next to nothing
+_WORK = 7e8  # numbers that are looked at for one goal, a few seconds; a time limit would make answers depend on luck
+_STEPS = (15, 100)  # fewer prove nothing more, more bring next to nothing
 _SAMPLE = 5  # cells by which the work is estimated
 _RISE = 1.5  # of the bound, that is reckoned with
 
@@ -35,7 +35,6 @@ def sharpen(own: OwnSets, winner: int, enough: int, go_on: Callable[[], bool], *
     """
     moves = own.moves
     assert isinstance(moves, TreeMoves)
-    done = np.zeros_like(own.own, dtype=bool)
     level = own.lower(winner)[0]
     expected = _decisive(own, winner, min(enough - 1, int(_RISE * level)), leaves=leaves)
     if not len(expected) or level >= enough:
@@ -43,18 +42,37 @@ def sharpen(own: OwnSets, winner: int, enough: int, go_on: Callable[[], bool], *
     sample = expected[:: -(-len(expected) // _SAMPLE), 0]
     work = float(np.mean([moves.work(int(cell)) for cell in sample])) * len(expected)
     steps = int(min(_STEPS[1], _WORK // max(work, 1.0)))
-    while steps >= _STEPS[0] and (level := own.lower(winner)[0]) < enough:
-        pairs = _decisive(own, winner, level, leaves=leaves)
+    if steps >= _STEPS[0]:
+        done = np.zeros_like(own.own, dtype=bool)
+        _raise(own, winner, done, enough, steps, go_on, leaves=False)
+        if leaves:
+            _raise(own, winner, done, enough, steps, go_on, leaves=True)
+
+
+def _raise(
+    own: OwnSets, winner: int, done: np.ndarray, enough: int, steps: int, go_on: Callable[[], bool], *, leaves: bool
+) -> None:  # fmt: skip
+    """Prove what is not `done`, bool, shape (cells, labels), as long as that may raise the bound of the cluster.
+
+    Those come first that seem to need fewest genes. Once they are done, they limit the bound of the cluster, and of
+    each other one no more has to be proven than this.
+    """
+    moves, codes = own.moves, own.race.codes
+    assert isinstance(moves, TreeMoves)
+    while (level := own.lower(winner)[0]) < enough:
+        pairs = _decisive(own, winner, enough - 1, leaves=leaves)
         pairs = pairs[~done[pairs[:, 0], pairs[:, 1]]]
-        if not len(pairs) or _most(own, winner, pairs) <= level or not go_on():
+        most = min(enough, _most(own, winner, pairs))
+        needed = own.own[pairs[:, 0], pairs[:, 1]]
+        if most <= level or not (needed <= level).any() or not go_on():
             return
-        cell, rival = max(pairs, key=lambda pair: own.own[pair[0], pair[1]])
+        cell, rival = pairs[np.argmax(np.where(needed <= level, needed, -1)) if leaves else np.argmin(needed)]
         done[cell, rival] = True
-        label = int(moves.codes[cell])
+        label = int(codes[cell])
         c, strict = pair(int(rival), label, own.race.n_labels), bool(rival > label)
-        needed = moves.fewest_sharply(c, int(cell), strict=strict, enough=enough, steps=steps)
-        own.own[cell, rival] = max(needed, int(own.own[cell, rival]))
-        own.joins[int(rival)][cell] = max(needed, int(own.joins[int(rival)][cell]))
+        proven = moves.fewest_sharply(c, int(cell), strict=strict, enough=most, steps=steps)
+        own.own[cell, rival] = max(proven, int(own.own[cell, rival]))
+        own.joins[int(rival)][cell] = max(proven, int(own.joins[int(rival)][cell]))
 
 
 def _most(own: OwnSets, winner: int, open_pairs: np.ndarray) -> int:

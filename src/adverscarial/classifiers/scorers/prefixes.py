@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from adverscarial._compiled import compiled, compiled_within
@@ -84,6 +86,56 @@ def fewest_and_least(gains: np.ndarray, n: int, need: float, strict: bool) -> tu
         if taken > need or (taken == need and not strict):
             return count, value
     return NEVER, 0.0
+
+
+@compiled_within
+def _sink(heap: np.ndarray, at: int, n: int, totals: np.ndarray) -> None:
+    """Let one gene of a heap of `n` sink to its place: below each gene stand two with smaller totals."""
+    gene = heap[at]
+    while 2 * at + 1 < n:
+        child = 2 * at + 1
+        if child + 1 < n and totals[heap[child + 1]] > totals[heap[child]]:
+            child += 1
+        if totals[heap[child]] <= totals[gene]:
+            break
+        heap[at], at = heap[child], child
+    heap[at] = gene
+
+
+@compiled_within
+def heaped(totals: np.ndarray, floor: float, heap: np.ndarray) -> int:
+    """Make a heap of the genes whose totals are above `floor`; return how many these are."""
+    n = 0
+    for j in range(len(totals)):
+        heap[n] = j
+        n += totals[j] > floor
+    for at in range(n // 2 - 1, -1, -1):
+        _sink(heap, at, n, totals)
+    return n
+
+
+class Top(NamedTuple):
+    """The genes with the largest totals, taken off a heap one by one; they are left at its end."""
+
+    heap: np.ndarray
+    size: int  # of all genes on it at first
+    taken: int
+    total: float  # of those that are taken
+    least: float  # of them, 0 for none
+
+
+@compiled_within
+def take(top: Top, totals: np.ndarray, need: float, m: int) -> Top:
+    """Take off genes until their total is `need`, or more, and there are `m` at least; or until none is left."""
+    heap, size, taken, total, least = top
+    while taken < size and (total < need or taken < m):
+        left = size - taken - 1
+        heap[0], heap[left] = heap[left], heap[0]
+        _sink(heap, 0, left, totals)
+        taken += 1
+        least = totals[heap[left]]
+        total += least
+    return Top(heap, size, taken, total, least)
 
 
 @compiled

@@ -19,13 +19,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adverscarial._compiled import compiled
-from adverscarial.classifiers.scorers.prefixes import fewest, parted
+from adverscarial._compiled import compiled, compiled_within
+from adverscarial.classifiers.scorers.prefixes import NEVER, Top, heaped, take
 from adverscarial.classifiers.scorers.tree_paths import Paths
 
 _ROUNDING = 1e-9  # of all that is added up
 _PASSES = 3  # of the weights that the first g are made with
-_AHEAD, _PATIENCE, _TURN = 0.3, 15, 1.5
+_AHEAD, _PATIENCE, _TURN = 0.15, 7, 1.5
+_LONG, _SHORTER = 1.8, 0.8  # times Polyak's length at first, and what it is multiplied by where that brings nothing
 
 
 class _Slopes(NamedTuple):
@@ -40,7 +41,9 @@ class _Slopes(NamedTuple):
     start
         Where those of each tree begin; one more than trees.
     first
-        Where the leaves of each tree begin; one more than trees.
+        Where the leaves of each tree begin in `order`; one more than trees.
+    order
+        The leaves of each tree, those of the largest gain first.
     entry
         Which g each gene of each leaf has, in the order of :attr:`Paths.gene`.
     """
@@ -49,16 +52,17 @@ class _Slopes(NamedTuple):
     gene: np.ndarray
     start: np.ndarray
     first: np.ndarray
+    order: np.ndarray
     entry: np.ndarray
 
 
-@compiled
-def _slopes(paths: Paths, n_genes: int) -> _Slopes:
+@compiled_within
+def _slopes(paths: Paths, gain: np.ndarray, n_genes: int) -> _Slopes:
     """Return where the numbers g of one cell belong, all 0."""
     _, tree, _, start, gene = paths
     n_leaves = len(tree)
-    place, entry = np.full(n_genes, -1, dtype=np.int64), np.empty(len(gene), dtype=np.int64)
-    owner = np.empty(len(gene), dtype=np.int64)
+    place, entry = np.full(n_genes, -1, dtype=np.int64), np.empty(len(gene), dtype=np.int32)
+    owner, order = np.empty(len(gene), dtype=np.int32), np.arange(n_leaves)
     firsts, starts = np.empty(n_leaves + 1, dtype=np.int64), np.empty(n_leaves + 1, dtype=np.int64)
     n, trees, i = 0, 0, 0
     while i < n_leaves:
@@ -73,15 +77,30 @@ def _slopes(paths: Paths, n_genes: int) -> _Slopes:
                     n += 1
                 entry[e] = place[j]
             i += 1
+        _sort(order, firsts[trees], i, gain)
         trees += 1
     firsts[trees], starts[trees] = n_leaves, n
-    return _Slopes(np.zeros(n), owner[:n].copy(), starts[: trees + 1].copy(), firsts[: trees + 1].copy(), entry)
+    return _Slopes(np.zeros(n), owner[:n].copy(), starts[: trees + 1].copy(), firsts[: trees + 1].copy(), order, entry)
 
 
-@compiled
+@compiled_within
+def _sort(order: np.ndarray, low: int, high: int, gain: np.ndarray) -> None:
+    """Sort ``order[low:high]`` so that the gains fall, as Shell does: np.argsort would be compiled for a second."""
+    gap = (high - low) // 2
+    while gap > 0:
+        for i in range(low + gap, high):
+            at, leaf = i, order[i]
+            while at >= low + gap and gain[order[at - gap]] < gain[leaf]:
+                order[at] = order[at - gap]
+                at -= gap
+            order[at] = leaf
+        gap //= 2
+
+
+@compiled_within
 def _offsets(paths: Paths, gain: np.ndarray, slopes: _Slopes, used: np.ndarray) -> float:
     """Return the sum of the offsets; `used` gets 1 for the g of genes that are changed for the leaf that decides."""
-    g, _, begin, first, entry = slopes
+    g, _, begin, first, order, entry = slopes
     total = 0.0
     for t in range(len(first) - 1):
         free = 0.0
@@ -89,7 +108,8 @@ def _offsets(paths: Paths, gain: np.ndarray, slopes: _Slopes, used: np.ndarray) 
             free += max(0.0, -g[v])
             used[v] = g[v] < 0
         most, best = -np.inf, -1
-        for i in range(first[t], first[t + 1]):
+        for k in range(first[t], first[t + 1]):
+            i = order[k]
             left = gain[i]
             if left <= most:  # nor is any of the leaves behind it better
                 break
@@ -105,14 +125,14 @@ def _offsets(paths: Paths, gain: np.ndarray, slopes: _Slopes, used: np.ndarray) 
     return total
 
 
-@compiled
+@compiled_within
 def _begin(paths: Paths, gain: np.ndarray, slopes: _Slopes, unit: float, weight: np.ndarray) -> None:
     """Set g to the credits of the leaves, spread over their genes by weights; then make the next weights.
 
     As :func:`~adverscarial.classifiers.scorers.tree_paths.credits` does: a leaf is charged to those of its genes that
     are of use least often.
     """
-    g, gene, _, _, entry = slopes
+    g, gene, _, _, _, entry = slopes
     g[:] = 0.0
     for i in range(len(gain)):
         if gain[i] <= 0:
@@ -131,49 +151,25 @@ def _begin(paths: Paths, gain: np.ndarray, slopes: _Slopes, unit: float, weight:
         weight[j] = (weight[j] / unit + 0.05) ** -4
 
 
-@compiled
-def _largest(numbers: np.ndarray, n: int, m: int) -> float:
-    """Return the `m`-th largest of ``numbers[:n]``, which are reordered; np.partition would compile for seconds."""
-    low, high = 0, n
-    while True:
-        pivot, above, below, _ = parted(numbers, low, high)
-        if m <= above:
-            high = above
-        elif m <= below:
-            return float(pivot)
-        else:
-            low = below
-
-
-@compiled
+@compiled_within
 def _copy(values: np.ndarray, to: np.ndarray) -> None:
     """Copy values; assigned as a whole, checks of shapes would be compiled, for seconds."""
     for v in range(len(values)):
         to[v] = values[v]
 
 
-@compiled
-def _mark_largest(totals: np.ndarray, m: int, chosen: np.ndarray, buffer: np.ndarray) -> tuple[float, float]:
-    """Mark the `m` largest totals, of those above 0; return their sum and the least of them."""
-    n, least, ties = 0, 0.0, 0
-    for j in range(len(totals)):
-        if totals[j] > 0:
-            buffer[n] = totals[j]
-            n += 1
-    if n > m:
-        least, ties = _largest(buffer, n, m), m
-        for j in range(len(totals)):
-            ties -= totals[j] > least
-    total = 0.0
-    for j in range(len(totals)):
-        tie = totals[j] == least and ties > 0
-        ties -= tie
-        chosen[j] = (tie or totals[j] > least) and totals[j] > 0
-        total += chosen[j] * totals[j]
-    return total, least
+@compiled_within
+def _totals(slopes: _Slopes, totals: np.ndarray) -> float:
+    """Set the totals: what each gene gains at most by these g; return the sum of the absolute values of g."""
+    totals[:] = 0.0
+    size = 0.0
+    for v in range(len(slopes.value)):
+        totals[slopes.gene[v]] += slopes.value[v]
+        size += abs(slopes.value[v])
+    return size
 
 
-@compiled
+@compiled_within
 def _turned(slopes: _Slopes, chosen: np.ndarray, used: np.ndarray, direction: np.ndarray) -> float:
     """Turn the direction to the new slope, which keeps some of the old one if they disagree; return its square."""
     gene, same, square = slopes.gene, 0.0, 0.0
@@ -189,54 +185,19 @@ def _turned(slopes: _Slopes, chosen: np.ndarray, used: np.ndarray, direction: np
 
 
 @compiled
-def _proven(slopes: _Slopes, need: float, offset: float, totals: np.ndarray, buffer: np.ndarray) -> int:
-    """Return how many genes are needed by these g, and set the totals: what each gene gains at most by them."""
-    g, gene, _, _, _ = slopes
-    totals[:] = 0.0
-    size = abs(need) + abs(offset) + 1.0
-    for v in range(len(g)):
-        totals[gene[v]] += g[v]
-        size += abs(g[v])
-    n = 0
-    for j in range(len(totals)):
-        if totals[j] > 0:
-            buffer[n] = totals[j]
-            n += 1
-    return fewest(buffer, n, need - offset - _ROUNDING * size, False)
-
-
-def by_gain(paths: Paths, gain: np.ndarray) -> tuple[Paths, np.ndarray, int]:
-    """Return the paths of one cell with the leaves of each tree in the order of their gains, the largest first.
-
-    Genes are numbered anew, so that none is left that does not matter; the second array has the gains in that order,
-    the number says how many genes there are.
-    """
-    order = np.lexsort((-gain, paths.tree))
-    lengths = np.diff(paths.start)[order]
-    start = np.append(0, np.cumsum(lengths))
-    gene = paths.gene[np.arange(start[-1]) + np.repeat(paths.start[:-1][order] - start[:-1], lengths)]
-    plain = np.where(gene >= 0, gene, ~gene)
-    matters = np.zeros(plain.max(initial=-1) + 1, dtype=bool)
-    matters[plain] = True
-    number = (np.cumsum(matters, dtype=gene.dtype) - 1)[plain]
-    gene = np.where(gene >= 0, number, ~number)
-    return Paths(paths.cell, paths.tree[order], paths.leaf[order], start, gene), gain[order], int(matters.sum())
-
-
-@compiled
 def needed_by_slopes(
     paths: Paths, gain: np.ndarray, need: float, n_genes: int, unit: float, enough: int, steps: int
 ) -> int:
     """Return how many genes one cell needs at least to gain `need`, by the best numbers g that are found.
 
-    The steps have Polyak's length towards a number of genes that is a little more than what is proven, and less more
-    where that brings nothing.
+    The steps are aimed at a number of genes that is a little more than what is proven, and at no more than `enough`.
+    They are nearly twice as long as Polyak's; where that brings nothing, they become shorter and the aim nearer.
 
     Parameters
     ----------
     paths
-        All leaves of the cell in each tree, the one that it reaches now among them, in the order of :func:`by_gain`;
-        genes that must stay as they are have their complement ``~gene``.
+        All leaves of the cell in each tree, tree by tree, the one that it reaches now among them; genes that must stay
+        as they are have their complement ``~gene``.
     gain
         What each leaf adds to the weighted sum that is to be raised, less what the leaf that is reached now adds.
     need
@@ -250,11 +211,11 @@ def needed_by_slopes(
     steps
         Of the search for g.
     """
-    slopes = _slopes(paths, n_genes)
+    slopes = _slopes(paths, gain, n_genes)
     g, direction = slopes.value, np.zeros(len(slopes.value))
     used, chosen = np.zeros(len(g)), np.zeros(n_genes)
-    totals, buffer, weight = np.zeros(n_genes), np.empty(n_genes), np.ones(n_genes)
-    proven, best, best_g, ahead, vain = 0, -np.inf, g.copy(), 0.0, 0
+    totals, heap, weight, floor = np.zeros(n_genes), np.empty(n_genes + 1, dtype=np.int64), np.ones(n_genes), 0.0
+    proven, best, best_g, ahead, vain, length = 0, -np.inf, g.copy(), 0.0, 0, _LONG
     for step in range(steps):
         if step < _PASSES:
             _begin(paths, gain, slopes, unit, weight)
@@ -262,27 +223,36 @@ def needed_by_slopes(
             _copy(best_g, g)
             ahead, vain = _AHEAD * best, 0
         offset = _offsets(paths, gain, slopes, used)
-        count = _proven(slopes, need, offset, totals, buffer)
+        size = _totals(slopes, totals) + abs(need) + abs(offset) + 1.0
+        missing = need - offset - _ROUNDING * size
+        top = take(Top(heap, heaped(totals, floor, heap), 0, 0.0, 0.0), totals, missing, 1)
+        if floor > 0 and (top.total < missing or top.taken == 0):
+            top = take(Top(heap, heaped(totals, 0.0, heap), 0, 0.0, 0.0), totals, missing, 1)
+        count = NEVER if top.total < missing else (top.taken if missing > 0 else 0)
         proven = max(proven, count)
         if proven >= enough:
             break
-        total, least = _mark_largest(totals, max(count, 1), chosen, buffer)
-        reached = count - (offset + total - need) / least if count > 0 and least > 0 else float(count)
+        reached = count - (offset + top.total - need) / top.least if count > 0 else 0.0
         vain += 1
         if reached > best + 1e-3:
             vain = vain if reached <= best + 0.02 else 0
             best = reached
-            _copy(g, best_g)
+            if step < _PASSES:
+                _copy(g, best_g)
         if step < _PASSES:
             continue
         if vain > _PATIENCE:
-            vain, ahead = 0, ahead / 2
-            _copy(best_g, g)
+            vain, ahead, length = 0, ahead / 2, length * _SHORTER
             direction[:] = 0.0
-            continue
-        total, _ = _mark_largest(totals, int(np.ceil(best + max(ahead, 0.25))), chosen, buffer)
+        aim = min(int(np.ceil(best + max(ahead, 0.25))), enough - 1)
+        top = take(top, totals, -np.inf, aim)
+        for k in range(top.size - top.taken, top.size):
+            chosen[heap[k]] = 1.0
         square = _turned(slopes, chosen, used, direction)
+        for k in range(top.size - top.taken, top.size):
+            chosen[heap[k]] = 0.0
+        floor = top.least / 2
         if square == 0:
             break
-        g -= max(0.0, (offset + total - need + 0.01 * unit) / square) * direction
+        g -= length * max(0.0, (offset + top.total - need + 0.01 * unit) / square) * direction
     return proven

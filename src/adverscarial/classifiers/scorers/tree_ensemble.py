@@ -155,13 +155,6 @@ class TreeEnsemble:
         by_gene = np.argsort(gene, kind="stable")
         return Index(np.unique(gene * len(order) + tree), gene[by_gene], inner[by_gene], tree[by_gene])
 
-    def testing(self, genes: np.ndarray) -> np.ndarray:
-        """Return which trees test any of some genes, bool; of the genes it is given which are meant, bool."""
-        found = np.zeros(len(self.roots), dtype=bool)
-        gene, tree = np.divmod(self.index.pairs, len(found))
-        found[tree[genes[gene]]] = True
-        return found
-
     @cached_property
     def nodes(self) -> np.ndarray:
         """The nodes as one array of records."""
@@ -180,7 +173,10 @@ class TreeEnsemble:
     @cached_property
     def depth(self) -> int:
         """The most nodes above a leaf."""
-        return int(_depths(self.feature, self.left, self.right).max())
+        depth, at = 0, self.roots
+        while len(at := at[self.feature[at] >= 0]):
+            depth, at = depth + 1, np.concatenate([self.left[at], self.right[at]])
+        return depth
 
     @cached_property
     def rounding(self) -> float:
@@ -219,15 +215,6 @@ def _subtrees(feature: np.ndarray, left: np.ndarray, right: np.ndarray, last: np
             a, b = last[left[node]], last[right[node]]
             last[node] = a if a > b else b
             size[node] += size[left[node]] + size[right[node]]
-
-
-@compiled
-def _depths(feature: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    depth = np.zeros(len(feature), dtype=np.int64)
-    for node in range(len(feature)):
-        if feature[node] >= 0:
-            depth[left[node]] = depth[right[node]] = depth[node] + 1
-    return depth
 
 
 def forest_arrays(estimators: Sequence[BaseEstimator]) -> TreeEnsemble:

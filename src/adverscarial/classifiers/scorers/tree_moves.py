@@ -8,15 +8,25 @@ from typing import Protocol
 import numpy as np
 
 from adverscarial.classifiers.scorers.moves import Moves
-from adverscarial.classifiers.scorers.tree_duals import by_gain, needed_by_slopes
+from adverscarial.classifiers.scorers.tree_duals import needed_by_slopes
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
-from adverscarial.classifiers.scorers.tree_paths import NO_TURNS, Paths, Turns, credits, first_order, reachable, turns
+from adverscarial.classifiers.scorers.tree_paths import (
+    NO_TURNS,
+    Paths,
+    Since,
+    Turns,
+    credits,
+    first_order,
+    reachable,
+    turns,
+)
 
 _PASSES = 3
 _ROUNDING = 1e-11  # of sums in float64
 _SINGLE = 4e-6  # of the sums of a package that adds up in float32
 _REMEMBERED = 5_000_000  # ways of a cell through a tree of which it is kept what turns them: some 200 MB
 _AT_ONCE = 64  # cells whose reachable leaves are held at a time
+_SPARE = 1.2  # room for the leaves of a cell, times what the last one had
 
 
 class _State(Protocol):
@@ -62,8 +72,11 @@ class TreeMoves(Moves):
         self._whole = trees.rounding < 0 and not self._binary
         self.scores, self.codes, self.n_genes = self._both(state._sums), state._codes, len(genes)
         self.size = np.full(len(self.codes), trees.largest + abs(state._cut))
+        self._room = {False: (0.0, 0.0), True: (0.0, 0.0)}  # leaves of a cell, and their genes
+        self._last_lead: tuple[np.ndarray, np.ndarray, float] | None = None
         self._turns: Turns = NO_TURNS
-        self._stale = np.ones(len(trees.roots), dtype=bool)  # trees whose turns are not known
+        # the values and leaves of which the turns tell, and the genes that have been changed since
+        self._before, self._since = (state._X, state._leaf), np.empty(0, dtype=np.int64)
         self.tolerance = _SINGLE if trees.single and not self._whole else _ROUNDING
 
     def _both(self, sums: np.ndarray) -> np.ndarray:
@@ -77,15 +90,7 @@ class TreeMoves(Moves):
         """Return the reachable leaves of a block of cells."""
         if block not in self._kept_paths:
             cells = slice(block * _AT_ONCE, (block + 1) * _AT_ONCE)
-            found = reachable(
-                self._trees.nodes,
-                self._trees.roots,
-                self._state._X[cells],
-                self._new[cells],
-                self._column,
-                self._trees.depth,
-                False,
-            )
+            found = self._reachable(cells, False)
             if sum(len(paths.gene) for paths in self._kept_paths.values()) > 5e7:
                 self._kept_paths.clear()
             self._kept_paths[block] = found
@@ -106,10 +111,17 @@ class TreeMoves(Moves):
         missing: np.ndarray = need - self.tolerance * self.size[cells]
         return missing
 
+    def _reachable(self, cells: slice, whole: bool) -> Paths:
+        """Return the leaves that some cells can reach, with room for somewhat more than the last ones had."""
+        trees, X, new = self._trees, self._state._X[cells], self._new[cells]
+        leaves, entries = (int(_SPARE * len(X) * share) for share in self._room[whole])
+        found = reachable(trees.nodes, trees.roots, X, new, self._column, trees.depth, whole, leaves, entries)
+        self._room[whole] = len(found.leaf) / len(X), len(found.gene) / len(X)
+        return found
+
     def _all_paths(self, cell: int) -> Paths:
         """Return all leaves that a cell can reach, and what each of them needs."""
-        trees, X, new = self._trees, self._state._X[[cell]], self._new[[cell]]
-        return reachable(trees.nodes, trees.roots, X, new, self._column, trees.depth, True)
+        return self._reachable(slice(cell, cell + 1), True)
 
     def work(self, cell: int) -> int:
         """Return how much a step of :meth:`fewest_sharply` costs: numbers that are looked at."""
@@ -127,15 +139,20 @@ class TreeMoves(Moves):
         steps
             After which the search for a proof ends.
         """
-        paths, lead_values = self._all_paths(cell), self._trees.value @ (c[1:] if self._binary else c)
+        paths, (lead_values, unit) = self._all_paths(cell), self._lead(c)
         gain = lead_values[paths.leaf] - lead_values[self._state._leaf[cell][paths.tree]]
         need = float(self._missing(c, np.array([cell]), strict)[0])
-        paths, gain, n_genes = by_gain(paths, gain)
-        return int(needed_by_slopes(paths, gain, need, n_genes, _unit(lead_values), enough, steps))
+        return int(needed_by_slopes(paths, gain, need, self.n_genes, unit, enough, steps))
+
+    def _lead(self, c: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return what each leaf adds to the weighted sum, and a usual gain of one leaf."""
+        if self._last_lead is None or not np.array_equal(self._last_lead[0], c):
+            values = self._trees.value @ (c[1:] if self._binary else c)
+            self._last_lead = c, values, float(np.ptp(values)) / 2 or 1.0
+        return self._last_lead[1:]
 
     def _credits(self, c: np.ndarray, cells: np.ndarray, need: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
-        lead_values = self._trees.value @ (c[1:] if self._binary else c)
-        unit = _unit(lead_values)
+        lead_values, unit = self._lead(c)
         total, proven = np.empty((len(cells), self.n_genes)), np.empty(len(cells), dtype=np.int64)
         for block in np.unique(cells // _AT_ONCE):
             inside = np.flatnonzero(cells // _AT_ONCE == block)
@@ -161,28 +178,36 @@ class TreeMoves(Moves):
         omega = np.ascontiguousarray(omega[:, 1:] if self._binary else omega, dtype=np.float64)
         n_cells, many = len(state._X), max(1, _REMEMBERED // len(trees.roots))
         if n_cells <= many:
-            if self._stale.any():
-                self._turns = self._turns_of(slice(None), self._turns, self._stale)
-                self._stale = np.zeros_like(self._stale)
+            if len(self._turns.start) == 1 or len(self._since):
+                self._turns = self._turns_of(slice(None), self._turns)
+                self._before, self._since = (state._X, state._leaf), self._since[:0]
             return first_order(self._turns, trees.value, state._leaf, omega, self.n_genes)
         total = np.zeros(self.n_genes)
         for start in range(0, n_cells, many):
             block = slice(start, start + many)
-            found = self._turns_of(block, NO_TURNS, np.ones_like(self._stale))
+            found = self._turns_of(block, NO_TURNS)
             total += first_order(found, trees.value, state._leaf[block], omega[block], self.n_genes)
         return total
 
-    def _turns_of(self, cells: slice, known: Turns, stale: np.ndarray) -> Turns:
+    def _turns_of(self, cells: slice, known: Turns) -> Turns:
         trees, X, new = self._trees, self._state._X[cells], self._new[cells]
-        return turns(trees.nodes, trees.roots, X, self._column, new, trees.depth, known, stale)
+        tests = np.isin(self._column, self._since)[trees.index.gene]
+        since = Since(*self._before, trees.index.node[tests], trees.index.tree[tests], self._last)
+        return turns(trees.nodes, trees.roots, X, self._column, new, trees.depth, known, since)
+
+    @cached_property
+    def _last(self) -> np.ndarray:
+        """The last node that may stand below each node."""
+        last, n = self._trees.last_below, len(self._trees.feature)
+        return np.full(n, n) if last is None else last
 
     def changed(self, genes: np.ndarray) -> TreeMoves:  # noqa: D102
         state = self._state.after(self._genes[genes], self._values[:, genes])
         other = TreeMoves(self._trees, state, self._genes, self._values, self._column, self._new)
         other.labels = self.labels
-        if len(self._turns.start) > 1:  # only trees that test one of the genes are walked again
-            other._turns = self._turns
-            other._stale = self._stale | self._trees.testing(np.isin(self._column, genes))
+        if len(self._turns.start) > 1:  # what the genes do not touch need not be found again
+            other._turns, other._since = self._turns, np.concatenate([self._since, genes])
+            other._before = self._before
         return other
 
     def part(self, cells: np.ndarray) -> TreeMoves:  # noqa: D102
@@ -191,8 +216,3 @@ class TreeMoves(Moves):
         other = TreeMoves(self._trees, state, self._genes, values, self._column, self._new[cells])
         other.labels = self.labels
         return other
-
-
-def _unit(lead_values: np.ndarray) -> float:
-    """Return a usual gain of one leaf."""
-    return float(np.ptp(lead_values)) / 2 or 1.0

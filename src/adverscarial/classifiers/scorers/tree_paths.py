@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from adverscarial._compiled import compiled
-from adverscarial.classifiers.scorers.prefixes import NEVER, fewest
+from adverscarial._compiled import compiled, compiled_within
+from adverscarial.classifiers.scorers.prefixes import NEVER, Top, heaped, take
 
 
 class Paths(NamedTuple):
@@ -42,7 +42,7 @@ class _Walk(NamedTuple):
     whole: bool  # genes that stay as they are count as well
 
 
-@compiled
+@compiled_within
 def _descend(
     nodes: np.ndarray, at: int, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: _Walk, top: int, length: int
 ) -> tuple[int, int, int]:
@@ -71,7 +71,7 @@ def _descend(
     return at, top, length
 
 
-@compiled
+@compiled_within
 def _explore(
     nodes: np.ndarray, roots: np.ndarray, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: _Walk,
     found: Paths, at_leaf: int, at_gene: int,
@@ -98,7 +98,7 @@ def _explore(
             before = at_gene
             for i in range(length):
                 if choice[trail[i]] == 1 or whole:
-                    if at_leaf < len(found.leaf):
+                    if at_gene < len(found.gene):
                         found.gene[at_gene] = trail[i] if choice[trail[i]] == 1 else ~trail[i]
                     at_gene += 1
             if at_gene > before:  # else it is the leaf that the cell reaches now
@@ -113,31 +113,31 @@ def _explore(
 
 @compiled
 def reachable(
-    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.ndarray, column: np.ndarray, depth: int, whole: bool
-) -> Paths:
+    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.ndarray, column: np.ndarray, depth: int, whole: bool,
+    n_leaves: int, n_entries: int,
+) -> Paths:  # fmt: skip
     """Return the reachable leaves of cells of values `X`, with new values `new`.
 
-    `depth`: nodes on a path; `whole`: with the genes that must stay as they are, see :class:`Paths`.
+    `depth`: nodes on a path; `whole`: with the genes that must stay as they are, see :class:`Paths`; `n_leaves` and
+    `n_entries`: for how many leaves and genes of them there is room at first. All is walked again where that is not
+    enough.
     """
     stack, trail = np.empty((depth + 2, 3), dtype=np.int64), np.empty(depth + 2, dtype=np.int64)
     walk = _Walk(np.zeros(new.shape[1], dtype=np.int8), stack, trail, whole)
-    none = np.empty(0, dtype=np.int32)
     cell = np.zeros(len(X) + 1, dtype=np.int64)
-    found = Paths(cell, none, none, np.empty(0, dtype=np.int64), none)
-    n_leaves, n_entries = cell[0], cell[0]  # not 0: a walk from a number that is written out would be compiled anew
-    for c in range(len(X)):  # first only counted
-        n_leaves, n_entries = _explore(nodes, roots, X[c], new[c], column, walk, found, n_leaves, n_entries)
-        cell[c + 1] = n_leaves
-    tree, leaf = np.empty(n_leaves, dtype=np.int32), np.empty(n_leaves, dtype=np.int32)
-    start, gene = np.zeros(n_leaves + 1, dtype=np.int64), np.empty(n_entries, dtype=np.int32)
-    found = Paths(cell, tree, leaf, start, gene)
-    n_leaves, n_entries = cell[0], cell[0]
-    for c in range(len(X)):
-        n_leaves, n_entries = _explore(nodes, roots, X[c], new[c], column, walk, found, n_leaves, n_entries)
-    return found
+    while True:
+        tree, leaf = np.empty(n_leaves, dtype=np.int32), np.empty(n_leaves, dtype=np.int32)
+        start, gene = np.zeros(n_leaves + 1, dtype=np.int64), np.empty(n_entries, dtype=np.int32)
+        found, leaves, entries = Paths(cell, tree, leaf, start, gene), cell[0], cell[0]
+        for c in range(len(X)):
+            leaves, entries = _explore(nodes, roots, X[c], new[c], column, walk, found, leaves, entries)
+            cell[c + 1] = leaves
+        if leaves <= n_leaves and entries <= n_entries:
+            return Paths(cell, tree[:leaves], leaf[:leaves], start[: leaves + 1], gene[:entries])
+        n_leaves, n_entries = leaves, entries
 
 
-@compiled
+@compiled_within
 def _charged(paths: Paths, c: int, lead_values: np.ndarray, now: np.ndarray, weight: np.ndarray, m: int) -> np.ndarray:
     """Return the credits of the genes of cell `c` for the given weights, shape (genes,); see :func:`credits`."""
     _, tree, leaf, start, gene = paths
@@ -201,17 +201,13 @@ def credits(
         A usual gain of one leaf.
     """
     kept, proven = np.zeros((len(need), n_genes)), np.full(len(need), -1, dtype=np.int64)
-    weight, buffer = np.ones(n_genes), np.empty(n_genes)
+    weight, heap = np.ones(n_genes), np.empty(n_genes + 1, dtype=np.int64)
     for c in range(len(need)):
         weight[:] = 1.0
         for _ in range(passes):
             total = _charged(paths, c, lead_values, now[c], weight, m)
-            n = 0
-            for j in range(n_genes):
-                if total[j] > 0:
-                    buffer[n] = total[j]
-                    n += 1
-            count = fewest(buffer, n, need[c], False)
+            top = take(Top(heap, heaped(total, 0.0, heap), 0, 0.0, 0.0), total, need[c], 0)
+            count = top.taken if top.total >= need[c] else NEVER
             if count > proven[c]:
                 proven[c] = count
                 for j in range(n_genes):  # assigned as a whole, checks of shapes would be compiled, for seconds
@@ -243,7 +239,7 @@ class Turns(NamedTuple):
 NO_TURNS = Turns(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
 
 
-@compiled
+@compiled_within
 def _walk(
     nodes: np.ndarray, at: int, x: np.ndarray, new: np.ndarray, column: np.ndarray, found: Turns, begin: int, end: int
 ) -> int:  # fmt: skip
@@ -268,28 +264,68 @@ def _walk(
     return end
 
 
+class Since(NamedTuple):
+    """What has changed since some turns were found.
+
+    Attributes
+    ----------
+    X, leaf
+        Values and leaves as they were then.
+    node, tree
+        Nodes that test the genes that have been changed, and the tree of each.
+    last
+        The last node below each node of the ensemble.
+    """
+
+    X: np.ndarray
+    leaf: np.ndarray
+    node: np.ndarray
+    tree: np.ndarray
+    last: np.ndarray
+
+
+@compiled_within
+def _mark_stale(
+    nodes: np.ndarray, c: int, new: np.ndarray, column: np.ndarray, known: Turns, since: Since, stale: np.ndarray
+) -> None:  # fmt: skip
+    """Mark trees by `c` in which the way of this cell, or one with a gene turned, meets a turned comparison."""
+    x, n_trees = since.X[c], since.leaf.shape[1]
+    for k in range(len(since.node)):
+        at, t = since.node[k], since.tree[k]
+        node = nodes[at]
+        if stale[t] == c or (new[column[node.feature]] <= node.threshold) == (x[node.feature] <= node.threshold):
+            continue
+        if at <= since.leaf[c, t] <= since.last[at]:
+            stale[t] = c
+        for i in range(known.start[c * n_trees + t], known.start[c * n_trees + t + 1]):
+            if at <= known.leaf[i] <= since.last[at]:
+                stale[t] = c
+
+
 @compiled
 def turns(
     nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, column: np.ndarray, new: np.ndarray, depth: int, known: Turns,
-    stale: np.ndarray,
+    since: Since,
 ) -> Turns:  # fmt: skip
-    """Return the turns of all cells; those `known` of trees that are not `stale` still hold.
+    """Return the turns of all cells; of those `known`, the ones stay that what has changed `since` does not touch.
 
     `depth`: nodes on a path.
     """
-    n_trees = len(roots)
-    start = np.zeros(len(X) * n_trees + 1, dtype=np.int64)
+    n_trees, anew = len(roots), len(known.start) == 1
+    start, stale = np.zeros(len(X) * n_trees + 1, dtype=np.int64), np.full(n_trees, -1)
     size = len(known.gene) + 4 * n_trees + depth
     found = Turns(start, np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32))
     end = start[0]
     for place in range(len(start) - 1):
         c, t = place // n_trees, place % n_trees
-        first, last = (start[0], start[0]) if stale[t] else (known.start[place], known.start[place + 1])
+        if t == 0 and not anew:
+            _mark_stale(nodes, c, new[c], column, known, since, stale)
+        again = anew or stale[t] == c
+        first, last = (start[0], start[0]) if again else (known.start[place], known.start[place + 1])
         if end + max(depth, last - first) > len(found.gene):
-            gene, leaf = np.empty(2 * size, dtype=np.int32), np.empty(2 * size, dtype=np.int32)
-            gene[:end], leaf[:end] = found.gene[:end], found.leaf[:end]
-            found, size = Turns(start, gene, leaf), 2 * size
-        if stale[t]:
+            size *= 2
+            found = Turns(start, _larger(found.gene, end, size), _larger(found.leaf, end, size))
+        if again:
             end = _walk(nodes, roots[t], X[c], new[c], column, found, end, end)
         for i in range(first, last):
             found.gene[end], found.leaf[end] = known.gene[i], known.leaf[i]
@@ -298,14 +334,25 @@ def turns(
     return found
 
 
+@compiled_within
+def _larger(values: np.ndarray, n: int, size: int) -> np.ndarray:
+    """Return a larger array that begins with n values; copied as a whole, checks of shapes would take seconds."""
+    larger = np.empty(size, dtype=values.dtype)
+    for i in range(n):
+        larger[i] = values[i]
+    return larger
+
+
 @compiled
 def first_order(found: Turns, value: np.ndarray, leaf: np.ndarray, omega: np.ndarray, n_genes: int) -> np.ndarray:
     """Return what each gene, changed alone, does to ``(omega * sums).sum()``, exactly, shape (genes,)."""
     effect = np.zeros(n_genes)
     n_trees = leaf.shape[1]
     for c in range(len(omega)):
-        weights = omega[c]
-        if not weights.any():
+        weights, none = omega[c], True
+        for k in range(len(weights)):
+            none = none and weights[k] == 0
+        if none:
             continue
         for t in range(n_trees):
             before = value[leaf[c, t]]

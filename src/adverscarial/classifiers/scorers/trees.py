@@ -21,7 +21,16 @@ from adverscarial.classifiers.scorers.lead import Lead, lead_of
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.tree_moves import TreeMoves
 from adverscarial.classifiers.scorers.tree_pairs import Pairs, Standing, sums_of_pairs
+from adverscarial.classifiers.scorers.tree_walks import sum_again, sum_leaves, turn, walk_again, walk_all
 from adverscarial.errors import InputRejected
+
+
+class _Moved(NamedTuple):
+    """What becomes of the cells: trees that test a changed gene, the leaves reached there, and the new sums."""
+
+    again: np.ndarray
+    reached: np.ndarray
+    sums: np.ndarray
 
 
 @documented
@@ -74,9 +83,10 @@ class TreeScorer(StatefulScorer):
         self._tests = np.searchsorted(index.gene, genes), index.node, index.tree
         self._last = trees.last_below
         self._X = self._compared(X)
-        self._leaf = _walk_all(self._nodes, trees.roots, self._X)
+        self._leaf = walk_all(self._nodes, trees.roots, self._X)
         self._shared = False
-        self._settle(_sum_leaves(trees.value, trees.bias, self._leaf))
+        self._asked: tuple[Answer, _Moved] | None = None  # the last answer, and what it was made of
+        self._settle(sum_leaves(trees.value, trees.bias, self._leaf))
 
     def _compared(self, X: np.ndarray) -> np.ndarray:
         """Return values as the trees compare them, in the smallest type that holds them."""
@@ -125,8 +135,10 @@ class TreeScorer(StatefulScorer):
     def each(self, genes: np.ndarray, values: np.ndarray) -> Answers:  # noqa: D102
         known, features, new = self._known(genes, values)
         counts = np.tile(self._counts, (len(genes), 1))
-        trees = _Trees(self._nodes, self._trees.roots, self._trees.value)
-        cells = _Cells(self._X, self._leaf, self._sums, self._codes)
+        again = self._testing(features)
+        trees = _Trees(self._nodes, self._trees.roots[again], self._trees.value)
+        leaf = self._leaf if len(again) == self._leaf.shape[1] else np.take(self._leaf, again, axis=1)
+        cells = _Cells(self._X, leaf, self._sums, self._codes)
         lead, lead_weights = self._lead()
         rule = _Rule(self._binary, self._cut, self._doubt, lead_weights)
         found = _Found.of(len(known), len(self._ballot.labels))
@@ -134,8 +146,7 @@ class TreeScorer(StatefulScorer):
         change, unclear, lost = found
         counts[known] += change
         for k in known[unclear]:
-            *_, sums = self._moved(genes[[k]], values[:, [k]])
-            counts[k] = self._ballot.count(self._decide(sums))
+            counts[k] = self._ballot.count(self._decide(self._moved(genes[[k]], values[:, [k]]).sums))
         label, share = self._ballot.winners(counts)
         refused = self._refused(genes, values)
         if refused.any():
@@ -157,35 +168,39 @@ class TreeScorer(StatefulScorer):
         lead_weights = lead.weights(sums.shape[1])
         return lead, lead_weights[1:] if self._binary else lead_weights
 
-    def _moved(
-        self, genes: np.ndarray, values: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return changed genes and values, the trees that test them, the leaves reached there, and the new sums."""
-        _, features, new = self._known(genes, values)
+    def _testing(self, features: np.ndarray) -> np.ndarray:
+        """Return the trees that test any of some genes, ascending."""
         starts, users = self._uses
-        again = np.unique(users[_spans(starts, features)])
-        trees = self._trees
+        found = np.zeros(len(self._trees.roots), dtype=bool)
+        found[users[_spans(starts, features)]] = True
+        return np.flatnonzero(found)
+
+    def _moved(self, genes: np.ndarray, values: np.ndarray) -> _Moved:
+        _, features, new = self._known(genes, values)
+        again, trees = self._testing(features), self._trees
         first, nodes, owner = self._tests
         tested = _spans(first, features)
         if self._last is not None and len(tested) < _FEW * len(again):
             tested = tested[np.argsort(nodes[tested])]  # a node comes before those below it
-            reached = _turn(
+            reached = turn(
                 self._nodes, self._last, nodes[tested], np.searchsorted(again, owner[tested]), again, self._leaf,
                 self._X, self._column(features), new,
             )  # fmt: skip
         else:
-            reached = _walk_again(self._nodes, trees.roots[again], self._X, self._column(features), new)
+            reached = walk_again(self._nodes, trees.roots[again], self._X, self._column(features), new)
         whole = self._doubt < 0  # then leaves may be taken off and added on without any rounding
         sums, place = self._sums.copy(), positions_among(again, len(trees.roots))
-        _sum_again(trees.value, trees.bias, self._leaf, sums, again, reached, whole, place)
-        return features, new, again, reached, sums
+        sum_again(trees.value, trees.bias, self._leaf, sums, again, reached, whole, place)
+        return _Moved(again, reached, sums)
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         refused = self._refused(genes, values)
         if refused.any():
             return Answer(self._baseline.label, 0.0, rejected=True, reason=_refusal(refused))
-        *_, sums = self._moved(genes, values)
-        return self._ballot.answer(self._decide(sums), self._report(sums))
+        moved = self._moved(genes, values)
+        answer = self._ballot.answer(self._decide(moved.sums), self._report(moved.sums))
+        self._asked = answer, moved
+        return answer
 
     def pairs(self, cells: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Changed:  # noqa: D102
         changes = Pairs(cells, self._place[genes], self._compared(values))
@@ -196,12 +211,22 @@ class TreeScorer(StatefulScorer):
         refused = self._refused(genes, values)
         if refused.any():
             raise InputRejected(_refusal(refused))
-        features, new, again, reached, sums = self._moved(genes, values)
+        self._go(genes, values, self._moved(genes, values))
+
+    def accept_known(self, genes: np.ndarray, values: np.ndarray, answer: Answer) -> None:  # noqa: D102
+        if self._asked is not None and self._asked[0] is answer:  # to this very query, of this state
+            self._go(genes, values, self._asked[1])
+        else:
+            self.accept(genes, values)
+
+    def _go(self, genes: np.ndarray, values: np.ndarray, moved: _Moved) -> None:
         if self._shared:  # with a fork: from here on each has its own
             self._X, self._leaf, self._shared = self._X.copy(), self._leaf.copy(), False
+        _, features, new = self._known(genes, values)
         self._X[:, features] = new
-        self._leaf[:, again] = reached
-        self._settle(sums)
+        self._leaf[:, moved.again] = moved.reached
+        self._asked = None
+        self._settle(moved.sums)
 
     def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Nothing is refused."""
@@ -209,7 +234,7 @@ class TreeScorer(StatefulScorer):
 
     def sums_with(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return the sums with all `genes` changed, shape (cells, scores)."""
-        return self._moved(genes, values)[-1]
+        return self._moved(genes, values).sums
 
     def after(self, genes: np.ndarray, values: np.ndarray) -> Self:
         """Return a scorer whose state has `genes` changed; this one stays as it is."""
@@ -220,7 +245,7 @@ class TreeScorer(StatefulScorer):
     def part(self, cells: np.ndarray) -> Self:
         """Return a scorer of some of the cells."""
         other = self.fork()
-        other._X, other._leaf = self._X[cells], self._leaf[cells]
+        other._X, other._leaf, other._asked = self._X[cells], self._leaf[cells], None
         other._settle(self._sums[cells])
         return other
 
@@ -258,112 +283,6 @@ def _spans(starts: np.ndarray, features: np.ndarray) -> np.ndarray:
 
 #: nodes to look at per tree, up to which this costs less than walking the trees from their roots
 _FEW = 20
-
-
-@compiled
-def _walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Return the leaf that each cell reaches in each tree, shape (cells, trees)."""
-    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
-    for c in range(len(X)):
-        for t in range(len(roots)):
-            at = roots[t]
-            node = nodes[at]
-            while node.feature >= 0:
-                at = node.left if X[c, node.feature] <= node.threshold else node.right
-                node = nodes[at]
-            leaf[c, t] = at
-    return leaf
-
-
-@compiled
-def _descend(nodes: np.ndarray, at: int, x: np.ndarray, column: np.ndarray, new: np.ndarray) -> int:
-    """Return the leaf that one cell reaches from a node, with some genes changed."""
-    node = nodes[at]
-    while node.feature >= 0:
-        j = column[node.feature]
-        value = x[node.feature] if j < 0 else new[j]
-        at = node.left if value <= node.threshold else node.right
-        node = nodes[at]
-    return at
-
-
-@compiled
-def _turn(
-    nodes: np.ndarray, last: np.ndarray, tested: np.ndarray, owner: np.ndarray, again: np.ndarray, leaf: np.ndarray,
-    X: np.ndarray, column: np.ndarray, new: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    """Return the leaves that cells reach in the trees `again`, looking only at nodes that test a changed gene.
-
-    Such a node is on a cell's path if the cell's leaf is among the nodes below it. The first one where the comparison
-    turns out differently sends the cell elsewhere; in that tree, the nodes after it are no longer on the path.
-    """
-    reached = np.empty((len(leaf), len(again)), dtype=np.int64)
-    for c in range(len(leaf)):
-        for i in range(len(again)):
-            reached[c, i] = leaf[c, again[i]]
-        turned = -1
-        for k in range(len(tested)):
-            i = owner[k]
-            at = tested[k]
-            if i == turned or not (at <= leaf[c, again[i]] <= last[at]):
-                continue
-            node = nodes[at]
-            value = new[c, column[node.feature]]
-            if (value <= node.threshold) == (X[c, node.feature] <= node.threshold):
-                continue
-            turned = i
-            reached[c, i] = _descend(nodes, at, X[c], column, new[c])
-    return reached
-
-
-@compiled
-def _walk_again(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, column: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return the leaf that each cell reaches with some genes changed, as :func:`_walk_all` does."""
-    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
-    for c in range(len(X)):
-        for t in range(len(roots)):
-            leaf[c, t] = _descend(nodes, roots[t], X[c], column, new[c])
-    return leaf
-
-
-@compiled
-def _sum_again(
-    value: np.ndarray, bias: np.ndarray, leaf: np.ndarray, out: np.ndarray, again: np.ndarray, reached: np.ndarray,
-    whole: bool, place: np.ndarray,
-) -> None:  # fmt: skip
-    """Change the sums to those of other leaves in some trees; a cell whose leaves are the same keeps its sum.
-
-    `place` says where each tree stands in `again`, -1 for the others.
-    """
-    for c in range(len(leaf)):
-        moved = False
-        for i in range(len(again)):
-            old = leaf[c, again[i]]
-            if reached[c, i] != old:
-                moved = True
-                if whole:
-                    for k in range(len(bias)):
-                        out[c, k] += value[reached[c, i], k] - value[old, k]
-        if moved and not whole:  # in the order of the trees, so that it rounds as a full sum does
-            for k in range(len(bias)):
-                out[c, k] = bias[k]
-            for t in range(leaf.shape[1]):
-                at = leaf[c, t] if place[t] < 0 else reached[c, place[t]]
-                for k in range(len(bias)):
-                    out[c, k] += value[at, k]
-
-
-@compiled
-def _sum_leaves(value: np.ndarray, bias: np.ndarray, leaf: np.ndarray) -> np.ndarray:
-    n_cells, n_trees = leaf.shape
-    sums = np.empty((n_cells, len(bias)))
-    for c in range(n_cells):
-        for k in range(len(bias)):  # assigned at once, two seconds would go into compiling checks of shapes
-            sums[c, k] = bias[k]
-        for t in range(n_trees):
-            for k in range(len(bias)):
-                sums[c, k] += value[leaf[c, t], k]
-    return sums
 
 
 @compiled

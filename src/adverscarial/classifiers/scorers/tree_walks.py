@@ -1,0 +1,114 @@
+"""Walks of cells through trees: the leaf that each reaches, also with some genes changed, and the leaves' sums."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adverscarial._compiled import compiled
+
+
+@compiled
+def walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return the leaf that each cell reaches in each tree, shape (cells, trees)."""
+    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
+    for c in range(len(X)):
+        for t in range(len(roots)):
+            at = roots[t]
+            node = nodes[at]
+            while node.feature >= 0:
+                at = node.left if X[c, node.feature] <= node.threshold else node.right
+                node = nodes[at]
+            leaf[c, t] = at
+    return leaf
+
+
+@compiled
+def _descend(nodes: np.ndarray, at: int, x: np.ndarray, column: np.ndarray, new: np.ndarray) -> int:
+    """Return the leaf that one cell reaches from a node, with some genes changed."""
+    node = nodes[at]
+    while node.feature >= 0:
+        j = column[node.feature]
+        value = x[node.feature] if j < 0 else new[j]
+        at = node.left if value <= node.threshold else node.right
+        node = nodes[at]
+    return at
+
+
+@compiled
+def turn(
+    nodes: np.ndarray, last: np.ndarray, tested: np.ndarray, owner: np.ndarray, again: np.ndarray, leaf: np.ndarray,
+    X: np.ndarray, column: np.ndarray, new: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Return the leaves that cells reach in the trees `again`, looking only at nodes that test a changed gene.
+
+    Such a node is on a cell's path if the cell's leaf is among the nodes below it. The first one where the comparison
+    turns out differently sends the cell elsewhere; in that tree, the nodes after it are no longer on the path.
+    """
+    reached = np.empty((len(leaf), len(again)), dtype=np.int64)
+    for c in range(len(leaf)):
+        for i in range(len(again)):
+            reached[c, i] = leaf[c, again[i]]
+        turned = -1
+        for k in range(len(tested)):
+            i = owner[k]
+            at = tested[k]
+            if i == turned or not (at <= leaf[c, again[i]] <= last[at]):
+                continue
+            node = nodes[at]
+            value = new[c, column[node.feature]]
+            if (value <= node.threshold) == (X[c, node.feature] <= node.threshold):
+                continue
+            turned = i
+            reached[c, i] = _descend(nodes, at, X[c], column, new[c])
+    return reached
+
+
+@compiled
+def walk_again(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, column: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Return the leaf that each cell reaches with some genes changed, as :func:`walk_all` does."""
+    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
+    for c in range(len(X)):
+        for t in range(len(roots)):
+            leaf[c, t] = _descend(nodes, roots[t], X[c], column, new[c])
+    return leaf
+
+
+@compiled
+def sum_again(
+    value: np.ndarray, bias: np.ndarray, leaf: np.ndarray, out: np.ndarray, again: np.ndarray, reached: np.ndarray,
+    whole: bool, place: np.ndarray,
+) -> None:  # fmt: skip
+    """Change the sums to those of other leaves in some trees; a cell whose leaves are the same keeps its sum.
+
+    `place` says where each tree stands in `again`, -1 for the others.
+    """
+    for c in range(len(leaf)):
+        moved = False
+        for i in range(len(again)):
+            old = leaf[c, again[i]]
+            if reached[c, i] != old:
+                moved = True
+                if whole:
+                    for k in range(len(bias)):
+                        out[c, k] += value[reached[c, i], k] - value[old, k]
+        if moved and not whole:  # in the order of the trees, so that it rounds as a full sum does
+            for k in range(len(bias)):
+                out[c, k] = bias[k]
+            for t in range(leaf.shape[1]):
+                at = leaf[c, t] if place[t] < 0 else reached[c, place[t]]
+                for k in range(len(bias)):
+                    out[c, k] += value[at, k]
+
+
+@compiled
+def sum_leaves(value: np.ndarray, bias: np.ndarray, leaf: np.ndarray) -> np.ndarray:
+    """Return the sums of the leaves of each cell, shape (cells, scores)."""
+    n_cells, n_trees = leaf.shape
+    sums = np.empty((n_cells, len(bias)))
+    for c in range(n_cells):
+        for k in range(len(bias)):  # assigned at once, two seconds would go into compiling checks of shapes
+            sums[c, k] = bias[k]
+        for t in range(n_trees):
+            for k in range(len(bias)):
+                sums[c, k] += value[leaf[c, t], k]
+    return sums
