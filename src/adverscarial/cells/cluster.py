@@ -16,11 +16,14 @@ from anndata import AnnData
 from adverscarial._docs import documented
 from adverscarial._types import Floats, Ints, Matrix
 from adverscarial.cells.choice import chosen_of
+from adverscarial.cells.columns import as_slice
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, replace
+from adverscarial.cells.ranges import Ranges
 from adverscarial.cells.remembered import as_array, as_text
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
+_BLOCK = 256  # genes that are laid out at a time
 _FEW = 8  # one in so many genes, up to which only these are read from an array in memory
 
 
@@ -144,14 +147,49 @@ class Cluster:
         It lies in memory as the cells of a prediction do, gene after gene: sums are then added up in the same order, so
         that exact ties are answered alike.
         """
-        if self._at_hand and "_cells" not in self.__dict__ and _FEW * len(genes) <= len(self.genes):
+        if self._few_at_hand(genes):
             if self._read is None or not np.array_equal(genes, self._read[0]):  # a scan asks for the same genes twice
                 block = self.statistics.matrix.block(self.rows, genes)
                 self._read = genes.copy(), np.asfortranarray(block, dtype=self.dtype)
             return self._read[1].copy(order="F")
-        if is_sparse(self._cells):
+        if not self._at_hand and is_sparse(self._cells):
             return np.asarray(self._cells[:, genes].toarray())
-        return np.asfortranarray(np.asarray(self._cells)[:, genes])
+        return np.array(self.held(genes), order="F")
+
+    def held(self, genes: np.ndarray) -> np.ndarray:
+        """Return the same as :meth:`values`, perhaps as it is kept here: only to be read."""
+        if self._few_at_hand(genes) or (not self._at_hand and is_sparse(self._cells)):
+            return self.values(genes)
+        cells = np.asarray(self._cells) if "_cells" in self.__dict__ or not self._at_hand else self._by_gene[0]
+        return np.asfortranarray(cells[:, as_slice(genes)])
+
+    def ranges(self, genes: np.ndarray) -> Ranges:
+        """Return the smallest and largest value and the mean of some genes (positions) over the cluster's cells."""
+        if self._few_at_hand(genes):
+            return Ranges.of(self.values(genes))
+        return self._ranges.some(as_slice(genes))
+
+    @cached_property
+    def _ranges(self) -> Ranges:
+        whole = "_cells" in self.__dict__ or not self._at_hand
+        return Ranges.of(self._cells) if whole else self._by_gene[1]
+
+    @cached_property
+    def _by_gene(self) -> tuple[np.ndarray, Ranges]:
+        """The cluster's values, gene after gene, and their ranges; some genes at a time, which fit into the cache."""
+        values = np.empty((self.n_cells, len(self.genes)), dtype=self.dtype, order="F")
+        parts = []
+        for start in range(0, len(self.genes), _BLOCK):
+            some = slice(start, start + _BLOCK)
+            part = self.statistics.matrix.block(self.rows, some).astype(self.dtype, copy=False)
+            values[:, some] = part
+            parts.append(Ranges.of(part))
+        return values, Ranges.joined(parts)
+
+    def _few_at_hand(self, genes: np.ndarray) -> bool:
+        """Whether some genes are read by themselves, since the rest of the cluster's rows has not been."""
+        read = "_cells" in self.__dict__ or "_by_gene" in self.__dict__
+        return self._at_hand and not read and _FEW * len(genes) <= len(self.genes)
 
     def with_values(self, rows: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Self:
         """Return the same cluster of data with other values; this one stays as it is.
@@ -164,7 +202,7 @@ class Cluster:
             Shape (len(rows), len(genes)).
         """
         other = copy.copy(self)
-        for name in ("X", "_cells"):
+        for name in ("X", "_cells", "_ranges", "_by_gene"):
             other.__dict__.pop(name, None)
         matrix = CellMatrix(replace(self.statistics.matrix.X, rows, genes, values))
         other.statistics, other.dtype = GeneStatistics(matrix), matrix.dtype

@@ -313,12 +313,17 @@ class CellMatrix:
         self._check_read(some)
         return some
 
-    def block(self, rows: Ints, genes: Ints) -> np.ndarray:
+    def block(self, rows: Ints, genes: Ints | slice) -> np.ndarray:
         """Return some genes of some cells of an array in memory, as it holds them."""
         assert isinstance(self.X, np.ndarray)
-        part: np.ndarray = self.X[rows[:, None], genes]
+        part: np.ndarray = self.X[:, genes][rows] if isinstance(genes, slice) else self.X[rows[:, None], genes]
         self._check_read(part)
         return part
+
+    @property
+    def turned(self) -> bool:
+        """Whether a copy of a sparse matrix is kept, column by column."""
+        return self._csc is not None
 
     def csc(self) -> sp.csc_array:
         """Return the sparse matrix column by column, in canonical form; made once."""
