@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Self
 
@@ -23,7 +23,7 @@ from adverscarial.cells.remembered import as_array, as_text
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
-_BLOCK = 256  # genes that are laid out at a time
+_AT_ONCE = 12  # cells that are laid out anew at a time; their values fit into the cache
 _FEW = 8  # one in so many genes, up to which only these are read from an array in memory
 
 
@@ -88,6 +88,7 @@ class Cluster:
         matrix.check_finite(adata, once=True)
         self.statistics = statistics if statistics is not None else GeneStatistics(matrix)
         self.dtype = matrix.dtype
+        self._dense = not matrix.sparse
         self._at_hand = isinstance(matrix.X, np.ndarray) and matrix.X.dtype.kind in "fiub" and matrix.X.itemsize <= 8
         # what lies in memory is looked through when it is read
         if (
@@ -152,16 +153,19 @@ class Cluster:
                 block = self.statistics.matrix.block(self.rows, genes)
                 self._read = genes.copy(), np.asfortranarray(block, dtype=self.dtype)
             return self._read[1].copy(order="F")
-        if not self._at_hand and is_sparse(self._cells):
+        if not self._dense:
             return np.asarray(self._cells[:, genes].toarray())
-        return np.array(self.held(genes), order="F")
+        held = self.held(genes)
+        return held.copy(order="F") if isinstance(as_slice(genes), slice) else held  # what is gathered is new
 
     def held(self, genes: np.ndarray) -> np.ndarray:
         """Return the same as :meth:`values`, perhaps as it is kept here: only to be read."""
-        if self._few_at_hand(genes) or (not self._at_hand and is_sparse(self._cells)):
+        if self._few_at_hand(genes) or not self._dense:
             return self.values(genes)
-        cells = np.asarray(self._cells) if "_cells" in self.__dict__ or not self._at_hand else self._by_gene[0]
-        return np.asfortranarray(cells[:, as_slice(genes)])
+        run = as_slice(genes)
+        if isinstance(run, slice) and _FEW * len(genes) > len(self.genes):
+            return self._by_gene[0][:, run]
+        return np.asfortranarray(np.asarray(self._cells)[:, run])
 
     def ranges(self, genes: np.ndarray) -> Ranges:
         """Return the smallest and largest value and the mean of some genes (positions) over the cluster's cells."""
@@ -171,25 +175,27 @@ class Cluster:
 
     @cached_property
     def _ranges(self) -> Ranges:
-        whole = "_cells" in self.__dict__ or not self._at_hand
-        return Ranges.of(self._cells) if whole else self._by_gene[1]
+        return Ranges.of(self._cells) if "_cells" in self.__dict__ or not self._dense else self._by_gene[1]
 
     @cached_property
     def _by_gene(self) -> tuple[np.ndarray, Ranges]:
-        """The cluster's values, gene after gene, and their ranges; some genes at a time, which fit into the cache."""
+        """The cluster's values, gene after gene in memory, and their ranges; read a few cells at a time."""
         values = np.empty((self.n_cells, len(self.genes)), dtype=self.dtype, order="F")
-        parts = []
-        for start in range(0, len(self.genes), _BLOCK):
-            some = slice(start, start + _BLOCK)
-            part = self.statistics.matrix.block(self.rows, some).astype(self.dtype, copy=False)
-            values[:, some] = part
-            parts.append(Ranges.of(part))
-        return values, Ranges.joined(parts)
+        held = self.__dict__.get("_cells")
+
+        def parts() -> Iterator[np.ndarray]:
+            for start in range(0, self.n_cells, _AT_ONCE):
+                some = slice(start, start + _AT_ONCE)
+                part = self.statistics.matrix.rows(self.rows[some]) if held is None else np.asarray(held[some])
+                values[some] = part
+                yield part
+
+        ranges = Ranges.over(parts())  # which fills the values
+        return values, ranges
 
     def _few_at_hand(self, genes: np.ndarray) -> bool:
         """Whether some genes are read by themselves, since the rest of the cluster's rows has not been."""
-        read = "_cells" in self.__dict__ or "_by_gene" in self.__dict__
-        return self._at_hand and not read and _FEW * len(genes) <= len(self.genes)
+        return self._at_hand and "_cells" not in self.__dict__ and _FEW * len(genes) <= len(self.genes)
 
     def with_values(self, rows: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Self:
         """Return the same cluster of data with other values; this one stays as it is.

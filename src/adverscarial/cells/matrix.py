@@ -313,10 +313,10 @@ class CellMatrix:
         self._check_read(some)
         return some
 
-    def block(self, rows: Ints, genes: Ints | slice) -> np.ndarray:
+    def block(self, rows: Ints, genes: Ints) -> np.ndarray:
         """Return some genes of some cells of an array in memory, as it holds them."""
         assert isinstance(self.X, np.ndarray)
-        part: np.ndarray = self.X[:, genes][rows] if isinstance(genes, slice) else self.X[rows[:, None], genes]
+        part: np.ndarray = self.X[rows[:, None], genes]
         self._check_read(part)
         return part
 

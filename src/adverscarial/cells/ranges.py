@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -28,20 +28,27 @@ class Ranges(NamedTuple):
     @classmethod
     def of(cls, X: Matrix) -> Self:
         """Return them for cells x genes; the mean of a gene with one value only is that value to the last bit."""
-        if is_sparse(X):
-            X = X if X.has_canonical_format else X.copy()  # it would be put in order in place
-            lowest, highest = (np.ravel(ends.toarray()).astype(np.float64) for ends in (X.min(axis=0), X.max(axis=0)))
-            summed = np.ravel(sp.csc_array(X, dtype=np.float64).sum(axis=0))
-        else:
-            lowest, highest = X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)
-            summed = X.sum(axis=0, dtype=np.float64)
-        with np.errstate(over="ignore"):
-            return cls(lowest, highest, np.where(lowest == highest, lowest, summed / X.shape[0]))
+        if not is_sparse(X):
+            return cls.over([X])
+        X = X if X.has_canonical_format else X.copy()  # it would be put in order in place
+        lowest, highest = (np.ravel(ends.toarray()) for ends in (X.min(axis=0), X.max(axis=0)))
+        return cls._of_sums(lowest, highest, np.ravel(sp.csc_array(X, dtype=np.float64).sum(axis=0)), X.shape[0])
 
     @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return those of several groups of genes, one group after the other."""
-        return cls(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    def over(cls, parts: Iterable[np.ndarray]) -> Self:
+        """Return them for cells x genes that come some cells at a time."""
+        lowest, highest, summed, n_cells = np.inf, -np.inf, 0.0, 0
+        for part in parts:
+            lowest, highest = np.minimum(lowest, part.min(axis=0)), np.maximum(highest, part.max(axis=0))
+            summed = summed + part.sum(axis=0, dtype=np.float64)
+            n_cells += len(part)
+        return cls._of_sums(lowest, highest, summed, n_cells)
+
+    @classmethod
+    def _of_sums(cls, lowest: np.ndarray, highest: np.ndarray, summed: np.ndarray, n_cells: int) -> Self:
+        with np.errstate(over="ignore"):
+            mean = np.where(lowest == highest, lowest, summed / n_cells)
+        return cls(lowest.astype(np.float64), highest.astype(np.float64), mean)
 
     def some(self, genes: Ints | slice) -> Self:
         """Return them for the genes at these positions."""

@@ -395,7 +395,7 @@ class Estimator(Classifier, wraps=50):
         X, (_, weights, bias) = cluster.held(columns), self._linear(len(columns))
         exact = LinearScorer(
             X, columns, len(cluster.genes), weights, bias, self.classes, link=sums_link(self._method),
-            ranges=cluster.ranges(columns),
+            ranges=lambda: cluster.ranges(columns),
         )  # fmt: skip
         some = np.linspace(0, n - 1, _CHECKED).astype(np.int64)
         ours, theirs = exact.baseline, self.decide(X[some])

@@ -69,7 +69,7 @@ class LinearModel(Classifier):
             self.bias,
             self.classes,
             transform=transform,
-            ranges=cluster.ranges(columns) if transform is None else None,
+            ranges=(lambda: cluster.ranges(columns)) if transform is None else None,
         )
 
 

@@ -31,7 +31,8 @@ _ANEW = 64
 _BLOCK = 256
 #: cells, and genes of a cluster, whose values fit into the processor's cache
 _FEW, _GENES = 32, 256
-_ROOM = _FEW * _GENES
+#: values of cells and genes that are looked at without asking first which of them can matter
+_ROOM = 2**15
 
 #: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -85,7 +86,7 @@ class LinearScorer(StatefulScorer):
     checked
         Genes of the model that can be refused that way, and so are read even where their weight is 0.
     ranges
-        What the cells have of each of the model's genes, where that is known and values enter as they are.
+        Returns what the cells have of each of the model's genes, where that is known and values enter as they are.
     %(link)s
     """
 
@@ -101,7 +102,7 @@ class LinearScorer(StatefulScorer):
         transform: Transform | None = None,
         checked: np.ndarray | None = None,
         link: Callable[[np.ndarray], np.ndarray] | None = None,
-        ranges: Ranges | None = None,
+        ranges: Callable[[], Ranges] | None = None,
     ) -> None:
         self._weights = np.ascontiguousarray(weights, dtype=np.float64)
         self._bias = np.asarray(bias, dtype=np.float64)
@@ -113,7 +114,8 @@ class LinearScorer(StatefulScorer):
         self._link = link
         self._binary = self._weights.shape[1] == 1 and len(labels) > 1  # one class alone always wins
         self._ballot = Ballot(labels)
-        self._known_ranges = ranges
+        self._known_ranges: Ranges | None = None
+        self._ask_ranges = ranges
         self._set_state(X if transform is None else self._transformed(np.arange(len(weights)), X))
 
     def _transformed(self, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -144,7 +146,7 @@ class LinearScorer(StatefulScorer):
     @property
     def _ranges(self) -> Ranges:
         if self._known_ranges is None:
-            self._known_ranges = Ranges.of(self._held)
+            self._known_ranges = Ranges.of(self._held) if self._ask_ranges is None else self._ask_ranges()
         return self._known_ranges
 
     def _note_sums(self) -> None:
@@ -190,13 +192,12 @@ class LinearScorer(StatefulScorer):
         if refused.any():
             new = np.where(refused, 0.0, new)
         reach = np.where(refused, 0, self._in_reach(columns, new))
-        some = np.flatnonzero(reach)
-        steps = np.zeros(len(columns))
+        some, steps = np.flatnonzero(reach), np.zeros(len(columns))
         counts, steps[some] = self._counted(columns[some], new[:, some], reach[some])
-        label, share = np.full(len(genes), self._baseline.label), np.full(len(genes), self._baseline.share)
-        label = label.astype(self._ballot.labels.dtype)
+        label = np.full(len(genes), self._baseline.label, dtype=self._ballot.labels.dtype)
+        share = np.full(len(genes), self._baseline.share)
         label[known[some]], share[known[some]] = self._ballot.winners(counts)
-        if len(new) == 1:
+        if (reach[~refused] < len(self._sums)).any():
             steps = new[0] - self._ranges.mean[as_slice(columns)]
         rejected = np.zeros(len(genes), dtype=bool)
         rejected[known] = refused
@@ -210,7 +211,7 @@ class LinearScorer(StatefulScorer):
         that lead by more are proven to keep their labels.
         """
         n_cells = len(self._sums)
-        if len(new) > 1 or not len(columns):
+        if len(new) > 1 or len(columns) * n_cells <= _ROOM:
             return np.full(len(columns), n_cells)
         own, ranges = np.ascontiguousarray(self._weights[as_slice(columns)].T), self._ranges.some(as_slice(columns))
         highest, lowest = own.max(axis=0), own.min(axis=0)
@@ -231,13 +232,13 @@ class LinearScorer(StatefulScorer):
         votes, unclear = np.tile(self._counts, (len(columns), 1)), np.zeros(len(columns), dtype=bool)
         gaps, steps = gaps_of(self._sums), np.zeros(len(columns))
         order = np.argsort(gaps)
-        now = [part[order] for part in (self._sums, self._size, gaps, self._codes)]
         for some in _rounds(reach):
             n = reach[some[-1]]
-            delta = new.T[some][:, order[:n] if len(new) > 1 else slice(None)]
-            delta = np.ascontiguousarray(delta - self._held[order[:n, None], columns[some]].T.astype(np.float64))
-            counts, doubtful = votes[some], unclear[some]
-            _count_each(*(part[:n] for part in now), self._binary, delta, self._weights[columns[some]], counts, doubtful)
+            cells = order[:n] if n < len(order) else slice(None)
+            delta = new[:, some] - self._held[cells][:, columns[some]].astype(np.float64)
+            now = self._sums[cells], self._size[cells], gaps[cells], self._codes[cells], self._binary
+            counts, doubtful, delta = votes[some], unclear[some], np.ascontiguousarray(delta.T)
+            _count_each(*now, delta, self._weights[columns[some]], counts, doubtful)
             votes[some], unclear[some], steps[some] = counts, doubtful, delta.mean(axis=1)
         for k in np.flatnonzero(unclear):
             sums = self._changed(columns[[k]], new[:, [k]]) @ self._weights + self._bias
@@ -283,6 +284,7 @@ class LinearScorer(StatefulScorer):
         self._accepted += 1
         if self._known_ranges is not None:
             self._known_ranges = self._known_ranges.replaced(columns, new)
+        self._ask_ranges = None
         if self._accepted == _ANEW:
             self._set_state(self._changed(columns, new))
             return
@@ -427,8 +429,8 @@ def _rounds(reach: np.ndarray) -> Iterator[np.ndarray]:
     order = np.argsort(reach, kind="stable")
     ordered, start = reach[order], 0
     while start < len(order):
-        most = 2 * ordered[start]
-        stop = min(int(np.searchsorted(ordered, most, side="right")), start + max(_GENES, _ROOM // most))
+        most = 2 * ordered[start] if len(order) * ordered[-1] > _ROOM else ordered[-1]
+        stop = min(int(np.searchsorted(ordered, most, side="right")), start + max(1, _ROOM // most))
         yield order[start:stop]
         start = stop
 
