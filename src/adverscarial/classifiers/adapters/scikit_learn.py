@@ -399,7 +399,8 @@ class Estimator(Classifier, wraps=50):
         )  # fmt: skip
         some = np.linspace(0, n - 1, _CHECKED).astype(np.int64)
         ours, theirs = exact.baseline, self.decide(X[some])
-        assert ours.labels is not None and ours.scores is not None
+        assert ours.labels is not None
+        assert ours.scores is not None
         return exact if _same(Decision(ours.labels[some], ours.scores[some]), theirs) else None
 
     def _exact_scorer(self, cluster: Cluster) -> Scorer | None:

@@ -90,7 +90,7 @@ class LinearScorer(StatefulScorer):
     %(link)s
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         X: np.ndarray,
         columns: np.ndarray,
@@ -207,8 +207,8 @@ class LinearScorer(StatefulScorer):
     def _in_reach(self, columns: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Return for each gene how many cells, in the order of their leads, it may give another label, or nearly so.
 
-        A gene's smallest and largest value bound what its new value, the same for all cells, can take from a lead; cells
-        that lead by more are proven to keep their labels.
+        A gene's smallest and largest value bound what its new value, the same for all cells, can take from a lead:
+        cells that lead by more keep their labels.
         """
         n_cells = len(self._sums)
         if len(new) > 1 or len(columns) * n_cells <= _ROOM:
