@@ -153,8 +153,8 @@ class Cluster:
                 block = self.statistics.matrix.block(self.rows, genes)
                 self._read = genes.copy(), np.asfortranarray(block, dtype=self.dtype)
             return self._read[1].copy(order="F")
-        if not self._dense:
-            return np.asarray(self._cells[:, genes].toarray())
+        if not self._dense and is_sparse(cells := self._cells):
+            return np.asarray(cells[:, genes].toarray())
         held = self.held(genes)
         return held.copy(order="F") if isinstance(as_slice(genes), slice) else held  # what is gathered is new
 

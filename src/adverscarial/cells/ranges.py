@@ -37,7 +37,7 @@ class Ranges(NamedTuple):
     @classmethod
     def over(cls, parts: Iterable[np.ndarray]) -> Self:
         """Return them for cells x genes that come some cells at a time."""
-        lowest, highest, summed, n_cells = np.inf, -np.inf, 0.0, 0
+        lowest, highest, summed, n_cells = np.array(np.inf), np.array(-np.inf), np.zeros(1), 0
         for part in parts:
             lowest, highest = np.minimum(lowest, part.min(axis=0)), np.maximum(highest, part.max(axis=0))
             summed = summed + part.sum(axis=0, dtype=np.float64)

@@ -222,7 +222,8 @@ class LinearScorer(StatefulScorer):
             for end in ends:
                 lost = np.maximum(lost, np.maximum(end * highest, end * lowest) - end * own[code])
         hidden = _DOUBT * (self._size.max() + most)  # three times, since it rounds otherwise than each cell does
-        return np.searchsorted(np.sort(gaps_of(self._sums)), lost + 3 * hidden, side="right")
+        reach: np.ndarray = np.searchsorted(np.sort(gaps_of(self._sums)), lost + 3 * hidden, side="right")
+        return reach
 
     def _counted(self, columns: np.ndarray, new: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the votes with each gene changed alone, (genes, labels), and the mean change where all cells are read.
