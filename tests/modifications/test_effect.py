@@ -1,5 +1,7 @@
 """What a modification did to a gene: nothing, what it is meant to do, or the opposite."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from anndata import AnnData
 
 from adverscarial.cells.cluster import Cluster
 from adverscarial.modifications import Custom, Effects, Fixed, parse
+from adverscarial.modifications.effect import AGAINST, CHANGED, UNCHANGED, Intent, effect_codes
 
 #: KIT is expressed in one rare type only, and by some of its cells
 RARE = [0, 1, 0, 0, 2, 2, 1]
@@ -98,3 +101,42 @@ def test_in_range_is_decided_by_the_data() -> None:
     assert Fixed(4).in_range(cluster(), np.arange(4)).tolist() == [False, True, False, False]
     assert parse("positive_aberrant").in_range(cluster(), np.arange(4)).tolist() == [False] * 4
     assert parse("perc99").in_range(cluster(), np.arange(4)).all()
+
+
+def codes_by_hand(before: np.ndarray, after: np.ndarray, intent: str | None) -> list[int]:
+    """Gene by gene, from all values, the differences added up without rounding."""
+    found = []
+    for k in range(before.shape[1]):
+        new = np.broadcast_to(after, before.shape)[:, k].astype(before.dtype)
+        change = math.fsum((new.astype(np.float64) - before[:, k]).tolist())
+        against = change < 0 if intent == "raise" else intent is not None and change > 0
+        found.append(UNCHANGED if (new == before[:, k]).all() else AGAINST if against else CHANGED)
+    return found
+
+
+@pytest.mark.parametrize("intent", ["raise", "lower", None])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("form", [np.array, sp.csr_matrix, sp.csc_matrix])
+@pytest.mark.parametrize("asked", ["X", "nothing"])
+def test_codes_are_those_of_all_values(asked: str, form: type, dtype: type, intent: Intent | None) -> None:
+    """Also where the new value is the mean, or next to it; of all genes, of a few, and of new values cell by cell."""
+    random = np.random.default_rng(0)
+    X = (np.round(random.normal(0, 12, (300, 60)) * (random.random((300, 60)) < 0.6)) / 4).astype(dtype)
+    X[:, 4], X[:, 5] = 0, 2
+    X[::2, 6], X[1::2, 6] = 1, 3
+    obs = pd.DataFrame({"type": ["a", "a", "b"] * 100}, index=[f"cell{i}" for i in range(300)])
+    some = Cluster(AnnData(form(X), obs=obs, var=pd.DataFrame(index=[f"g{i}" for i in range(60)])), "type", "a")
+    if asked == "X":
+        _ = some.X
+    before, mean = some.values(np.arange(60)), some.values(np.arange(60)).mean(axis=0, dtype=np.float64)
+    near = np.round(mean * 1024) / 1024  # sums of these are exact
+    news = [near, near + 2**-20, near - 2**-20, before[0], np.zeros(60), np.full(60, 2.0**30)]
+    for new in [*(new[None] for new in news), random.permuted(before, axis=0)]:
+        for genes in (np.arange(60), np.array([6, 5]), np.arange(3, 9)):
+            got = effect_codes(some, genes, new[:, genes], intent)
+            assert got.tolist() == codes_by_hand(before[:, genes], new[:, genes], intent)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_new_value_that_becomes_infinite_raises_the_gene() -> None:
+    assert effect_codes(cluster(np.float32), np.arange(4), np.full((1, 4), 1e300), "lower").tolist() == [AGAINST] * 4

@@ -187,8 +187,7 @@ class _Found:
     def look(self, genes: np.ndarray, values: np.ndarray) -> None:
         """Note what new values do to the genes that the classifier reads."""
         assert self._run.modification is not None
-        before = self._run.cluster.values(genes)
-        self._effect[genes] = effect_codes(before, values, self._run.modification.intent)
+        self._effect[genes] = effect_codes(self._run.cluster, genes, values, self._run.modification.intent)
 
     def note(self, genes: np.ndarray, outcome: np.ndarray, answers: Answers) -> None:
         """Note the first answers, one for each gene."""

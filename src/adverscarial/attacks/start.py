@@ -21,7 +21,7 @@ _COPIES = 2
 #: ... and in the classifier's: the scorer's, and two of a query
 _SCORER_COPIES = 3
 #: bytes that are not worth asking the system for what it has left
-_SMALL = 2**26
+_SMALL = 2**27
 
 
 def check_run(budget: int | None, seed: int) -> None:

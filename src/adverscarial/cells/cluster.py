@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Self
 
@@ -16,11 +16,14 @@ from anndata import AnnData
 from adverscarial._docs import documented
 from adverscarial._types import Floats, Ints, Matrix
 from adverscarial.cells.choice import chosen_of
+from adverscarial.cells.columns import as_slice
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, replace
+from adverscarial.cells.ranges import Ranges
 from adverscarial.cells.remembered import as_array, as_text
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError, ParameterError, did_you_mean, some
 
+_AT_ONCE = 12  # cells that are laid out anew at a time; their values fit into the cache
 _FEW = 8  # one in so many genes, up to which only these are read from an array in memory
 
 
@@ -85,6 +88,7 @@ class Cluster:
         matrix.check_finite(adata, once=True)
         self.statistics = statistics if statistics is not None else GeneStatistics(matrix)
         self.dtype = matrix.dtype
+        self._dense = not matrix.sparse
         self._at_hand = isinstance(matrix.X, np.ndarray) and matrix.X.dtype.kind in "fiub" and matrix.X.itemsize <= 8
         # what lies in memory is looked through when it is read
         if (
@@ -144,14 +148,54 @@ class Cluster:
         It lies in memory as the cells of a prediction do, gene after gene: sums are then added up in the same order, so
         that exact ties are answered alike.
         """
-        if self._at_hand and "_cells" not in self.__dict__ and _FEW * len(genes) <= len(self.genes):
+        if self._few_at_hand(genes):
             if self._read is None or not np.array_equal(genes, self._read[0]):  # a scan asks for the same genes twice
                 block = self.statistics.matrix.block(self.rows, genes)
                 self._read = genes.copy(), np.asfortranarray(block, dtype=self.dtype)
             return self._read[1].copy(order="F")
-        if is_sparse(self._cells):
-            return np.asarray(self._cells[:, genes].toarray())
-        return np.asfortranarray(np.asarray(self._cells)[:, genes])
+        if not self._dense and is_sparse(cells := self._cells):
+            return np.asarray(cells[:, genes].toarray())
+        held = self.held(genes)
+        return held.copy(order="F") if isinstance(as_slice(genes), slice) else held  # what is gathered is new
+
+    def held(self, genes: np.ndarray) -> np.ndarray:
+        """Return the same as :meth:`values`, perhaps as it is kept here: only to be read."""
+        if self._few_at_hand(genes) or not self._dense:
+            return self.values(genes)
+        run = as_slice(genes)
+        if isinstance(run, slice) and _FEW * len(genes) > len(self.genes):
+            return self._by_gene[0][:, run]
+        return np.asfortranarray(np.asarray(self._cells)[:, run])
+
+    def ranges(self, genes: np.ndarray) -> Ranges:
+        """Return the smallest and largest value and the mean of some genes (positions) over the cluster's cells."""
+        if self._few_at_hand(genes):
+            return Ranges.of(self.values(genes))
+        return self._ranges.some(as_slice(genes))
+
+    @cached_property
+    def _ranges(self) -> Ranges:
+        return Ranges.of(self._cells) if "_cells" in self.__dict__ or not self._dense else self._by_gene[1]
+
+    @cached_property
+    def _by_gene(self) -> tuple[np.ndarray, Ranges]:
+        """The cluster's values, gene after gene in memory, and their ranges; read a few cells at a time."""
+        values = np.empty((self.n_cells, len(self.genes)), dtype=self.dtype, order="F")
+        held = self.__dict__.get("_cells")
+
+        def parts() -> Iterator[np.ndarray]:
+            for start in range(0, self.n_cells, _AT_ONCE):
+                some = slice(start, start + _AT_ONCE)
+                part = self.statistics.matrix.rows(self.rows[some]) if held is None else np.asarray(held[some])
+                values[some] = part
+                yield part
+
+        ranges = Ranges.over(parts())  # which fills the values
+        return values, ranges
+
+    def _few_at_hand(self, genes: np.ndarray) -> bool:
+        """Whether some genes are read by themselves, since the rest of the cluster's rows has not been."""
+        return self._at_hand and "_cells" not in self.__dict__ and _FEW * len(genes) <= len(self.genes)
 
     def with_values(self, rows: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Self:
         """Return the same cluster of data with other values; this one stays as it is.
@@ -164,7 +208,7 @@ class Cluster:
             Shape (len(rows), len(genes)).
         """
         other = copy.copy(self)
-        for name in ("X", "_cells"):
+        for name in ("X", "_cells", "_ranges", "_by_gene"):
             other.__dict__.pop(name, None)
         matrix = CellMatrix(replace(self.statistics.matrix.X, rows, genes, values))
         other.statistics, other.dtype = GeneStatistics(matrix), matrix.dtype

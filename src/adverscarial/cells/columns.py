@@ -30,6 +30,18 @@ def positions_among(columns: Ints, n_genes: int) -> Ints:
     return positions
 
 
+def as_slice(index: Ints) -> Ints | slice:
+    """Return a slice for positions that follow each other, so that numpy need not gather them one by one.
+
+    Examples
+    --------
+    >>> as_slice(np.array([4, 5, 6])), as_slice(np.array([4, 6]))
+    (slice(4, 7, None), array([4, 6]))
+    """
+    start, n = (int(index[0]), len(index)) if len(index) else (0, 0)
+    return slice(start, start + n) if np.array_equal(index, np.arange(start, start + n)) else index
+
+
 def values_now(X: np.ndarray, accepted: Mapping[int, np.ndarray], columns: Ints) -> np.ndarray:
     """Return some columns of `X` as they stand after changes that were accepted, float64, shape (cells, columns).
 

@@ -320,6 +320,11 @@ class CellMatrix:
         self._check_read(part)
         return part
 
+    @property
+    def turned(self) -> bool:
+        """Whether a copy of a sparse matrix is kept, column by column."""
+        return self._csc is not None
+
     def csc(self) -> sp.csc_array:
         """Return the sparse matrix column by column, in canonical form; made once."""
         if self._csc is None:

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from adverscarial.cells.cluster import Cluster
+
 #: what a modification is meant to do to a gene
 Intent = Literal["raise", "lower"]
 
@@ -17,18 +19,35 @@ UNKNOWN, UNCHANGED, CHANGED, AGAINST, UNREAD = range(-1, 4)
 _BLOCK = 256  # genes whose values are compared at a time
 
 
-def effect_codes(before: np.ndarray, after: np.ndarray, intent: Intent | None) -> np.ndarray:
+def effect_codes(cluster: Cluster, genes: np.ndarray, after: np.ndarray, intent: Intent | None) -> np.ndarray:
     """Return for each gene whether its values moved, and whether against the intent, as codes, shape (genes,).
 
     Parameters
     ----------
-    before
-        Values of the cluster's cells, shape (cells, genes).
+    cluster, genes
+        Whose values they were, and which genes (positions).
     after
         New values, shape (cells, genes), or (1, genes) where every cell gets the same value.
     intent
         What the modification is meant to do.
     """
+    if len(after) > 1:
+        return _codes_of_values(cluster.values(genes), after, intent)
+    before = cluster.ranges(genes)
+    with np.errstate(over="ignore", invalid="ignore"):
+        new = after[0].astype(cluster.dtype).astype(np.float64)
+        change, size = new - before.mean, np.abs([new, before.lowest, before.highest]).max(axis=0)
+        unsure = ~(np.abs(change) > 4 * cluster.n_cells * np.finfo(np.float64).eps * size)  # rounding may decide
+    still = (before.lowest == before.highest) & (before.lowest == new)
+    codes = np.where(still, UNCHANGED, CHANGED).astype(np.int8)
+    if intent is not None:
+        codes[~still & (change < 0 if intent == "raise" else change > 0)] = AGAINST
+        if len(some := np.flatnonzero(unsure & ~still)):
+            codes[some] = _codes_of_values(cluster.values(genes[some]), after[:, some], intent)
+    return codes
+
+
+def _codes_of_values(before: np.ndarray, after: np.ndarray, intent: Intent | None) -> np.ndarray:
     codes = np.empty(before.shape[1], dtype=np.int8)
     for part in np.array_split(np.arange(len(codes)), max(1, len(codes) // _BLOCK)):  # what fits into the cache
         some = slice(part[0], part[-1] + 1) if len(part) else slice(0)

@@ -410,3 +410,35 @@ def test_name_and_repr(small: AnnData) -> None:
     assert model.name == "RidgeClassifier"
     assert repr(wrap(LinearSVC(C=0.5).fit(small.X, types(small, True)))) == "wrap(LinearSVC(C=0.5))"
     assert isinstance(model.predict(small), pd.Series)
+
+
+def test_a_rule_of_a_users_own_for_a_few_cells_is_found_out(small: AnnData) -> None:
+    """All cells are asked about, though there are more than those by which scikit-learn's own models are known."""
+    labels = types(small, False)
+    target = max(set(labels), key=labels.tolist().count)
+    rows = np.flatnonzero(labels == target)
+    assert len(rows) > 40
+    one = small.X[rows[1]]
+
+    class Careful(LogisticRegression):
+        def predict(self, X: np.ndarray) -> np.ndarray:
+            said = super().predict(X)
+            said[np.isclose(np.asarray(X), one).all(axis=1)] = self.classes_[0]
+            return said
+
+    for kind, expected in ((Careful, GeneralScorer), (LogisticRegression, LinearScorer)):
+        fitted = kind(max_iter=60).fit(small.X, labels)
+        assert fitted.classes_[0] != target
+        assert type(wrap(fitted).scorer(Cluster(small, "cell_type", target))) is expected
+
+
+def test_weights_that_the_model_does_not_decide_by_are_found_out_in_a_large_cluster(
+    small: AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = types(small, False)
+    target = max(set(labels), key=labels.tolist().count)
+    model = wrap(LogisticRegression(max_iter=60).fit(small.X, labels))
+    assert type(model.scorer(Cluster(small, "cell_type", target))) is LinearScorer
+    original = LogisticRegression.decision_function
+    monkeypatch.setattr(LogisticRegression, "decision_function", lambda self, X: original(self, X) * 1.001)
+    assert type(model.scorer(Cluster(small, "cell_type", target))) is GeneralScorer

@@ -12,6 +12,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.linear_model import LinearModel
+from adverscarial.classifiers.scorers import linear as scorers_linear
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.errors import GeneMismatchError, InputRejected
 
@@ -47,6 +48,94 @@ def test_answers_are_those_of_full_prediction(seed: int, classes: int, whole: bo
         model(seed, classes, whole), adata, groupby="cluster", target=target, seed=seed, games=2, moves=12
     )
     assert isinstance(scorer, LinearScorer)
+
+
+@pytest.fixture
+def sparing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scorers look at no cell that they can prove unmoved, and sum two genes at a time."""
+    monkeypatch.setattr(scorers_linear, "_ROOM", 0)
+    monkeypatch.setattr(scorers_linear, "_GENES", 2)
+
+
+@pytest.mark.fast(2)
+@pytest.mark.usefixtures("sparing")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("classes", "whole"), [(2, False), (3, True), (5, False)])
+@pytest.mark.parametrize("seed", range(3))
+def test_law_where_cells_are_proven_unmoved(seed: int, classes: int, whole: bool, dtype: type) -> None:
+    check_scorer_law(
+        model(seed, classes, whole), cells(seed, dtype, whole), groupby="cluster", target="c0", seed=seed, games=2,
+        moves=12,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("sparing")
+@pytest.mark.parametrize("target", ["c0", "lone"])
+def test_law_of_one_sum_where_cells_are_proven_unmoved(target: str) -> None:
+    check_scorer_law(Signed(), cells(), groupby="cluster", target=target, games=4, moves=10)
+
+
+def many(classes: int, dtype: type, whole: bool) -> tuple[LinearModel, Cluster, np.ndarray]:
+    """More genes and cells than are looked at without asking which can matter, and a new value for each gene.
+
+    Some cells tie exactly, a few nearly; some genes have one value in all cells, or weigh nothing.
+    """
+    rng = np.random.default_rng([classes, whole])
+    X, weights = rng.normal(size=(120, 700)), rng.normal(size=(700, classes)) * rng.random((700, 1)) ** 4
+    new = rng.normal(0, 3, (1, 700))
+    if whole:
+        X, weights, new = np.round(X), np.round(weights * 2), np.round(new)
+    X[:, 5], weights[9], new[0, 11] = 0.5, 0, X[0, 11]
+    X, new = X.astype(dtype), new.astype(dtype)
+    names = [f"g{i}" for i in range(700)]
+    obs = pd.DataFrame({"cluster": ["c0", "c1"] * 60}, index=[f"cell{i}" for i in range(120)])
+    linear = LinearModel("linear", pd.Index(names), list("abcdefg")[:classes], weights)
+    return linear, Cluster(AnnData(X, obs=obs, var=pd.DataFrame(index=names)), "cluster", "c0"), new
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_every_gene_alone_is_answered_as_a_full_prediction_answers(classes: int, whole: bool, dtype: type) -> None:
+    """Also after a change for good, whose values the data set's number type does not hold."""
+    linear, cluster, new = many(classes, dtype, whole)
+    scorer, X = linear.scorer(cluster), cluster.values(np.arange(700)).astype(np.float64, order="F")
+    for _ in range(2):
+        answers = scorer.each(np.arange(700), new)
+        few = scorer._in_reach(np.arange(700), new.astype(np.float64))
+        assert (few < len(X)).any()
+        for gene in range(700):
+            changed = X.copy(order="F")
+            changed[:, gene] = new[0, gene]
+            names, votes = np.unique(linear.decide(changed).labels.astype(str), return_counts=True)
+            assert (answers.label[gene], answers.share[gene]) == (names[votes.argmax()], votes.max() / len(X))
+        moved = np.arange(3, 12)
+        scorer.accept(moved, np.full((1, 9), 0.1))
+        X[:, moved] = 0.1
+        assert scorer.baseline.labels is not None
+        assert scorer.baseline.labels.tolist() == linear.decide(X).labels.tolist()
+
+
+def test_the_share_of_the_lead_is_that_of_the_mean_scores() -> None:
+    linear, cluster, new = many(3, np.float32, False)
+    scorer = linear.scorer(cluster)
+    answers, scores = scorer.each(np.arange(700), new), scorer.baseline.scores
+    assert answers.lead is not None
+    assert scores is not None
+    own = list("abc").index(scorer.baseline.label)
+    rival = max((k for k in range(3) if k != own), key=lambda k: float(scores[:, k].mean()))
+    lead = float((scores[:, own] - scores[:, rival]).mean())
+    X = cluster.values(np.arange(700)).astype(np.float64)
+    for gene in range(0, 700, 7):
+        changed = X.copy()
+        changed[:, gene] = new[0, gene]
+        now = linear.decide(changed).scores
+        assert now is not None
+        assert answers.lead[gene] == pytest.approx(1 - (now[:, own] - now[:, rival]).mean() / lead, abs=1e-9)
+    assert answers.lead[9] == 0  # weighs nothing
+    unmoved = scorer.each(np.array([5]), np.array([[0.5]]))
+    assert unmoved.lead is not None
+    assert unmoved.lead[0] == 0
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ from adverscarial.classifiers.adapters.pipeline_steps import (
 )
 from adverscarial.classifiers.adapters.scikit_network import DenseLayers, PerceptronScorer, layers_of
 from adverscarial.classifiers.adapters.scikit_trees import cut, tree_ensemble, tree_link
-from adverscarial.classifiers.answers import Decision
+from adverscarial.classifiers.answers import Answer, Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.training import training_matrix
 from adverscarial.classifiers.plain import PlainNetwork, PlainTrees
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 logger = logging.getLogger(__name__)
+
+_CHECKED = 32  # cells by which a linear model is seen to decide by its weights
 
 
 class Estimator(Classifier, wraps=50):
@@ -370,6 +372,8 @@ class Estimator(Classifier, wraps=50):
             If the data are sparse, and nothing says what the entries are to the estimator that are left out.
         """
         reading = self._reading(cluster.statistics.matrix, cluster.rows, cluster.genes)
+        if not reading._given_sparse and (linear := self._linear_by_itself(cluster)) is not None:
+            return linear
         general = GeneralScorer(reading, cluster)
         exact = None if reading._given_sparse else self._exact_scorer(cluster)
         if exact is not None:
@@ -377,6 +381,27 @@ class Estimator(Classifier, wraps=50):
         if holds_others(self.estimator):
             general.company = company_test(reading, cluster, general.baseline)
         return general
+
+    def _linear_by_itself(self, cluster: Cluster) -> LinearScorer | None:
+        """Return the scorer of a linear model of scikit-learn's own, without steps, checked on some of the cells.
+
+        Weights that are not those that the model decides by show in any cell. A class of somebody else may label a few
+        cells by a rule of its own, and a step may refuse a few: these are checked on all cells, as small clusters are.
+        """
+        model, n = self.estimator, cluster.n_cells
+        if n <= _CHECKED or hasattr(model, "steps") or holds_others(model) or not is_linear(model, len(self.classes)):
+            return None
+        columns = self.align(cluster.genes)
+        X, (_, weights, bias) = cluster.held(columns), self._linear(len(columns))
+        exact = LinearScorer(
+            X, columns, len(cluster.genes), weights, bias, self.classes, link=sums_link(self._method),
+            ranges=lambda: cluster.ranges(columns),
+        )  # fmt: skip
+        some = np.linspace(0, n - 1, _CHECKED).astype(np.int64)
+        ours, theirs = exact.baseline, self.decide(X[some])
+        assert ours.labels is not None
+        assert ours.scores is not None
+        return exact if _same(Decision(ours.labels[some], ours.scores[some]), theirs) else None
 
     def _exact_scorer(self, cluster: Cluster) -> Scorer | None:
         columns = self.align(cluster.genes)
@@ -411,17 +436,21 @@ class _TakesNoSparse(Exception):
 
 def exact_if_equal(name: str, exact: Scorer, general: GeneralScorer) -> Scorer:
     """Return `exact` if it says of the unmodified cluster what the classifier says itself; else `general`."""
-    ours, theirs = exact.baseline, general.baseline
+    if not _same(exact.baseline, general.baseline):
+        logger.warning("%s does not score as its parts say; every query re-predicts the cluster.", name)
+        return general
+    return exact
+
+
+def _same(ours: Answer | Decision, theirs: Answer | Decision) -> bool:
+    """Return whether labels of cells are equal, and scores up to rounding where both have some."""
     same = ours.labels is not None and theirs.labels is not None and bool(np.all(ours.labels == theirs.labels))
     if ours.scores is not None and theirs.scores is not None:
         same = same and ours.scores.shape == theirs.scores.shape
         # beside the cell's largest score: a small probability is as uncertain as the large ones in float32
         size = np.abs(theirs.scores).max(axis=1, keepdims=True)
         same = same and bool(np.all(np.abs(ours.scores - theirs.scores) <= 1e-5 * size + 1e-8))
-    if not same:
-        logger.warning("%s does not score as its parts say; every query re-predicts the cluster.", name)
-        return general
-    return exact
+    return same
 
 
 def _score_method(estimator: BaseEstimator, n_classes: int) -> str | None:

@@ -62,13 +62,14 @@ class LinearModel(Classifier):
     def scorer(self, cluster: Cluster, transform: Transform | None = None) -> LinearScorer:  # noqa: D102
         columns = self.align(cluster.genes)
         return LinearScorer(
-            cluster.values(columns),
+            cluster.held(columns),
             columns,
             len(cluster.genes),
             self.weights,
             self.bias,
             self.classes,
             transform=transform,
+            ranges=(lambda: cluster.ranges(columns)) if transform is None else None,
         )
 
 

@@ -6,14 +6,15 @@ Marker scores, logistic regression, linear SVMs and CellTypist's models are all 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
 from adverscarial._compiled import compiled
 from adverscarial._docs import documented
-from adverscarial.cells.columns import positions_among
+from adverscarial.cells.columns import as_slice, positions_among
+from adverscarial.cells.ranges import Ranges
 from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.lead import lead_of
@@ -30,6 +31,8 @@ _ANEW = 64
 _BLOCK = 256
 #: cells, and genes of a cluster, whose values fit into the processor's cache
 _FEW, _GENES = 32, 256
+#: values of cells and genes that are looked at without asking first which of them can matter
+_ROOM = 2**15
 
 #: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -82,10 +85,12 @@ class LinearScorer(StatefulScorer):
         or infinite the classifier refuses the input.
     checked
         Genes of the model that can be refused that way, and so are read even where their weight is 0.
+    ranges
+        Returns what the cells have of each of the model's genes, where that is known and values enter as they are.
     %(link)s
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         X: np.ndarray,
         columns: np.ndarray,
@@ -97,6 +102,7 @@ class LinearScorer(StatefulScorer):
         transform: Transform | None = None,
         checked: np.ndarray | None = None,
         link: Callable[[np.ndarray], np.ndarray] | None = None,
+        ranges: Callable[[], Ranges] | None = None,
     ) -> None:
         self._weights = np.ascontiguousarray(weights, dtype=np.float64)
         self._bias = np.asarray(bias, dtype=np.float64)
@@ -108,19 +114,40 @@ class LinearScorer(StatefulScorer):
         self._link = link
         self._binary = self._weights.shape[1] == 1 and len(labels) > 1  # one class alone always wins
         self._ballot = Ballot(labels)
-        self._set_state(self._transformed(np.arange(len(weights)), np.asarray(X, dtype=np.float64)))
+        self._known_ranges: Ranges | None = None
+        self._ask_ranges = ranges
+        self._set_state(X if transform is None else self._transformed(np.arange(len(weights)), X))
 
     def _transformed(self, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
         values = np.asarray(values, dtype=np.float64)
         return values if self._transform is None else self._transform(columns, values)
 
-    def _set_state(self, Z: np.ndarray) -> None:
-        self._Z = Z
-        self._sums = Z @ self._weights + self._bias
+    def _set_state(self, held: np.ndarray) -> None:
+        self._held = held  # what the weights multiply, in the number type and the order that it came in
+        self._sums, added = summed_with_size(held, self._weights)
+        self._sums += self._bias
         # how much was added up for each cell, whatever cancelled
-        self._size = (added_up(Z, self._weights) + np.abs(self._bias)).max(axis=1)
+        self._size = (added + np.abs(self._bias)).max(axis=1)
+        if len(self._weights) > _GENES and in_doubt(self._sums, self._size).any():  # added up in parts
+            self._sums = self._Z @ self._weights + self._bias
         self._accepted = 0
         self._note_sums()
+
+    @property
+    def _Z(self) -> np.ndarray:
+        """What the weights multiply, float64; made where something needs all of it."""
+        self._held = np.asarray(self._held, dtype=np.float64)
+        return self._held
+
+    def _now(self, columns: np.ndarray) -> np.ndarray:
+        """Return what some weights multiply, float64, shape (cells, columns)."""
+        return self._held[:, as_slice(columns)].astype(np.float64)
+
+    @property
+    def _ranges(self) -> Ranges:
+        if self._known_ranges is None:
+            self._known_ranges = Ranges.of(self._held) if self._ask_ranges is None else self._ask_ranges()
+        return self._known_ranges
 
     def _note_sums(self) -> None:
         self._codes = self._decide(self._sums)
@@ -153,7 +180,7 @@ class LinearScorer(StatefulScorer):
         """Return the sums with some genes changed, as exact as a full prediction."""
         weights = self._weights[columns]
         if 2 * len(columns) < len(self._weights):
-            sums: np.ndarray = self._sums + (new - self._Z[:, columns]) @ weights
+            sums: np.ndarray = self._sums + (new - self._now(columns)) @ weights
             size = self._size + self._added(columns, new)
             if not in_doubt(sums, size).any():
                 return sums
@@ -164,24 +191,60 @@ class LinearScorer(StatefulScorer):
         refused = ~np.isfinite(new).all(axis=0)
         if refused.any():
             new = np.where(refused, 0.0, new)
-        counts = np.tile(self._counts, (len(genes), 1))
-        votes, unclear = np.tile(self._counts, (len(known), 1)), np.zeros(len(known), dtype=bool)
-        now = _Now(self._sums, self._size, gaps_of(self._sums), self._codes, self._binary)
-        steps = np.empty(len(known))
-        for start in range(0, len(known), _GENES):  # what fits into the cache
-            some = slice(start, start + _GENES)
-            delta = np.ascontiguousarray(new.T[some] - rows_of(self._Z.T, columns[some]))
-            _count_each(*now, delta, self._weights[columns[some]], votes[some], unclear[some])
-            steps[some] = delta.mean(axis=1)
-        counts[known] = votes
-        for k in np.flatnonzero(unclear & ~refused):
-            sums = self._changed(columns[[k]], new[:, [k]]) @ self._weights + self._bias
-            counts[known[k]] = self._ballot.count(self._decide(sums))
-        label, share = self._ballot.winners(counts)
+        reach = np.where(refused, 0, self._in_reach(columns, new))
+        some, steps = np.flatnonzero(reach), np.zeros(len(columns))
+        counts, steps[some] = self._counted(columns[some], new[:, some], reach[some])
+        label = np.full(len(genes), self._baseline.label, dtype=self._ballot.labels.dtype)
+        share = np.full(len(genes), self._baseline.share)
+        label[known[some]], share[known[some]] = self._ballot.winners(counts)
+        if (reach[~refused] < len(self._sums)).any():
+            steps = new[0] - self._ranges.mean[as_slice(columns)]
         rejected = np.zeros(len(genes), dtype=bool)
         rejected[known] = refused
         label[rejected], share[rejected] = self._baseline.label, 0.0
         return Answers(label, share, rejected, self._lead_taken(len(genes), known, columns, steps))
+
+    def _in_reach(self, columns: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Return for each gene how many cells, in the order of their leads, it may give another label, or nearly so.
+
+        A gene's smallest and largest value bound what its new value, the same for all cells, can take from a lead:
+        cells that lead by more keep their labels.
+        """
+        n_cells = len(self._sums)
+        if len(new) > 1 or len(columns) * n_cells <= _ROOM:
+            return np.full(len(columns), n_cells)
+        own, ranges = np.ascontiguousarray(self._weights[as_slice(columns)].T), self._ranges.some(as_slice(columns))
+        highest, lowest = own.max(axis=0), own.min(axis=0)
+        ends = new[0] - ranges.highest, new[0] - ranges.lowest
+        most = np.maximum(*np.abs(ends)) * np.maximum(np.abs(highest), np.abs(lowest))
+        lost = most if self._binary else np.zeros(len(columns))
+        for code in () if self._binary else np.flatnonzero(self._counts):
+            for end in ends:
+                lost = np.maximum(lost, np.maximum(end * highest, end * lowest) - end * own[code])
+        hidden = _DOUBT * (self._size.max() + most)  # three times, since it rounds otherwise than each cell does
+        reach: np.ndarray = np.searchsorted(np.sort(gaps_of(self._sums)), lost + 3 * hidden, side="right")
+        return reach
+
+    def _counted(self, columns: np.ndarray, new: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the votes with each gene changed alone, (genes, labels), and the mean change where all cells are read.
+
+        `reach` says how many cells must be looked at, the one with the smallest lead first.
+        """
+        votes, unclear = np.tile(self._counts, (len(columns), 1)), np.zeros(len(columns), dtype=bool)
+        gaps, steps = gaps_of(self._sums), np.zeros(len(columns))
+        order = np.argsort(gaps)
+        for some in _rounds(reach):
+            n = reach[some[-1]]
+            cells = order[:n] if n < len(order) else slice(None)
+            delta = new[:, some] - self._held[cells][:, columns[some]].astype(np.float64)
+            now = self._sums[cells], self._size[cells], gaps[cells], self._codes[cells], self._binary
+            counts, doubtful, delta = votes[some], unclear[some], np.ascontiguousarray(delta.T)
+            _count_each(*now, delta, self._weights[columns[some]], counts, doubtful)
+            votes[some], unclear[some], steps[some] = counts, doubtful, delta.mean(axis=1)
+        for k in np.flatnonzero(unclear):
+            sums = self._changed(columns[[k]], new[:, [k]]) @ self._weights + self._bias
+            votes[k] = self._ballot.count(self._decide(sums))
+        return votes, steps
 
     def _lead_taken(self, n_genes: int, known: np.ndarray, columns: np.ndarray, steps: np.ndarray) -> np.ndarray | None:
         """Return the share of the lead that each gene takes; `steps` has the mean change of the genes that matter."""
@@ -206,7 +269,7 @@ class LinearScorer(StatefulScorer):
     def pairs(self, cells: np.ndarray, genes: np.ndarray, values: np.ndarray) -> Changed:  # noqa: D102
         columns = self._place[genes]
         new = self._transformed(columns, values[None])[0]
-        steps, weights = new - self._Z[cells, columns], self._weights[columns]
+        steps, weights = new - self._held[cells, columns], self._weights[columns]
         sums = self._sums[cells] + steps[:, None] * weights
         size = self._size[cells] + np.abs(steps) * np.abs(weights).max(axis=1)
         unsure = np.flatnonzero(in_doubt(sums, size))
@@ -220,12 +283,15 @@ class LinearScorer(StatefulScorer):
         if not np.isfinite(new).all():
             raise InputRejected(_refusal(new))
         self._accepted += 1
+        if self._known_ranges is not None:
+            self._known_ranges = self._known_ranges.replaced(columns, new)
+        self._ask_ranges = None
         if self._accepted == _ANEW:
             self._set_state(self._changed(columns, new))
             return
         sums = self._summed(columns, new)
         self._size = self._size + self._added(columns, new)
-        self._sums, self._Z = sums, self._changed(columns, new)
+        self._sums, self._held = sums, self._changed(columns, new)
         self._note_sums()
 
     def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:  # noqa: D102
@@ -237,10 +303,10 @@ class LinearScorer(StatefulScorer):
     def moves(self, genes: np.ndarray, values: np.ndarray) -> LinearMoves:  # noqa: D102
         known, columns, new = self._known(genes, values)
         if len(known) == len(genes):
-            steps, weights = new - np.take(self._Z, columns, axis=1), self._weights[columns]
+            steps, weights = new - np.take(self._held, columns, axis=1), self._weights[columns]
         else:
-            steps, weights = np.zeros((len(self._Z), len(genes))), np.zeros((len(genes), self._weights.shape[1]))
-            steps[:, known], weights[known] = new - np.take(self._Z, columns, axis=1), self._weights[columns]
+            steps, weights = np.zeros((len(self._sums), len(genes))), np.zeros((len(genes), self._weights.shape[1]))
+            steps[:, known], weights[known] = new - np.take(self._held, columns, axis=1), self._weights[columns]
         size = self._size + added_up(steps, weights).max(axis=1)
         found = LinearMoves(self._sums, steps, weights, size, self._codes)
         found.labels = self._ballot.labels[: found.scores.shape[1]]
@@ -268,20 +334,8 @@ class LinearScorer(StatefulScorer):
 
     def _added(self, columns: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Return a bound on what changing some genes adds up to, for each cell."""
-        bound: np.ndarray = added_up(new - self._Z[:, columns], self._weights[columns]).max(axis=1)
+        bound: np.ndarray = added_up(new - self._now(columns), self._weights[columns]).max(axis=1)
         return bound
-
-
-def rows_of(Z: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return some rows, which are not copied where they follow each other.
-
-    Examples
-    --------
-    >>> rows_of(np.eye(3), np.array([1, 2])).tolist()
-    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
-    """
-    first, stop = int(rows[0]), int(rows[0]) + len(rows)
-    return Z[first:stop] if np.array_equal(rows, np.arange(first, stop)) else Z[rows]
 
 
 def added_up(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -296,6 +350,26 @@ def added_up(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         some = slice(start, start + _FEW)
         sums[some] = np.abs(values[some]) @ absolute
     return sums
+
+
+def summed_with_size(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``values @ weights`` in float64, and how much was added up for it, whatever cancelled.
+
+    Some genes at a time: no second array of the size of the first is made, and what is read is read once.
+
+    Examples
+    --------
+    >>> summed_with_size(np.array([[2.0, 1.0]], dtype=np.float32), np.array([[1.0], [-3.0]]))
+    (array([[-1.]]), array([[5.]]))
+    """
+    sums, absolute = np.zeros((len(values), weights.shape[1])), np.abs(weights)
+    size = np.zeros_like(sums)
+    for start in range(0, len(weights), _GENES):
+        some = slice(start, start + _GENES)
+        part = values[:, some].astype(np.float64)
+        sums += part @ weights[some]
+        size += np.abs(part, out=part) @ absolute[some]
+    return sums, size
 
 
 def summed_in_place(
@@ -351,14 +425,15 @@ def _refusal(transformed: np.ndarray) -> str:
     return f"the values of {bad:,} genes become NaN or infinite before they reach the model"
 
 
-class _Now(NamedTuple):
-    """The state before a change."""
-
-    sums: np.ndarray
-    size: np.ndarray
-    gaps: np.ndarray  # by how much each cell's label leads
-    codes: np.ndarray
-    binary: bool
+def _rounds(reach: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield positions of numbers above 0 in ascending order: alike up to twice, and as many as fit into the cache."""
+    order = np.argsort(reach, kind="stable")
+    ordered, start = reach[order], 0
+    while start < len(order):
+        most = 2 * ordered[start] if len(order) * ordered[-1] > _ROOM else ordered[-1]
+        stop = min(int(np.searchsorted(ordered, most, side="right")), start + max(1, _ROOM // most))
+        yield order[start:stop]
+        start = stop
 
 
 @compiled
