@@ -21,6 +21,7 @@ from adverscarial.classifiers.scorers.dense_layers import Upper, moved
 from adverscarial.classifiers.scorers.lead import lead_of
 from adverscarial.classifiers.scorers.linear import Transform
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
+from adverscarial.classifiers.scorers.usual_values import UsualValues, usual_values
 from adverscarial.errors import ParameterError
 
 _GENES = 256  # genes whose changes are written out at a time
@@ -66,6 +67,8 @@ class FirstLayerScorer(StatefulScorer):
         if transform is not None:
             self._X = cluster.X.astype(np.float64)
             self._X[:, columns] = transform(np.arange(len(columns)), self._X[:, columns])
+        self._given, self._usual = self._X, list[UsualValues | None]()  # the latter is made once, for all forks
+        self._as_given = np.ones(len(cluster.genes), dtype=bool)
         self._row = positions_among(np.where(W.any(axis=1), columns, -1), len(cluster.genes))
         self._size = np.linalg.norm(W, axis=1)
         self._ballot = Ballot(classes)
@@ -181,6 +184,8 @@ class FirstLayerScorer(StatefulScorer):
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         genes, values = self._known(genes, values)
         sums, scores = self._outcome(genes, values)
+        self._as_given = self._as_given.copy()
+        self._as_given[genes] = False
         if _MANY * len(genes) > len(self._row):  # a copy is read faster than one array for each gene
             self._X = self._X.copy()
             self._X[:, genes] = values
@@ -213,9 +218,13 @@ class FirstLayerScorer(StatefulScorer):
         upper = self._upper_layers()
         if upper is None:
             return None
-        genes, values = self._known(genes, values)
-        rows, steps, sums = self._row[genes], values - self._now(genes), self._A
-        first, terms = self._W[rows], self._added_up(rows, steps, upper)
+        read = self.reads(genes)
+        genes, values = (genes, values) if read.all() else (genes[read], values[:, read])
+        rows, steps, sums = self._row[genes], np.empty((len(self._X), len(genes))), self._A
+        for start in range(0, len(genes), _GENES):  # no copies of all
+            part = slice(start, start + _GENES)
+            steps[:, part] = self._read(genes[part], values[:, part]) - self._now(genes[part])
+        first, terms = self._weights(rows), self._added_up(rows, steps, upper)
         if upper.bend is not None:
             sums, first = sums * upper.bend.scale + upper.bend.shift, first * upper.bend.scale
         found = ReluMoves(
@@ -286,10 +295,35 @@ class FirstLayerScorer(StatefulScorer):
         """Return the share of the lead that each gene takes, by the gradient: to first order."""
         read, taken = self.reads(genes), np.zeros(len(genes))
         own = int(np.argmax(self._ballot.labels == self.baseline.label))
-        moves = self.moves(genes[read], values[:, read]) if read.any() else None
+        moves = self.moves(genes[:0], values[:, :0]) if read.any() else None
         lead = None if moves is None else lead_of(moves.scores, own)
         if moves is None or lead is None:
             return None
         weights = np.tile(lead.weights(moves.scores.shape[1]) / len(moves.scores), (len(moves.scores), 1))
-        taken[read] = -moves.effects(weights) / lead.gap
+        taken[read] = -self._effects(moves, weights, genes[read], values[:, read]) / lead.gap
         return taken
+
+    def _effects(self, moves: ReluMoves, weights: np.ndarray, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return what each gene alone does to the weighted scores of `moves`, which has no genes, to first order."""
+        found, usual = np.empty(len(genes)), self._usual_values() if len(values) == 1 else None
+        quick = np.zeros(len(genes), dtype=bool) if usual is None else self._as_given[genes]
+        if usual is not None and quick.any():
+            upper, some = self._upper_layers(), genes[quick]
+            back = moves.gradient(weights)
+            if upper is not None and upper.bend is not None:
+                back = back * upper.bend.scale
+            steps = usual.steps_to(some, self._read(some, values[:, quick])[0])
+            found[quick] = steps.weighted(back, self._weights(self._row[some]))
+        if not quick.all() and (others := self.moves(genes[~quick], values[:, ~quick])) is not None:
+            found[~quick] = others.effects(weights)
+        return found
+
+    def _usual_values(self) -> UsualValues | None:
+        """Return the cells' values as they were given, in a form in which one new value for all is quick to judge."""
+        if not self._usual:
+            self._usual.append(usual_values(self._given))
+        return self._usual[0]
+
+    def _weights(self, rows: np.ndarray) -> np.ndarray:
+        """Return the first layer's weights of some of the classifier's genes; no copy where it is all of them."""
+        return self._W if np.array_equal(rows, np.arange(len(self._W))) else self._W[rows]
