@@ -25,6 +25,7 @@ from adverscarial.classifiers.scorers.usual_values import UsualValues, usual_val
 from adverscarial.errors import ParameterError
 
 _GENES = 256  # genes whose changes are written out at a time
+_LEADS = 2048  # genes whose shares of the lead are computed at a time
 _BATCH = 4 * 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
 _HEAVY = 1e4  # taking a value above this out of a sum may leave rounding residue, so the sum is made anew
 _OUTWEIGHS = 100  # unless all else that is added up is no smaller than what is taken out, divided by this
@@ -99,7 +100,7 @@ class FirstLayerScorer(StatefulScorer):
 
     def _read(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return new values as the first layer gets them, of genes that it reads; shapes as numpy broadcasts them."""
-        rounded: np.ndarray = values.astype(self._dtype).astype(np.float64)
+        rounded: np.ndarray = values.astype(self._dtype, copy=False).astype(np.float64)
         return rounded if self._transform is None else self._transform(self._row[genes], rounded)
 
     def _sums(self, without: np.ndarray) -> np.ndarray:
@@ -119,7 +120,7 @@ class FirstLayerScorer(StatefulScorer):
             block = genes[start : start + _GENES]
             old = self._now(block)
             heavy = heavy or bool(np.abs(old).max() > _HEAVY)
-            changes = values[:, start : start + _GENES] - old
+            changes = self._read(block, values[:, start : start + _GENES]) - old
             moving |= changes.any(axis=1)
             if len(block) == 1:  # one outer product, added in place of a copy
                 sums = dger(1.0, self._W[self._row[block[0]]], changes[:, 0], a=sums.T).T
@@ -128,7 +129,8 @@ class FirstLayerScorer(StatefulScorer):
         if heavy:
             sums = self._sums(genes)
             for start in range(0, len(genes), _GENES):
-                sums += values[:, start : start + _GENES] @ self._W[self._row[genes[start : start + _GENES]]]
+                block = genes[start : start + _GENES]
+                sums += self._read(block, values[:, start : start + _GENES]) @ self._W[self._row[block]]
         return sums, moving
 
     def _outcome(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,11 +155,11 @@ class FirstLayerScorer(StatefulScorer):
         return sums, scores
 
     def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the genes that are read, and their values as the data can hold them."""
+        """Return the genes that are read, and their values as the data hold them; no copy of what nobody changes."""
         read = self.reads(genes)
         if not read.all():
             genes, values = genes[read], values[:, read]
-        return genes, self._read(genes, values)
+        return genes, values.astype(self._dtype, copy=values.flags.writeable)
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         genes, values = self._known(genes, values)
@@ -188,11 +190,14 @@ class FirstLayerScorer(StatefulScorer):
         self._as_given[genes] = False
         if _MANY * len(genes) > len(self._row):  # a copy is read faster than one array for each gene
             self._X = self._X.copy()
-            self._X[:, genes] = values
+            for start in range(0, len(genes), _GENES):
+                block = genes[start : start + _GENES]
+                self._X[:, block] = self._read(block, values[:, start : start + _GENES])
             done = set(genes.tolist())
-            self._changed = {gene: new for gene, new in self._changed.items() if gene not in done}
+            self._changed = {gene: one for gene, one in self._changed.items() if gene not in done}
         else:
-            self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
+            new = self._read(genes, values)
+            self._changed = self._changed | {int(gene): new[:, k] for k, gene in enumerate(genes)}
         self._settle(sums, scores)
 
     def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -254,7 +259,7 @@ class FirstLayerScorer(StatefulScorer):
             heavy = self._outweighs(old, rows)
             for k in block[heavy]:
                 alone = genes[[k]]
-                sums, _ = self._moved(alone, self._read(alone, values[:, [k]]))
+                sums, _ = self._moved(alone, values[:, [k]])
                 votes[k] = self._ballot.count(np.argmax(self._scores(sums), axis=1))
             asked = ~self._unmoved(changes, rows).T & ~heavy[:, None]
             many = np.flatnonzero(asked.sum(axis=1) > _ALIKE)
@@ -300,7 +305,10 @@ class FirstLayerScorer(StatefulScorer):
         if moves is None or lead is None:
             return None
         weights = np.tile(lead.weights(moves.scores.shape[1]) / len(moves.scores), (len(moves.scores), 1))
-        taken[read] = -self._effects(moves, weights, genes[read], values[:, read]) / lead.gap
+        some = np.flatnonzero(read)
+        for start in range(0, len(some), _LEADS):
+            part = some[start : start + _LEADS]
+            taken[part] = -self._effects(moves, weights, genes[part], values[:, part]) / lead.gap
         return taken
 
     def _effects(self, moves: ReluMoves, weights: np.ndarray, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
