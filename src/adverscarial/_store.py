@@ -25,6 +25,8 @@ from adverscarial.errors import StorageError
 
 FORMAT = 1
 
+_LEVEL = 4  # of compression: a third of the usual time, for files that are a tenth larger
+
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> Path:
     """Call `write` with a temporary file beside `path`, then move it there in one step.
@@ -111,7 +113,10 @@ def save(path: str | os.PathLike[str], kind: str, meta: Mapping[str, object], ar
 
 def _compress(file: BinaryIO, content: Mapping[str, np.ndarray]) -> None:
     try:
-        np.savez_compressed(file, allow_pickle=False, **content)
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
+            for name, array in content.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
     except ValueError as error:
         # a zip file that was interrupted between two steps says that it cannot be closed, and hides why
         if isinstance(error.__context__, KeyboardInterrupt | SystemExit):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +142,24 @@ def test_a_system_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "meminfo").unlink()
     assert _memory.available() is None
     _memory.check(2**80, "Anything")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="others keep no freed memory")
+def test_freed_memory_is_given_back() -> None:
+    """Small pieces below one that is in use stay with the process unless they are given back."""
+    code = """
+from pathlib import Path
+from adverscarial import _memory
+
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+pieces = [bytearray(b"x" * 60_000) for _ in range(2_000)]  # 120 MB
+last = bytearray(b"x" * 60_000)
+del pieces
+before = held()
+_memory.give_back()
+print(before - held())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 60_000_000

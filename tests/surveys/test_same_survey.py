@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from anndata import AnnData
 
 import adverscarial as adv
 from adverscarial.errors import DataError, ParameterError, StorageError
-from adverscarial.surveys.plan import data_identity
+from adverscarial.surveys.plan import data_identity, make_plan
 from surveys.small import ATTACK, above, cells, labels, run
 
 SMALL = {"targets": ["B", "T"]}
@@ -51,6 +52,23 @@ def test_one_changed_value_is_noticed_in_any_container(container: str, layer: st
             adata.layers[layer] = held
     assert data_identity(one, "cell_type", layer) == data_identity(cells(), "cell_type", None)
     assert data_identity(other, "cell_type", layer) != data_identity(one, "cell_type", layer)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_values_without_any_0_are_known_in_any_container(container: str) -> None:
+    one, other = cells(), cells()
+    one.X = other.X = one.X - 0.5
+    other.X = CONTAINERS[container](other.X)
+    assert data_identity(one, "cell_type", None) == data_identity(other, "cell_type", None)
+
+
+def test_data_of_several_plans_are_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"groupby": "cell_type", "targets": None, "layer": None, "seed": 0, "budget": None}
+    first, other = (make_plan(cells(), {name: labels}, ATTACK, **asked) for name in ("one", "other"))
+    wanted = other.description["data"]
+    assert first.description["data"] == wanted
+    monkeypatch.setattr("adverscarial.surveys.plan.data_identity", None)
+    assert replace(other, beside=first).description["data"] == wanted
 
 
 @pytest.mark.fast(1)

@@ -174,6 +174,7 @@ class Run:
         """Compute the new values of `genes` once, for a search that asks about them many times."""
         if self.modification is not None and not self.modification.joint:
             self._values = self.values(genes)
+            self._values.flags.writeable = False  # it is handed out without being copied
             self._cached = positions_among(genes, len(self.cluster.genes))
             self._remembered, self._alike = genes, None
 
@@ -193,7 +194,8 @@ class Run:
         if self._values is not None and self._cached is not None:
             kept = self._cached[genes]
             if (kept >= 0).all():
-                return self._values[:, kept]
+                whole = np.array_equal(kept, np.arange(self._values.shape[1]))
+                return self._values if whole else self._values[:, kept]
         assert self.modification is not None
         with np.errstate(over="ignore"):
             return self.modification.new_values(self.cluster, genes).astype(self.cluster.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -21,7 +22,7 @@ from adverscarial.reproduce.writing import Outcome, figure_of
 from adverscarial.surveys import Survey
 from adverscarial.surveys.folder import RunFolder
 from adverscarial.surveys.interruptions import terminable
-from adverscarial.surveys.plan import Task, make_plan
+from adverscarial.surveys.plan import Plan, Task, make_plan
 from adverscarial.surveys.run import workers
 from adverscarial.surveys.several import Asked, run_all
 
@@ -92,15 +93,19 @@ def _surveyed(
 ) -> Survey:
     """Return the surveys of all classifiers as one; those that are not trained yet are, while others are attacked."""
     order: list[str] = []
+    first: dict[str | None, Plan] = {}  # of each layer
     late = bool(setting.untrained)
 
     def asked() -> Iterator[Asked]:
         for name in setting.trained(how.say, how.progress):
             how.say(f"Attacking {name}: {len(setting.clusters)} clusters, {len(attacks)} attacks each ...")
+            layer = setting.layers[name]
             plan = make_plan(
                 setting.test, {name: setting.models[name]}, attacks, groupby=setting.groupby, targets=None,
-                layer=setting.layers[name], seed=how.seed, budget=None,
+                layer=layer, seed=how.seed, budget=None,
             )  # fmt: skip
+            plan = replace(plan, beside=first.get(layer))
+            first.setdefault(layer, plan)
             order.append(name)
             yield Asked(plan, None if out is None else RunFolder(Path(out) / "runs" / name))
         if late:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from adverscarial import _memory
 from adverscarial._docs import documented
 from adverscarial._progress import track
 from adverscarial.cells.cluster import cluster_labels
@@ -104,8 +105,8 @@ class Setting:
     def trained(self, say: Say = silent, progress: bool | None = None) -> Iterator[str]:
         """Yield the name of each classifier as soon as it can be used; those that are not yet are trained, one by one.
 
-        Those whose attacks take longest come first: what is left at the end are short ones, which several processes
-        share evenly.
+        Each can be attacked while the next one is trained, which may take as long. What is left at the end are short
+        attacks, which several processes share evenly.
 
         Raises
         ------
@@ -114,9 +115,10 @@ class Setting:
         """
         yield from list(self.models)
         order = list(self.untrained)
-        for called in track(sorted(order, key=_LONGEST_FIRST.index), "Training", len(order), progress):
+        for called in track(sorted(order, key=_ORDER.index), "Training", len(order), progress):
             say(f"Training {called} on {self.train.n_obs:,} cells x {self.train.n_vars:,} genes ...")
             _train(self, called, self.untrained.pop(called), say)
+            _memory.give_back()
             if called in self.models:
                 yield called
         for called in order:  # as the paper has them
@@ -128,6 +130,7 @@ class Setting:
     def forget_training(self) -> None:
         """Keep only names and types of the cells to train on: room for attacks, which may take long."""
         self.train = AnnData(obs=self.train.obs, var=self.train.var)
+        _memory.give_back()
 
     def _check(self) -> None:
         """Raise a DataError where no classifier can be used; note how many of scType's markers there are."""
@@ -147,8 +150,8 @@ class Recipe(NamedTuple):
     layer: str | None  # what is attacked
 
 
-#: by the time that the attacks of fig. 2 take
-_LONGEST_FIRST = ("scMLP", "scAnnotatR", "scRF", "CHETAH", "scType")
+#: first one that is trained soon and attacked for as long as the next one is trained; in the end, short attacks
+_ORDER = ("CHETAH", "scMLP", "scRF", "scAnnotatR", "scType")
 
 
 @documented

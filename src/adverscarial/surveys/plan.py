@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from adverscarial._names import numbered
+from adverscarial._types import Matrix
 from adverscarial.attacks.base import Attack
 from adverscarial.attacks.result import Result
 from adverscarial.attacks.storing import describe
@@ -68,7 +69,10 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides what the table of a survey says; made by :func:`make_plan`, which checks it."""
+    """Everything that decides what the table of a survey says; made by :func:`make_plan`, which checks it.
+
+    With `beside`, a plan about the same data that have not been changed since, its identity of the data is taken.
+    """
 
     adata: AnnData
     models: dict[str, Classifier]
@@ -78,6 +82,7 @@ class Plan:
     layer: str | None
     seed: int
     budget: int | None
+    beside: Plan | None = None
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
@@ -94,7 +99,7 @@ class Plan:
                 "genes": self.adata.n_vars,
                 "layer": self.layer,
                 "groupby": self.groupby,
-                "fingerprint": data_identity(self.adata, self.groupby, self.layer),
+                "fingerprint": self._fingerprint,
             },
             "classifiers": {name: classifier_identity(model) for name, model in self.models.items()},
             "clusters": list(self.clusters),
@@ -108,6 +113,12 @@ class Plan:
             value["data"]["source"] = source
         plain: StoredPlan = json.loads(json.dumps(value, default=_as_json))
         return plain
+
+    @property
+    def _fingerprint(self) -> str:
+        if self.beside is not None:
+            return self.beside.description["data"]["fingerprint"]
+        return data_identity(self.adata, self.groupby, self.layer)
 
     def _attack_identity(self, attack: Attack[Result]) -> str:
         """Return what an attack is known by: its settings, and what it reads beside the attacked layer."""
@@ -284,15 +295,31 @@ def _values_of(matrix: CellMatrix) -> list[bytes]:
     A file that holds gene after gene is read gene by gene.
     """
     counts, columns, values = (hashlib.blake2b(digest_size=16) for _ in range(3))
-    form = sp.csc_array if matrix.gene_by_gene else sp.csr_array
     pieces = [matrix.X] if sp.issparse(matrix.X) else (piece for _, piece in matrix.pieces())
     for piece in pieces:
-        part = form(piece, dtype=matrix.dtype)
-        if not part.has_canonical_format or not part.data.all():
-            part = part.copy()  # it may share its arrays with the caller's matrix
-            part.sum_duplicates()
-            part.eliminate_zeros()
-        counts.update(np.diff(part.indptr).astype(np.int64).data)
-        columns.update(np.ascontiguousarray(part.indices, dtype=np.int32).data)
-        values.update(np.ascontiguousarray(part.data).data)
+        sizes, places, found = (_of_sparse if sp.issparse(piece) else _of_dense)(piece, matrix)
+        counts.update(np.ascontiguousarray(sizes, dtype=np.int64).data)
+        columns.update(np.ascontiguousarray(places, dtype=np.int32).data)
+        values.update(np.ascontiguousarray(found).data)
     return [digest.digest() for digest in (counts, columns, values)]
+
+
+def _of_sparse(piece: Matrix, matrix: CellMatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how many values other than 0 each cell has (each gene, of a file gene by gene), their places, and them."""
+    part = (sp.csc_array if matrix.gene_by_gene else sp.csr_array)(piece, dtype=matrix.dtype)
+    if not part.has_canonical_format or not part.data.all():
+        part = part.copy()  # it may share its arrays with the caller's matrix
+        part.sum_duplicates()
+        part.eliminate_zeros()
+    return np.diff(part.indptr), part.indices, part.data
+
+
+def _of_dense(piece: Matrix, matrix: CellMatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the same of dense values, most of which may be other than 0: no sparse copy of them is made."""
+    lines = np.asarray(piece, dtype=matrix.dtype)
+    lines = lines.T if matrix.gene_by_gene else lines
+    there = lines != 0
+    if there.all():
+        n, length = lines.shape
+        return np.full(n, length), np.tile(np.arange(length, dtype=np.int32), n), lines
+    return there.sum(axis=1), np.nonzero(there)[1], lines[there]

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from anndata import AnnData
 
+from adverscarial import _memory
 from adverscarial.classifiers.base import Classifier
 from adverscarial.errors import AdverscarialError, StorageError
 from adverscarial.surveys.group import Finished, Group, Work, run_group
@@ -316,3 +317,4 @@ def _answer(pipe: Connection, here: _Received, packed: bytes) -> None:
     except Exception as error:  # noqa: BLE001  the parent raises it
         ours = isinstance(error, AdverscarialError)
         pipe.send(error if ours else RuntimeError(f"{type(error).__name__}: {error}"))
+    _memory.give_back()  # several processes wait for each other's

@@ -79,7 +79,9 @@ def shortest_signature(run: Run, genes: np.ndarray, *, sharper: bool = True) -> 
     race = Race.of(moves.codes, labels, [k for k, label in enumerate(labels) if not run.changed(label)])
     found = smallest(moves, race, holds, quick=not moves.exact, sharper=sharper, effort=_EFFORT)
     lower = min(found.lower, len(genes)) if found.lower < NEVER else len(genes)
-    few = _few(run, changed, genes, Signature(lower, None if found.genes is None else genes[found.genes]))
+    known = Signature(lower, None if found.genes is None else genes[found.genes])
+    del moves, found  # room: they hold what each gene does to each cell
+    few = _few(run, changed, genes, known)
     return Signature(len(refused) + few.lower, None if few.genes is None else np.concatenate([refused, few.genes]))
 
 

@@ -456,7 +456,8 @@ class MLPScorer(FirstLayerScorer):
         middle, apart, mass = np.zeros(len(self._row)), np.zeros(len(self._row)), np.linalg.norm(self._b)
         genes, values = self._known(genes, values)
         for start in range(0, len(genes), _CELLS):
-            block, new = genes[start : start + _CELLS], values[:, start : start + _CELLS]
+            block = genes[start : start + _CELLS]
+            new = self._read(block, values[:, start : start + _CELLS])
             old, size = self._now(block), self._size[self._row[block]]
             low, high = (new - old).min(axis=0), (new - old).max(axis=0)
             with np.errstate(over="ignore", invalid="ignore"):  # what is no number proves nothing

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_PART = 2**15  # weights that are changed together: all numbers about them stay in the processor's cache
+
+
 class Trainer:
     """The network while it learns: float32 tensors, and Adam as Keras writes it.
 
@@ -45,6 +48,9 @@ class Trainer:
         self.torch = import_torch("Training MLP")
         self.tensors = [self.torch.tensor(w, device=device).requires_grad_() for w in weights]
         self.moments = [(self.torch.zeros_like(w), self.torch.zeros_like(w)) for w in self.tensors]
+        self._room = self.torch.empty(_PART, device=device)
+        together = zip(self.tensors, self.moments, strict=True)
+        self._parts = [[one.detach().view(-1).split(_PART) for one in (w, *both)] for w, both in together]
         self.learning_rate, self.dropout, self.generator, self.device = learning_rate, dropout, generator, device
         self.steps = 0
 
@@ -75,10 +81,12 @@ class Trainer:
         powers = np.array([0.9, 0.999], dtype=np.float32) ** np.float32(self.steps)
         rate = float(np.float32(self.learning_rate) * np.sqrt(1 - powers[1]) / (1 - powers[0]))
         with torch.no_grad():
-            for w, (first, second), gradient in zip(self.tensors, self.moments, gradients, strict=True):
-                first.lerp_(gradient, 1 - 0.9)
-                second.lerp_(gradient.square_(), 1 - 0.999)
-                w.addcdiv_(first, second.sqrt().add_(1e-7), value=-rate)
+            for parts, gradient in zip(self._parts, gradients, strict=True):
+                for w, first, second, slope in zip(*parts, gradient.view(-1).split(_PART), strict=True):
+                    first.lerp_(slope, 1 - 0.9)
+                    second.lerp_(slope.square_(), 1 - 0.999)
+                    width = torch.sqrt(second, out=self._room[: len(w)]).add_(1e-7)
+                    w.addcdiv_(first, width, value=-rate)
         return float(loss.detach()), accuracy
 
 

@@ -208,7 +208,7 @@ def rank_markers(
         for start in starts:
             part = np.arange(start, min(start + width, n_genes))
             values = np.ascontiguousarray(matrix.columns(part).T, dtype=np.float64)
-            order = np.argsort(values, axis=1)
+            order = np.argsort(values, axis=1, kind="stable")  # far quicker where most cells have one value
             for t, code in enumerate(codes):
                 p[t, part] = smallest_p(values, order, code)
                 difference[t, part] = values[:, code == 0].mean(axis=1) - values[:, code > 0].mean(axis=1)

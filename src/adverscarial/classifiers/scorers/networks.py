@@ -21,9 +21,11 @@ from adverscarial.classifiers.scorers.dense_layers import Upper, moved
 from adverscarial.classifiers.scorers.lead import lead_of
 from adverscarial.classifiers.scorers.linear import Transform
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
+from adverscarial.classifiers.scorers.usual_values import UsualValues, usual_values
 from adverscarial.errors import ParameterError
 
 _GENES = 256  # genes whose changes are written out at a time
+_LEADS = 2048  # genes whose shares of the lead are computed at a time
 _BATCH = 4 * 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
 _HEAVY = 1e4  # taking a value above this out of a sum may leave rounding residue, so the sum is made anew
 _OUTWEIGHS = 100  # unless all else that is added up is no smaller than what is taken out, divided by this
@@ -66,6 +68,8 @@ class FirstLayerScorer(StatefulScorer):
         if transform is not None:
             self._X = cluster.X.astype(np.float64)
             self._X[:, columns] = transform(np.arange(len(columns)), self._X[:, columns])
+        self._given, self._usual = self._X, list[UsualValues | None]()  # the latter is made once, for all forks
+        self._as_given = np.ones(len(cluster.genes), dtype=bool)
         self._row = positions_among(np.where(W.any(axis=1), columns, -1), len(cluster.genes))
         self._size = np.linalg.norm(W, axis=1)
         self._ballot = Ballot(classes)
@@ -96,7 +100,7 @@ class FirstLayerScorer(StatefulScorer):
 
     def _read(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return new values as the first layer gets them, of genes that it reads; shapes as numpy broadcasts them."""
-        rounded: np.ndarray = values.astype(self._dtype).astype(np.float64)
+        rounded: np.ndarray = values.astype(self._dtype, copy=False).astype(np.float64)
         return rounded if self._transform is None else self._transform(self._row[genes], rounded)
 
     def _sums(self, without: np.ndarray) -> np.ndarray:
@@ -116,7 +120,7 @@ class FirstLayerScorer(StatefulScorer):
             block = genes[start : start + _GENES]
             old = self._now(block)
             heavy = heavy or bool(np.abs(old).max() > _HEAVY)
-            changes = values[:, start : start + _GENES] - old
+            changes = self._read(block, values[:, start : start + _GENES]) - old
             moving |= changes.any(axis=1)
             if len(block) == 1:  # one outer product, added in place of a copy
                 sums = dger(1.0, self._W[self._row[block[0]]], changes[:, 0], a=sums.T).T
@@ -125,7 +129,8 @@ class FirstLayerScorer(StatefulScorer):
         if heavy:
             sums = self._sums(genes)
             for start in range(0, len(genes), _GENES):
-                sums += values[:, start : start + _GENES] @ self._W[self._row[genes[start : start + _GENES]]]
+                block = genes[start : start + _GENES]
+                sums += self._read(block, values[:, start : start + _GENES]) @ self._W[self._row[block]]
         return sums, moving
 
     def _outcome(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,11 +155,11 @@ class FirstLayerScorer(StatefulScorer):
         return sums, scores
 
     def _known(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the genes that are read, and their values as the data can hold them."""
+        """Return the genes that are read, and their values as the data hold them; no copy of what nobody changes."""
         read = self.reads(genes)
         if not read.all():
             genes, values = genes[read], values[:, read]
-        return genes, self._read(genes, values)
+        return genes, values.astype(self._dtype, copy=values.flags.writeable)
 
     def together(self, genes: np.ndarray, values: np.ndarray) -> Answer:  # noqa: D102
         genes, values = self._known(genes, values)
@@ -181,13 +186,18 @@ class FirstLayerScorer(StatefulScorer):
     def accept(self, genes: np.ndarray, values: np.ndarray) -> None:  # noqa: D102
         genes, values = self._known(genes, values)
         sums, scores = self._outcome(genes, values)
+        self._as_given = self._as_given.copy()
+        self._as_given[genes] = False
         if _MANY * len(genes) > len(self._row):  # a copy is read faster than one array for each gene
             self._X = self._X.copy()
-            self._X[:, genes] = values
+            for start in range(0, len(genes), _GENES):
+                block = genes[start : start + _GENES]
+                self._X[:, block] = self._read(block, values[:, start : start + _GENES])
             done = set(genes.tolist())
-            self._changed = {gene: new for gene, new in self._changed.items() if gene not in done}
+            self._changed = {gene: one for gene, one in self._changed.items() if gene not in done}
         else:
-            self._changed = self._changed | {int(gene): values[:, k] for k, gene in enumerate(genes)}
+            new = self._read(genes, values)
+            self._changed = self._changed | {int(gene): new[:, k] for k, gene in enumerate(genes)}
         self._settle(sums, scores)
 
     def refused(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -213,9 +223,13 @@ class FirstLayerScorer(StatefulScorer):
         upper = self._upper_layers()
         if upper is None:
             return None
-        genes, values = self._known(genes, values)
-        rows, steps, sums = self._row[genes], values - self._now(genes), self._A
-        first, terms = self._W[rows], self._added_up(rows, steps, upper)
+        read = self.reads(genes)
+        genes, values = (genes, values) if read.all() else (genes[read], values[:, read])
+        rows, steps, sums = self._row[genes], np.empty((len(self._X), len(genes))), self._A
+        for start in range(0, len(genes), _GENES):  # no copies of all
+            part = slice(start, start + _GENES)
+            steps[:, part] = self._read(genes[part], values[:, part]) - self._now(genes[part])
+        first, terms = self._weights(rows), self._added_up(rows, steps, upper)
         if upper.bend is not None:
             sums, first = sums * upper.bend.scale + upper.bend.shift, first * upper.bend.scale
         found = ReluMoves(
@@ -245,7 +259,7 @@ class FirstLayerScorer(StatefulScorer):
             heavy = self._outweighs(old, rows)
             for k in block[heavy]:
                 alone = genes[[k]]
-                sums, _ = self._moved(alone, self._read(alone, values[:, [k]]))
+                sums, _ = self._moved(alone, values[:, [k]])
                 votes[k] = self._ballot.count(np.argmax(self._scores(sums), axis=1))
             asked = ~self._unmoved(changes, rows).T & ~heavy[:, None]
             many = np.flatnonzero(asked.sum(axis=1) > _ALIKE)
@@ -286,10 +300,38 @@ class FirstLayerScorer(StatefulScorer):
         """Return the share of the lead that each gene takes, by the gradient: to first order."""
         read, taken = self.reads(genes), np.zeros(len(genes))
         own = int(np.argmax(self._ballot.labels == self.baseline.label))
-        moves = self.moves(genes[read], values[:, read]) if read.any() else None
+        moves = self.moves(genes[:0], values[:, :0]) if read.any() else None
         lead = None if moves is None else lead_of(moves.scores, own)
         if moves is None or lead is None:
             return None
         weights = np.tile(lead.weights(moves.scores.shape[1]) / len(moves.scores), (len(moves.scores), 1))
-        taken[read] = -moves.effects(weights) / lead.gap
+        some = np.flatnonzero(read)
+        for start in range(0, len(some), _LEADS):
+            part = some[start : start + _LEADS]
+            taken[part] = -self._effects(moves, weights, genes[part], values[:, part]) / lead.gap
         return taken
+
+    def _effects(self, moves: ReluMoves, weights: np.ndarray, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return what each gene alone does to the weighted scores of `moves`, which has no genes, to first order."""
+        found, usual = np.empty(len(genes)), self._usual_values() if len(values) == 1 else None
+        quick = np.zeros(len(genes), dtype=bool) if usual is None else self._as_given[genes]
+        if usual is not None and quick.any():
+            upper, some = self._upper_layers(), genes[quick]
+            back = moves.gradient(weights)
+            if upper is not None and upper.bend is not None:
+                back = back * upper.bend.scale
+            steps = usual.steps_to(some, self._read(some, values[:, quick])[0])
+            found[quick] = steps.weighted(back, self._weights(self._row[some]))
+        if not quick.all() and (others := self.moves(genes[~quick], values[:, ~quick])) is not None:
+            found[~quick] = others.effects(weights)
+        return found
+
+    def _usual_values(self) -> UsualValues | None:
+        """Return the cells' values as they were given, in a form in which one new value for all is quick to judge."""
+        if not self._usual:
+            self._usual.append(usual_values(self._given))
+        return self._usual[0]
+
+    def _weights(self, rows: np.ndarray) -> np.ndarray:
+        """Return the first layer's weights of some of the classifier's genes; no copy where it is all of them."""
+        return self._W if np.array_equal(rows, np.arange(len(self._W))) else self._W[rows]

@@ -65,27 +65,47 @@ def _ahead(scores: np.ndarray, nodes: np.ndarray, node: int, branch: int) -> tup
 
 
 @compiled_within
-def _lack(scores: np.ndarray, nodes: np.ndarray, way: Way, threshold: float) -> float:
-    total = 0.0
-    for i in range(len(way.nodes)):
+def _ahead_of(scores: np.ndarray, nodes: np.ndarray, way: Way, threshold: float, ahead: np.ndarray, i: int) -> None:
+    """Fill in what a cell is ahead by at one step of a way; behind the nodes to be passed, that where it must stay."""
+    if i < len(way.nodes):
         best, mean = _ahead(scores, nodes, way.nodes[i], way.branches[i])
-        total += min(_CAP, best) + min(_CAP, mean - threshold)
-    if way.stuck >= 0:
+        ahead[i] = min(_CAP, best) + min(_CAP, mean - threshold)
+    else:
         first, first_mean = _ahead(scores, nodes, way.stuck, 0)
         sure = first_mean if first >= 0 else _ahead(scores, nodes, way.stuck, 1)[1]
-        total += min(_CAP, threshold - sure)
-    return _CAP * (2 * len(way.nodes) + (way.stuck >= 0)) - total
+        ahead[i] = min(_CAP, threshold - sure)
+
+
+@compiled_within
+def _lack(ahead: np.ndarray, n_nodes: int) -> float:
+    total = 0.0
+    for i in range(len(ahead)):
+        total += ahead[i]
+    return _CAP * (n_nodes + len(ahead)) - total
 
 
 @compiled_within
 def _on_the_way(n_pairs: int, nodes: np.ndarray, way: Way) -> np.ndarray:
-    """Return which pairs stand at the nodes of a way."""
-    met = np.zeros(n_pairs, dtype=np.bool_)
-    for node in way.nodes:
-        met[nodes[node, 0] : nodes[node, 2]] = True
+    """Return at which step of a way each pair stands; -1 for those that stand beside it."""
+    met = np.full(n_pairs, -1)
+    for i in range(len(way.nodes)):
+        met[nodes[way.nodes[i], 0] : nodes[way.nodes[i], 2]] = i
     if way.stuck >= 0:
-        met[nodes[way.stuck, 0] : nodes[way.stuck, 2]] = True
+        met[nodes[way.stuck, 0] : nodes[way.stuck, 2]] = len(way.nodes)
     return met
+
+
+@compiled_within
+def _met(tree: Tree, columns: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the entries of each column in lists that stand on the way, and where each column's begin."""
+    start, found, n = np.zeros(len(columns) + 1, dtype=np.int64), np.empty_like(tree.entries), 0
+    for k in range(len(columns)):
+        for entry in range(tree.first[columns[k]], tree.first[columns[k] + 1]):
+            if met[tree.entries[entry, 0]] >= 0:
+                found[n] = tree.entries[entry]
+                n += 1
+        start[k + 1] = n
+    return start, found
 
 
 @compiled
@@ -96,35 +116,46 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
 
     Parameters are those of :func:`~adverscarial.classifiers.scorers.rank_together.changed`.
     """
-    first, entries, nodes, threshold = tree.first, tree.entries, tree.nodes, tree.threshold
+    nodes, threshold, power, steps = tree.nodes, tree.threshold, tree.power, tree.steps
     n_pairs, n = tree.lists.shape
     met = _on_the_way(n_pairs, nodes, way)
+    first, entries = _met(tree, columns, met)
     room = room_for(state, tree)
     total, before = np.zeros(len(columns)), np.zeros(n_pairs)
+    n_nodes = len(way.nodes)
+    ahead = np.zeros(n_nodes + (way.stuck >= 0))
+    changed = np.zeros(len(ahead), dtype=np.bool_)
     for cell in range(len(state.numbers)):
         lists = lists_at(cell, state, room)
         for pair in range(n_pairs):
-            if not met[pair]:
+            if met[pair] < 0:
                 continue
             score = score_now(cell, pair, state, tree, lists, room)
-            rho = _rho(lists.sums[pair, 0], lists.sums[pair, 1], tree.power[pair], n)
+            rho = _rho(lists.sums[pair, 0], lists.sums[pair, 1], power[pair], n)
             before[pair] = score + _OF_RHO * rho
-        lack = _lack(before, nodes, way, threshold)
+        for i in range(len(ahead)):
+            _ahead_of(before, nodes, way, threshold, ahead, i)
+        lack = _lack(ahead, n_nodes)
         near = 1.0 / (lack + width)
-        now = before.copy()
+        now, then = before.copy(), ahead.copy()
+        counts, sums, numbers, others = lists.counts, lists.sums, state.numbers[cell], to[cell]
         for k in range(len(columns)):
-            column = columns[k]
-            old, new = state.numbers[cell, column], to[cell, column]
-            if new == old:
+            old, new = numbers[columns[k]], others[columns[k]]
+            if new == old or first[k] == first[k + 1]:
                 continue
-            for entry in range(first[column], first[column + 1]):
+            for entry in range(first[k], first[k + 1]):
                 pair, a = entries[entry, 0], entries[entry, 1]
-                if met[pair]:
-                    product, ties = gained(lists.counts[pair], a, old, new)
-                    rho = _rho(lists.sums[pair, 0] + product, lists.sums[pair, 1] + ties, tree.power[pair], n)
-                    now[pair] = score_at(rho, pair, tree.steps) + _OF_RHO * rho
-            less = _lack(now, nodes, way, threshold)
+                product, ties = gained(counts[pair], a, old, new)
+                rho = _rho(sums[pair, 0] + product, sums[pair, 1] + ties, power[pair], n)
+                now[pair] = score_at(rho, pair, steps) + _OF_RHO * rho
+                changed[met[pair]] = True
+            for i in range(len(ahead)):
+                if changed[i]:
+                    _ahead_of(now, nodes, way, threshold, then, i)
+            less = _lack(then, n_nodes)
             total[k] += (lack - less) / (less + width) * near
-            for entry in range(first[column], first[column + 1]):
+            for entry in range(first[k], first[k + 1]):
                 now[entries[entry, 0]] = before[entries[entry, 0]]
+            for i in range(len(ahead)):
+                then[i], changed[i] = ahead[i], False
     return total

@@ -15,6 +15,7 @@ import numpy as np
 
 from adverscarial.classifiers.scorers.moves import Moves
 from adverscarial.classifiers.scorers.prefixes import fewest, largest_sums
+from adverscarial.classifiers.scorers.usual_values import UsualValues, usual_values
 
 _MOST = 512  # no bound is asked for more genes than this at a time
 
@@ -75,6 +76,7 @@ class ReluMoves(Moves):
         self.size = (10 if terms is None else 1) * size.max(axis=1)
         self._kept: dict[tuple[int, int], list[_Lines]] = {}
         self._turned: list[np.ndarray] = []
+        self._forms: list[UsualValues | None] = []
         self._gone = np.zeros(self.n_genes, dtype=bool)  # genes that have been changed and do nothing any more
 
     @cached_property
@@ -189,6 +191,30 @@ class ReluMoves(Moves):
 
     def effects(self, omega: np.ndarray) -> np.ndarray:
         """See :meth:`Moves.effects`; by the gradient."""
+        if self._usual is None:
+            return self._effects_of_all(omega)
+        effects = self._usual.weighted(self.gradient(omega), self._first)
+        effects[self._gone] = 0.0
+        return effects
+
+    def gradient(self, omega: np.ndarray) -> np.ndarray:
+        """Return the derivative of ``(omega * scores).sum()`` with respect to the first layer's sums, all cells'."""
+        cells, back = self._gradient(omega, self._A)
+        if len(cells) == len(self._A):
+            return back
+        found = np.zeros(self._A.shape)
+        found[cells] = back
+        return found
+
+    @property
+    def _usual(self) -> UsualValues | None:
+        """The steps in another form, where that is quicker: made once, also for what is left of these moves."""
+        if not self._forms:
+            self._forms.append(usual_values(self._given))
+        return self._forms[0]
+
+    def _effects_of_all(self, omega: np.ndarray) -> np.ndarray:
+        """Return :meth:`effects` by a product with the steps of all cells."""
         cells, back = self._gradient(omega, self._A)
         used = np.flatnonzero(back.any(axis=0))  # many units are silent in all cells
         steps = self._given if len(cells) == len(self._given) else self._given[cells]
@@ -230,7 +256,12 @@ class ReluMoves(Moves):
             sums, given, self._first, self._layers, None, tolerance=self.tolerance, margin=self.margin,
             terms=self._terms,
         )  # fmt: skip
-        other.labels, other._turned, other._gone = self.labels, self._turned, self._gone.copy()
+        other.labels, other._turned, other._forms, other._gone = (
+            self.labels,
+            self._turned,
+            self._forms,
+            self._gone.copy(),
+        )
         other._gone[genes] = True
         return other
 
