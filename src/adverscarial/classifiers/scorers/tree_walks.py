@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adverscarial._compiled import compiled
+from adverscarial._compiled import compiled, compiled_within
 
 
 @compiled
@@ -22,7 +22,18 @@ def walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray:
     return leaf
 
 
-@compiled
+@compiled_within
+def walk_with(nodes: np.ndarray, at: int, x: np.ndarray, gene: int, new: float) -> int:
+    """Return the leaf that a cell reaches from a node, with one gene changed."""
+    node = nodes[at]
+    while node.feature >= 0:
+        value = new if node.feature == gene else x[node.feature]
+        at = node.left if value <= node.threshold else node.right
+        node = nodes[at]
+    return at
+
+
+@compiled_within
 def _descend(nodes: np.ndarray, at: int, x: np.ndarray, column: np.ndarray, new: np.ndarray) -> int:
     """Return the leaf that one cell reaches from a node, with some genes changed."""
     node = nodes[at]
