@@ -199,7 +199,7 @@ class TreeScorer(StatefulScorer):
             column = self._column(features)
             reached = turn(self._nodes, self._last, *tests, again, self._leaf, self._X, column, new)
         else:
-            reached = walk_again(self._nodes, trees.roots[again], self._X, self._column(features), new)
+            reached = walk_again(self._nodes, trees.roots[again], self._X, features, new)
         whole = self._doubt < 0  # then leaves may be taken off and added on without any rounding
         sums, place = self._sums.copy(), positions_among(again, len(trees.roots))
         sum_again(trees.value, trees.bias, self._leaf, sums, again, reached, whole, place)
