@@ -195,7 +195,7 @@ class TreeScorer(StatefulScorer):
         _, features, new = self._known(genes, values)
         again, trees = self._testing(features), self._trees
         tests = self._few_tests(features, again)
-        if len(tests[0]):
+        if self._last is not None and len(tests[0]):
             column = self._column(features)
             reached = turn(self._nodes, self._last, *tests, again, self._leaf, self._X, column, new)
         else:
