@@ -128,6 +128,24 @@ def test_sharper_proofs_hold_and_prove_more(first: int) -> None:
     assert np.equal(sharp, truth).mean() > max(0.8, np.equal(plain, truth).mean())
 
 
+@pytest.mark.parametrize("most", [50_000_000, 0])
+def test_proofs_hold_that_begin_with_what_others_found(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_moves, "_KNOWN", most)
+    kept = []
+    for seed in range(CASES):
+        case = tree_case(seed)
+        rival, label = np.random.default_rng(seed).permutation(len(case.labels))[:2]
+        c, strict = pair(int(rival), int(label), len(case.labels)), bool(rival > label)
+        cells = np.flatnonzero(case.moves.codes == label)
+        truth = [needed_by_trying(case, cell, int(rival), int(label)) for cell in cells]
+        for steps in (1, 2, 30):
+            for cell, least in zip(cells, truth, strict=True):
+                assert case.moves.fewest_sharply(c, int(cell), strict=strict, enough=NEVER, steps=steps) <= least
+        if len(cells):
+            kept.append(len(case.moves._slopes[1]))
+    assert (np.mean(np.array(kept) > 0) > 0.5) == (most > 0)
+
+
 def test_a_proof_that_is_enough_is_found_in_no_more_steps() -> None:
     """Steps that are aimed at what is asked for, and at no more, get there as well."""
     for seed in range(CASES):

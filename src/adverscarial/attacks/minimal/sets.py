@@ -184,6 +184,8 @@ class Finder:
         """Return the genes that the next step of :meth:`climb` changes."""
         effect = moves.effects(slope(moves.scores, tilt, width))
         effect[chosen] = -np.inf
-        best = np.argsort(-effect)[: max(1, len(chosen) // (4 if self._quick else 20))]
+        n = max(1, len(chosen) // (4 if self._quick else 20))
+        best = np.argpartition(-effect, min(n, len(effect) - 1))[:n]
+        best = best[np.argsort(-effect[best], kind="stable")]
         some: np.ndarray = best[effect[best] > 0]
         return some

@@ -153,9 +153,10 @@ def _begin(paths: Paths, gain: np.ndarray, slopes: _Slopes, unit: float, weight:
 
 @compiled_within
 def _copy(values: np.ndarray, to: np.ndarray) -> None:
-    """Copy values; assigned as a whole, checks of shapes would be compiled, for seconds."""
+    """Copy values that are not NaN; assigned as a whole, checks of shapes would be compiled, for seconds."""
     for v in range(len(values)):
-        to[v] = values[v]
+        if values[v] == values[v]:
+            to[v] = values[v]
 
 
 @compiled_within
@@ -184,9 +185,65 @@ def _turned(slopes: _Slopes, chosen: np.ndarray, used: np.ndarray, direction: np
     return square
 
 
+class _Room(NamedTuple):
+    """Arrays to work in: one number for each g, or for each gene."""
+
+    used: np.ndarray
+    direction: np.ndarray
+    totals: np.ndarray
+    chosen: np.ndarray
+    heap: np.ndarray
+
+
+@compiled_within
+def _counted(slopes: _Slopes, need: float, offset: float, room: _Room, floor: float) -> tuple[int, Top]:
+    """Return how many genes are needed by these g, and the genes; those of totals above `floor` are looked at first."""
+    totals, heap = room.totals, room.heap
+    size = _totals(slopes, totals) + abs(need) + abs(offset) + 1.0
+    missing = need - offset - _ROUNDING * size
+    top = take(Top(heap, heaped(totals, floor, heap), 0, 0.0, 0.0), totals, missing, 1)
+    if floor > 0 and (top.total < missing or top.taken == 0):
+        top = take(Top(heap, heaped(totals, 0.0, heap), 0, 0.0, 0.0), totals, missing, 1)
+    return (NEVER if top.total < missing else (top.taken if missing > 0 else 0)), top
+
+
+@compiled_within
+def _step(slopes: _Slopes, top: Top, aim: int, missing: float, length: float, room: _Room) -> float:
+    """Go one step towards a proof that `aim` genes are not enough; return the least total of these, or -1 at the end.
+
+    `missing`: what is lacking without any genes. The length is in units of Polyak's.
+    """
+    g = slopes.value
+    top = take(top, room.totals, -np.inf, aim)
+    for k in range(top.size - top.taken, top.size):
+        room.chosen[top.heap[k]] = 1.0
+    square = _turned(slopes, room.chosen, room.used, room.direction)
+    for k in range(top.size - top.taken, top.size):
+        room.chosen[top.heap[k]] = 0.0
+    if square == 0:
+        return -1.0
+    g -= length * max(0.0, (top.total - missing) / square) * room.direction
+    return top.least
+
+
+@compiled_within
+def _recall(paths: Paths, slopes: _Slopes, known: np.ndarray, values: np.ndarray, write: bool) -> int:
+    """Read (or write) what is known of g, NaN where nothing is; return how many numbers are known."""
+    n = 0
+    for t in range(len(slopes.first) - 1 if len(known) else 0):
+        row = known[paths.tree[slopes.first[t]]]
+        for v in range(slopes.start[t], slopes.start[t + 1]):
+            if write:
+                row[slopes.gene[v]] = values[v]
+            else:
+                values[v] = row[slopes.gene[v]]
+                n += values[v] == values[v]
+    return n
+
+
 @compiled
 def needed_by_slopes(
-    paths: Paths, gain: np.ndarray, need: float, n_genes: int, unit: float, enough: int, steps: int
+    paths: Paths, gain: np.ndarray, need: float, unit: float, enough: int, steps: int, known: np.ndarray, n_genes: int
 ) -> int:
     """Return how many genes one cell needs at least to gain `need`, by the best numbers g that are found.
 
@@ -202,33 +259,34 @@ def needed_by_slopes(
         What each leaf adds to the weighted sum that is to be raised, less what the leaf that is reached now adds.
     need
         What is missing.
-    n_genes
-        Genes by whose numbers the paths go.
     unit
         A usual gain of one leaf.
     enough
         Proofs of more genes are of no use.
     steps
         Of the search for g.
+    known
+        The g of other cells, shape (trees, genes), NaN where there is none: a good start, since cells of one cluster
+        are much alike. Those of this cell are written into it. No row: nothing is kept.
+    n_genes
+        Genes by whose numbers the paths go.
     """
     slopes = _slopes(paths, gain, n_genes)
-    g, direction = slopes.value, np.zeros(len(slopes.value))
-    used, chosen = np.zeros(len(g)), np.zeros(n_genes)
-    totals, heap, weight, floor = np.zeros(n_genes), np.empty(n_genes + 1, dtype=np.int64), np.ones(n_genes), 0.0
-    proven, best, best_g, ahead, vain, length = 0, -np.inf, g.copy(), 0.0, 0, _LONG
+    g, n = slopes.value, len(slopes.value)
+    heap, weight, floor = np.empty(n_genes + 1, dtype=np.int64), np.ones(n_genes), 0.0
+    room = _Room(np.zeros(n), np.zeros(n), np.zeros(n_genes), np.zeros(n_genes), heap)
+    proven, best, best_g, ahead, vain, length = 0, -np.inf, np.empty(n), 0.0, 0, _LONG
+    recalled = 2 * _recall(paths, slopes, known, best_g, False) > n
+    passes = 1 if recalled else _PASSES
     for step in range(steps):
-        if step < _PASSES:
+        if step < passes:
             _begin(paths, gain, slopes, unit, weight)
-        elif step == _PASSES:
+        if step == (0 if recalled else passes):
             _copy(best_g, g)
+        if step == passes:
             ahead, vain = _AHEAD * best, 0
-        offset = _offsets(paths, gain, slopes, used)
-        size = _totals(slopes, totals) + abs(need) + abs(offset) + 1.0
-        missing = need - offset - _ROUNDING * size
-        top = take(Top(heap, heaped(totals, floor, heap), 0, 0.0, 0.0), totals, missing, 1)
-        if floor > 0 and (top.total < missing or top.taken == 0):
-            top = take(Top(heap, heaped(totals, 0.0, heap), 0, 0.0, 0.0), totals, missing, 1)
-        count = NEVER if top.total < missing else (top.taken if missing > 0 else 0)
+        offset = _offsets(paths, gain, slopes, room.used)
+        count, top = _counted(slopes, need, offset, room, floor)
         proven = max(proven, count)
         if proven >= enough:
             break
@@ -237,22 +295,16 @@ def needed_by_slopes(
         if reached > best + 1e-3:
             vain = vain if reached <= best + 0.02 else 0
             best = reached
-            if step < _PASSES:
+            if step < passes and not recalled:
                 _copy(g, best_g)
-        if step < _PASSES:
+        if step < passes and not recalled:
             continue
         if vain > _PATIENCE:
             vain, ahead, length = 0, ahead / 2, length * _SHORTER
-            direction[:] = 0.0
+            room.direction[:] = 0.0
         aim = min(int(np.ceil(best + max(ahead, 0.25))), enough - 1)
-        top = take(top, totals, -np.inf, aim)
-        for k in range(top.size - top.taken, top.size):
-            chosen[heap[k]] = 1.0
-        square = _turned(slopes, chosen, used, direction)
-        for k in range(top.size - top.taken, top.size):
-            chosen[heap[k]] = 0.0
-        floor = top.least / 2
-        if square == 0:
+        floor = _step(slopes, top, aim, need - offset - 0.01 * unit, length, room) / 2
+        if floor < 0:
             break
-        g -= length * max(0.0, (offset + top.total - need + 0.01 * unit) / square) * direction
+    _recall(paths, slopes, known, g, True)
     return proven

@@ -25,6 +25,7 @@ _PASSES = 3
 _ROUNDING = 1e-11  # of sums in float64
 _SINGLE = 4e-6  # of the sums of a package that adds up in float32
 _REMEMBERED = 5_000_000  # ways of a cell through a tree of which it is kept what turns them: some 200 MB
+_KNOWN = 50_000_000  # trees x genes, up to which proofs begin with what those before them found: some 200 MB
 _AT_ONCE = 64  # cells whose reachable leaves are held at a time
 _SPARE = 1.2  # room for the leaves of a cell, times what the last one had
 
@@ -72,6 +73,7 @@ class TreeMoves(Moves):
         self._whole = trees.rounding < 0 and not self._binary
         self.scores, self.codes, self.n_genes = self._both(state._sums), state._codes, len(genes)
         self.size = np.full(len(self.codes), trees.largest + abs(state._cut))
+        self._slopes: tuple[np.ndarray | None, np.ndarray] = None, np.empty(0)
         self._room = {False: (0.0, 0.0), True: (0.0, 0.0)}  # leaves of a cell, and their genes
         self._last_lead: tuple[np.ndarray, np.ndarray, float] | None = None
         self._turns: Turns = NO_TURNS
@@ -142,7 +144,17 @@ class TreeMoves(Moves):
         paths, (lead_values, unit) = self._all_paths(cell), self._lead(c)
         gain = lead_values[paths.leaf] - lead_values[self._state._leaf[cell][paths.tree]]
         need = float(self._missing(c, np.array([cell]), strict)[0])
-        return int(needed_by_slopes(paths, gain, need, self.n_genes, unit, enough, steps))
+        return int(needed_by_slopes(paths, gain, need, unit, enough, steps, self._known_slopes(c), self.n_genes))
+
+    def _known_slopes(self, c: np.ndarray) -> np.ndarray:
+        """Return what the last proofs for the same weights found, NaN at first; no row where these are the first."""
+        last, known = self._slopes
+        if last is None or not np.array_equal(last, c):
+            known = np.empty((0, self.n_genes), dtype=np.float32)
+        elif not len(known) and len(self._trees.roots) * self.n_genes <= _KNOWN:
+            known = np.full((len(self._trees.roots), self.n_genes), np.nan, dtype=np.float32)
+        self._slopes = c, known
+        return known
 
     def _lead(self, c: np.ndarray) -> tuple[np.ndarray, float]:
         """Return what each leaf adds to the weighted sum, and a usual gain of one leaf."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from adverscarial._compiled import compiled
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
+from adverscarial.classifiers.scorers.tree_walks import walk_with
 
 
 class Standing(NamedTuple):
@@ -45,17 +46,6 @@ def sums_of_pairs(trees: TreeEnsemble, standing: Standing, pairs: Pairs) -> np.n
 
 
 @compiled
-def _walk(nodes: np.ndarray, at: int, x: np.ndarray, gene: int, new: float) -> int:
-    """Return the leaf that a cell reaches from a node, with one gene changed."""
-    node = nodes[at]
-    while node.feature >= 0:
-        value = new if node.feature == gene else x[node.feature]
-        at = node.left if value <= node.threshold else node.right
-        node = nodes[at]
-    return at
-
-
-@compiled
 def _sums(trees: _Trees, standing: Standing, pairs: Pairs, whole: bool) -> np.ndarray:
     """Walk again the trees in which some node compares otherwise; `whole` values add up without rounding."""
     nodes, roots, value, bias, first, tests, owner = trees
@@ -75,7 +65,7 @@ def _sums(trees: _Trees, standing: Standing, pairs: Pairs, whole: bool) -> np.nd
             if tree == walked or (new <= limit) == (X[c, gene] <= limit):
                 continue
             walked = tree  # once, however many of its nodes compare otherwise
-            at = _walk(nodes, roots[tree], X[c], gene, new)
+            at = walk_with(nodes, roots[tree], X[c], gene, new)
             if at == leaf[c, tree]:
                 continue
             if whole:

@@ -355,10 +355,10 @@ def first_order(found: Turns, value: np.ndarray, leaf: np.ndarray, omega: np.nda
         if none:
             continue
         for t in range(n_trees):
-            before = value[leaf[c, t]]
+            now = leaf[c, t]
             for i in range(found.start[c * n_trees + t], found.start[c * n_trees + t + 1]):
-                after, total = value[found.leaf[i]], effect[found.gene[i]]
+                total = effect[found.gene[i]]
                 for k in range(len(weights)):
-                    total += weights[k] * (after[k] - before[k])
+                    total += weights[k] * (value[found.leaf[i], k] - value[now, k])
                 effect[found.gene[i]] = total
     return effect

@@ -21,7 +21,7 @@ from adverscarial.classifiers.scorers.lead import Lead, lead_of
 from adverscarial.classifiers.scorers.tree_ensemble import TreeEnsemble
 from adverscarial.classifiers.scorers.tree_moves import TreeMoves
 from adverscarial.classifiers.scorers.tree_pairs import Pairs, Standing, sums_of_pairs
-from adverscarial.classifiers.scorers.tree_walks import sum_again, sum_leaves, turn, walk_again, walk_all
+from adverscarial.classifiers.scorers.tree_walks import sum_again, sum_leaves, turn, walk_again, walk_all, walk_with
 from adverscarial.errors import InputRejected
 
 
@@ -136,7 +136,10 @@ class TreeScorer(StatefulScorer):
         known, features, new = self._known(genes, values)
         counts = np.tile(self._counts, (len(genes), 1))
         again = self._testing(features)
-        trees = _Trees(self._nodes, self._trees.roots[again], self._trees.value)
+        tests = self._few_tests(features, again)
+        first = np.searchsorted(tests[1], np.arange(len(again) + 1))
+        last = np.empty(0, dtype=np.int64) if self._last is None else self._last
+        trees = _Trees(self._nodes, self._trees.roots[again], self._trees.value, tests[0], first, last)
         leaf = self._leaf if len(again) == self._leaf.shape[1] else np.take(self._leaf, again, axis=1)
         cells = _Cells(self._X, leaf, self._sums, self._codes)
         lead, lead_weights = self._lead()
@@ -175,19 +178,28 @@ class TreeScorer(StatefulScorer):
         found[users[_spans(starts, features)]] = True
         return np.flatnonzero(found)
 
+    def _few_tests(self, features: np.ndarray, again: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the nodes that test any of some genes, tree by tree, a node before those below it; and their trees.
+
+        The trees are positions in `again`. Where the nodes are many, none is returned.
+        """
+        first, nodes, owner = self._tests
+        tested = _spans(first, features)
+        if self._last is None or len(tested) >= _FEW * len(again):
+            tested = tested[:0]
+        at, tree = nodes[tested], np.searchsorted(again, owner[tested])
+        order = np.lexsort((at, tree))
+        return at[order], tree[order]
+
     def _moved(self, genes: np.ndarray, values: np.ndarray) -> _Moved:
         _, features, new = self._known(genes, values)
         again, trees = self._testing(features), self._trees
-        first, nodes, owner = self._tests
-        tested = _spans(first, features)
-        if self._last is not None and len(tested) < _FEW * len(again):
-            tested = tested[np.argsort(nodes[tested])]  # a node comes before those below it
-            reached = turn(
-                self._nodes, self._last, nodes[tested], np.searchsorted(again, owner[tested]), again, self._leaf,
-                self._X, self._column(features), new,
-            )  # fmt: skip
+        tests = self._few_tests(features, again)
+        if self._last is not None and len(tests[0]):
+            column = self._column(features)
+            reached = turn(self._nodes, self._last, *tests, again, self._leaf, self._X, column, new)
         else:
-            reached = walk_again(self._nodes, trees.roots[again], self._X, self._column(features), new)
+            reached = walk_again(self._nodes, trees.roots[again], self._X, features, new)
         whole = self._doubt < 0  # then leaves may be taken off and added on without any rounding
         sums, place = self._sums.copy(), positions_among(again, len(trees.roots))
         sum_again(trees.value, trees.bias, self._leaf, sums, again, reached, whole, place)
@@ -307,6 +319,9 @@ class _Trees(NamedTuple):
     nodes: np.ndarray
     roots: np.ndarray
     value: np.ndarray
+    tested: np.ndarray  # the nodes to look at, tree by tree; none: all on the way
+    first: np.ndarray  # where those of each tree begin
+    last: np.ndarray  # the last node below each node
 
 
 class _Cells(NamedTuple):
@@ -362,11 +377,11 @@ def _count_each(
 ) -> None:
     """Find how the votes change when each gene is changed alone, and where rounding decides.
 
-    `column` gives a gene's place in `new`, or -1. Every path is walked once; where a tested gene would send the cell
-    the other way, the walk goes on from there with the gene's new value, and the difference of the two leaves is
-    noted for that gene.
+    `column` gives a gene's place in `new`, or -1. Every path is walked once, or only the few nodes are looked at that
+    test a gene; where a tested gene would send the cell the other way, the walk goes on from there with the gene's new
+    value, and the difference of the two leaves is noted for that gene.
     """
-    nodes, roots, value = trees
+    nodes, roots, value, tested, first, last = trees
     X, leaf, sums, codes = cells
     change, unclear, lost = found
     delta, touched, is_touched, turned, row = room
@@ -374,27 +389,31 @@ def _count_each(
     for c in range(len(X)):
         n_touched = 0
         for t in range(len(roots)):
-            node = nodes[roots[t]]
-            mark = c * len(roots) + t
-            while node.feature >= 0:
+            at, i, mark = roots[t], first[t], c * len(roots) + t
+            while True:
+                if len(tested):  # the next one that is on the way, which ends at the cell's leaf
+                    while i < first[t + 1] and not (tested[i] <= leaf[c, t] <= last[tested[i]]):
+                        i += 1
+                    if i == first[t + 1]:
+                        break
+                    at = tested[i]
+                    i += 1
+                node = nodes[at]
+                if node.feature < 0:
+                    break
                 gene = node.feature
                 goes_left = X[c, gene] <= node.threshold
                 j = column[gene]
                 if j >= 0 and turned[j] != mark and (new[c, j] <= node.threshold) != goes_left:
                     turned[j] = mark
-                    at = node.right if goes_left else node.left
-                    other = nodes[at]
-                    while other.feature >= 0:
-                        x = new[c, j] if other.feature == gene else X[c, other.feature]
-                        at = other.left if x <= other.threshold else other.right
-                        other = nodes[at]
+                    to = walk_with(nodes, node.right if goes_left else node.left, X[c], gene, new[c, j])
                     if not is_touched[j]:
                         is_touched[j] = True
                         touched[n_touched] = j
                         n_touched += 1
                     for k in range(n_scores):
-                        delta[j, k] += value[at, k] - value[leaf[c, t], k]
-                node = nodes[node.left if goes_left else node.right]
+                        delta[j, k] += value[to, k] - value[leaf[c, t], k]
+                at = node.left if goes_left else node.right
         for i in range(n_touched):
             j = touched[i]
             for k in range(n_scores):
