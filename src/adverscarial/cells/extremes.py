@@ -6,7 +6,10 @@ times as fast as partitioning every gene, and the matrix is read once, in its ow
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import scipy.sparse as sp
 
 from adverscarial._compiled import compiled, compiled_within
 from adverscarial._types import Floats
@@ -30,12 +33,34 @@ def at_an_end(X: np.ndarray, ranks: tuple[int, ...]) -> list[Floats] | None:
     n_cells = len(X)
     if X.dtype not in (np.float32, np.float64) or not X.flags.c_contiguous:
         return None
+    return _at_ranks(n_cells, ranks, lambda kept, sign: _largest(X, kept, X.dtype.type(sign)))
+
+
+def at_an_end_of_sparse(X: sp.csr_array, ranks: tuple[int, ...]) -> list[Floats] | None:
+    """Return the same for a sparse matrix that holds cell after cell, without turning it to genes.
+
+    Examples
+    --------
+    >>> at_an_end_of_sparse(sp.csr_array([[3.0, 0.0], [-1.0, 5.0], [0.0, 4.0]]), (1,))
+    [array([0., 4.])]
+    """
+    if X.dtype not in (np.float32, np.float64) or X.format != "csr" or not X.has_canonical_format:
+        return None
+    n_cells, n_genes = X.shape
+    return _at_ranks(
+        n_cells, ranks,
+        lambda kept, sign: _largest_stored(X.data, X.indices, n_cells, n_genes, kept, X.dtype.type(sign)),
+    )  # fmt: skip
+
+
+def _at_ranks(n_cells: int, ranks: tuple[int, ...], largest: Callable[[int, int], np.ndarray]) -> list[Floats] | None:
+    """Return the values at some ranks, by a function of how many of the largest to keep, and times which sign."""
     if (kept := n_cells - min(ranks)) <= _MOST:
-        largest = _largest(X, kept, X.dtype.type(1)).astype(np.float64)
-        return [largest[:, rank - n_cells + kept] for rank in ranks]
+        found = largest(kept, 1).astype(np.float64)
+        return [found[:, rank - n_cells + kept] for rank in ranks]
     if (kept := max(ranks) + 1) <= _MOST:
-        smallest = _largest(X, kept, X.dtype.type(-1)).astype(np.float64)
-        return [-smallest[:, kept - 1 - rank] for rank in ranks]
+        found = largest(kept, -1).astype(np.float64)
+        return [-found[:, kept - 1 - rank] for rank in ranks]
     return None
 
 
@@ -90,3 +115,28 @@ def _among_first(X: np.ndarray, start: int, rows: np.ndarray, sign: float) -> np
             rows[j, k] = best[k, j]
     least: np.ndarray = best[0]
     return least
+
+
+@compiled
+def _largest_stored(
+    data: np.ndarray, genes: np.ndarray, n_cells: int, n_genes: int, kept: int, sign: float
+) -> np.ndarray:
+    """Return what :func:`_largest` does, of values that are not 0, each with its gene; the others follow at the end."""
+    best = np.full((n_genes, kept), -np.inf, dtype=data.dtype)
+    zeros = np.full(n_genes, n_cells)
+    for i in range(len(data) + n_genes):
+        last = i >= len(data)
+        g = i - len(data) if last else genes[i]
+        value, times = data.dtype.type(0), zeros[g]
+        if not last:
+            zeros[g] -= 1
+            value, times = sign * data[i], 1
+        row = best[g]
+        while times > 0 and row[0] < value:
+            k = 0
+            while k + 1 < kept and row[k + 1] < value:
+                row[k] = row[k + 1]
+                k += 1
+            row[k] = value
+            times -= 1
+    return best

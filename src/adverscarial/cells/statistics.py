@@ -12,7 +12,7 @@ import numpy as np
 
 from adverscarial._types import Floats, Ints, Matrix
 from adverscarial.cells.distinct import DistinctValues, distinct_values
-from adverscarial.cells.extremes import at_an_end
+from adverscarial.cells.extremes import at_an_end, at_an_end_of_sparse
 from adverscarial.cells.known_quantiles import tables_of
 from adverscarial.cells.matrix import CellMatrix, is_sparse
 from adverscarial.cells.streams import SortedFile
@@ -185,12 +185,12 @@ class GeneStatistics:
 
     def _at(self, genes: np.ndarray, *ranks: int) -> Iterator[tuple[slice, list[Floats]]]:
         """Yield the values at some ranks of the sorted cells, for some of `genes` at a time."""
+        if ends := self._near_an_end(genes, ranks):
+            yield slice(None), ends
+            return
         if self.matrix.sparse or self._file:
             for part, values in self._blocks(genes):
                 yield part, [values.at(rank) for rank in ranks]
-            return
-        if isinstance(self.matrix.X, np.ndarray) and (ends := self._near_an_end(self.matrix.X, genes, ranks)):
-            yield slice(None), ends
             return
         for part in _parts(len(genes)):
             last = self.n_cells - 1  # where NaN goes
@@ -198,11 +198,18 @@ class GeneStatistics:
             bad = np.where(np.isnan(ordered[:, last]), np.nan, 0.0)
             yield part, [ordered[:, rank] + bad for rank in ranks]
 
-    def _near_an_end(self, X: np.ndarray, genes: np.ndarray, ranks: tuple[int, ...]) -> list[Floats] | None:
-        """Return the values at some ranks, where they lie near an end."""
-        if _SOME * len(genes) < self.n_genes or not self.matrix.finite():  # the genes alone are looked through
+    def _near_an_end(self, genes: np.ndarray, ranks: tuple[int, ...]) -> list[Floats] | None:
+        """Return the values at some ranks, where they lie near an end, and a matrix in memory can be read for that."""
+        X, many = self.matrix.X, _SOME * len(genes) >= self.n_genes
+        if is_sparse(X):
+            fresh = many and self._values is None and not self.matrix.turned  # else its genes are at hand
+            ends = at_an_end_of_sparse(X, ranks) if fresh and self.matrix.finite() else None
+        elif not isinstance(X, np.ndarray):
+            return None
+        elif many and self.matrix.finite():
+            ends = at_an_end(X, ranks)
+        else:  # the genes alone are looked through
             return at_an_end(np.ascontiguousarray(self.matrix.columns(genes)), ranks)
-        ends = at_an_end(X, ranks)
         return None if ends is None else [values[genes] for values in ends]
 
     def _blocks(self, genes: np.ndarray) -> Iterator[tuple[slice, DistinctValues]]:

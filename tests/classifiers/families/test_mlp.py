@@ -355,6 +355,29 @@ def test_cells_that_one_value_makes_alike_are_answered_as_each_alone(seed: int, 
         assert (off._alike(values - cluster.X, off._row) == -1).all()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_that_can_be_proven_of_cells_that_are_alike_is_left_untried(seed: int) -> None:
+    """Steps from far too small to large enough, before and after a change for good."""
+    model, adata = _network(seed, 12), _data(seed, 9, 12)
+    scorer = MLPScorer(model, Cluster(adata, "cluster", "A"))
+    rows = scorer._row[scorer._row >= 0]
+    tried = 0
+    for accepted in (None, 40.0):
+        if accepted is not None:
+            scorer.accept(np.flatnonzero(scorer._row >= 0)[:2], np.full((1, 2), accepted))
+        middle = scorer._A.mean(axis=0)
+        apart = np.linalg.norm(scorer._A - middle, axis=1).max()
+        for step in (0.0, 0.1, 1.0, 5.0, 30.0, 1e3, -1e3):
+            changes = step + np.random.default_rng(seed).normal(0, 0.1, (9, len(rows)))
+            low, high = changes.min(axis=0), changes.max(axis=0)
+            sums = middle + ((low + high) / 2)[:, None] * scorer._W[rows]
+            codes = np.argmax(model.upper(sums), axis=1)
+            proven = scorer._radii(sums, codes) > 1.000001 * (apart + (high - low) / 2 * scorer._size[rows])
+            assert scorer._alike(changes, rows).tolist() == np.where(proven, codes, -1).tolist()
+            tried += proven.sum()
+    assert tried
+
+
 @pytest.mark.parametrize("last", [np.array([[1.0, 0.0]]), np.array([[0.0, -3.0]]), np.array([[2.0, -1.0]])])
 def test_proof_holds_where_the_bound_is_tight(last: np.ndarray) -> None:
     """One unit per layer: no change is smaller than the bound says, so a hair above the radius flips the cell."""

@@ -69,6 +69,15 @@ def test_law_where_cells_are_proven_unmoved(seed: int, classes: int, whole: bool
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_law_where_a_gene_moves_the_scores_of_a_few_classes(seed: int, whole: bool) -> None:
+    """As markers do; the gene's own class may be among them, or the next one, or both may tie."""
+    rng, linear = np.random.default_rng([seed, 2]), model(seed, 6, whole)
+    linear.weights = linear.weights * (rng.random((5, 6)) < 0.3)
+    check_scorer_law(linear, cells(seed, np.float64, whole), groupby="cluster", target="c0", seed=seed, games=2)
+
+
 @pytest.mark.usefixtures("sparing")
 @pytest.mark.parametrize("target", ["c0", "lone"])
 def test_law_of_one_sum_where_cells_are_proven_unmoved(target: str) -> None:

@@ -416,6 +416,7 @@ class MLPScorer(FirstLayerScorer):
     def _settle(self, sums: np.ndarray, scores: np.ndarray) -> None:
         super()._settle(sums, scores)
         self._radius: np.ndarray | None = None  # computed when first asked for
+        self._centre: tuple[np.ndarray, float, float] | None = None  # middle of all cells, how far they lie, its radius
 
     def _radii(self, sums: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Return the radius of each row of first-layer sums, given its label, see above."""
@@ -480,15 +481,20 @@ class MLPScorer(FirstLayerScorer):
     def _alike(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Compare the cells with one point amid them, whose radius may reach all: an aberrant value outweighs the rest.
 
-        A cell lies no farther from that point than from the middle of the cells before, and its change from the middle
-        one, together.
+        A cell lies no farther from it than it lay from the middle, and its change lies from the middle one, together.
         """
         if not self.skip or not len(rows):
             return super()._alike(changes, rows)
-        middle = self._A.mean(axis=0)
-        apart = np.linalg.norm(self._A - middle, axis=1).max()
+        if self._centre is None:
+            middle = self._A.mean(axis=0)
+            most = self._radii(middle[None], np.argmax(self.model.upper(middle[None]), axis=1))[0]
+            self._centre = middle, float(np.linalg.norm(self._A - middle, axis=1).max()), float(most)
+        middle, apart, most = self._centre
         low, high = changes.min(axis=0), changes.max(axis=0)
-        sums = middle + ((low + high) / 2)[:, None] * self._W[rows]
-        codes = np.argmax(self.model.upper(sums), axis=1)
-        proven = self._radii(sums, codes) > 1.000001 * (apart + (high - low) / 2 * self._size[rows])
-        return np.where(proven, codes, -1)
+        steps, reach = (low + high) / 2, 1.000001 * (apart + (high - low) / 2 * self._size[rows])
+        # a radius grows by no more than the step; where that is too little for all cells, nothing need be tried
+        able = np.flatnonzero(most + 1.000001 * np.abs(steps) * self._size[rows] > reach)
+        sums = middle + steps[able, None] * self._W[rows[able]]
+        codes, found = np.argmax(self.model.upper(sums), axis=1), np.full(len(rows), -1)
+        found[able] = np.where(self._radii(sums, codes) > reach[able], codes, -1)
+        return found

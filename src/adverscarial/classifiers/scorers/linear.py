@@ -460,13 +460,14 @@ def _count_each(
                 lost = max(step * highest, step * lowest) - step * weights[g, codes[c]]
             if gaps[c] - lost > 2 * hidden:  # too little for another label, and for a doubt
                 continue
-            best = 0
-            top = sums[c, 0] + step * weights[g, 0]
-            second = -np.inf
-            if binary:
-                best = 1 if top > 0 else 0
-                top, second = abs(top), 0.0
-            for k in range(1, n_classes):
+            own = codes[c]
+            stays = not binary and weights[g, own] == 0 and gaps[c] > 2 * hidden
+            best, top, second = 0, -np.inf, -np.inf
+            if stays:  # and so does the next score, unless it is among the few that a marker moves
+                best, top, second = own, sums[c, own], sums[c, own] - gaps[c]
+            for k in range(n_classes):
+                if stays and weights[g, k] == 0:
+                    continue
                 score = sums[c, k] + step * weights[g, k]
                 if score > top:
                     second = top
@@ -474,6 +475,9 @@ def _count_each(
                     best = k
                 elif score > second:
                     second = score
+            if binary:
+                best = 1 if top > 0 else 0
+                top, second = abs(top), 0.0
             counts[g, codes[c]] -= 1
             counts[g, best] += 1
             if top - second <= hidden:

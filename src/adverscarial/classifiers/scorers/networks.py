@@ -26,7 +26,7 @@ from adverscarial.errors import ParameterError
 
 _GENES = 256  # genes whose changes are written out at a time
 _LEADS = 2048  # genes whose shares of the lead are computed at a time
-_BATCH = 4 * 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
+_BATCH = 2**20  # bytes of first-layer sums per batch: a batch stays in the processor's cache
 _HEAVY = 1e4  # taking a value above this out of a sum may leave rounding residue, so the sum is made anew
 _OUTWEIGHS = 100  # unless all else that is added up is no smaller than what is taken out, divided by this
 _MANY = 4  # one in so many genes, from which on the values of all cells are copied when they are changed
