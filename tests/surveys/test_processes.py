@@ -191,3 +191,9 @@ def test_a_trained_model_in_a_fresh_installation(tmp_path: Path) -> None:
     )
     done = script(body, NUMBA_CACHE_DIR=str(tmp_path))
     assert done.stdout == "errors: {}\n", done.stderr
+
+
+def test_a_process_starts_without_what_only_training_needs() -> None:
+    large = {"scipy.stats", "sklearn", "torch"}
+    done = script(f"import sys, adverscarial.surveys.processes\nprint(*{large} & set(sys.modules))")
+    assert (done.stdout, done.stderr) == ("\n", "")

@@ -141,7 +141,7 @@ def test_names_that_results_have_in_common_are_held_once(layered: AnnData) -> No
     found = run_all([Asked(plan(labels, layered)), Asked(plan(above(0.5), layered, "half"))], TWO, stand_still)
     results = [result for one in found for result in one.results if result is not None]
     assert len(results) == 6
-    assert len({id(result.gene) for result in results}) == 1
+    assert len({id(result.gene) for result in results}) == len({id(result.alone) for result in results}) == 1
     alone = [
         r for m, layer in ((labels, None), (above(0.5), "half")) for r in run(m, adata=layered, layer=layer).results
     ]

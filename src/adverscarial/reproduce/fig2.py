@@ -59,7 +59,7 @@ def fig2(
     how = Execution(**execution)
     resumed = out is not None and (Path(out) / "runs").exists()
     begun = time.perf_counter()
-    whole = _surveyed(setting, attacks, out, n_jobs, how)
+    whole, right = _surveyed(setting, attacks, out, n_jobs, how)
     seconds = time.perf_counter() - begun
     frame = whole.to_frame()
     notes = [
@@ -78,7 +78,7 @@ def fig2(
             "totals": table_of_totals(frame),
             "attacks": frame.drop(columns=[c for c in ("queries", "proven", "error") if c in frame]),
             "flipping_genes": whole.flipping().query("modification in @MEDIUM", local_dict={"MEDIUM": MEDIUM}),
-            "accuracy": accuracy(setting, progress=how.progress),
+            "accuracy": right,
         },
         beside=beside(published_rows(frame)),
         findings=[*judge(frame), genes.examples_flip(whole.flipping(), setting.clusters)],
@@ -90,8 +90,12 @@ def fig2(
 
 def _surveyed(
     setting: Setting, attacks: list[Attack[Result]], out: str | PathLike[str] | None, n_jobs: int, how: Execution
-) -> Survey:
-    """Return the surveys of all classifiers as one; those that are not trained yet are, while others are attacked."""
+) -> tuple[Survey, pd.DataFrame]:
+    """Return the surveys of all classifiers as one, and how many cells they name right.
+
+    Those that are not trained yet are, while others are attacked; then all are asked about the unmodified cells.
+    """
+    right: list[pd.DataFrame] = []
     order: list[str] = []
     first: dict[str | None, Plan] = {}  # of each layer
     late = bool(setting.untrained)
@@ -110,11 +114,12 @@ def _surveyed(
             yield Asked(plan, None if out is None else RunFolder(Path(out) / "runs" / name))
         if late:
             setting.forget_training()
+        right.append(accuracy(setting, progress=how.progress))
 
     wanted = len({*setting.models, *setting.untrained})
     with terminable(), bar("Survey", wanted * len(setting.clusters) * len(attacks), how.progress) as advance:
         found = dict(zip(order, run_all(asked(), workers(n_jobs), advance), strict=False))
-    return joined([found[name] for name in setting.models])
+    return joined([found[name] for name in setting.models]), right[0]
 
 
 def _timed(whole: Survey, seconds: float | None, training: float, n_jobs: int) -> str:

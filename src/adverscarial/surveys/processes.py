@@ -69,6 +69,7 @@ def run_in_processes(groups: Iterable[Group], jobs: int, limit: float | None = N
                 yield from failed if file.error else child.run(group, sent.data(group.work), file.path)
             finally:
                 idle.put(child)
+                _memory.give_back()  # each thread has room of its own for what it received
 
         def stop() -> None:
             for child in children:

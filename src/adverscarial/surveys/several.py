@@ -20,9 +20,9 @@ from adverscarial.attacks.start import check_memory
 from adverscarial.surveys.dask_workers import run_on_dask
 from adverscarial.surveys.folder import RunFolder
 from adverscarial.surveys.group import Finished, Group, Work, forget, run_group
-from adverscarial.surveys.names import SharedNames
 from adverscarial.surveys.plan import Plan, Task
 from adverscarial.surveys.processes import run_in_processes
+from adverscarial.surveys.shared_arrays import SharedArrays
 from adverscarial.surveys.stored import StoredPlan
 from adverscarial.surveys.table import Survey
 from adverscarial.surveys.threads import run_in_threads
@@ -76,12 +76,12 @@ def run_all(asked: Iterable[Asked], how: Workers, advance: Advance) -> list[Surv
         Of a progress bar; called with the attacks that are done.
     """
     begun: list[_Begun] = []
-    names = SharedNames()
+    arrays = SharedArrays()
     with ExitStack() as folders, closing(_run(_groups(asked, how, begun, folders, advance), how)) as outcomes:
         for number, outcome in outcomes:
             one = next(one for one in reversed(begun) if one.first <= number)
             own, folder = number - one.first, one.asked.folder
-            one.results[own] = names.shared(outcome) if isinstance(outcome, Result) else outcome
+            one.results[own] = arrays.shared(outcome) if isinstance(outcome, Result) else outcome
             if folder is not None and isinstance(outcome, Result):
                 folder.write(one.asked.plan.tasks[own], outcome)
             advance()

@@ -333,6 +333,21 @@ def test_proofs_change_no_answer(seed: int, size: float, float32: bool) -> None:
         assert proven.mean() > 0.5
 
 
+def test_two_layers_together_stretch_less_than_one_after_the_other() -> None:
+    model, adata = _network(0, 30, (16, 8), 4), _data(0, 20, 30)
+    (_, _), (W, _), (last, _) = model.layers
+    apart = np.linalg.norm(last[:, :, None] - last[:, None, :], axis=0)
+    others = ~np.eye(4, dtype=bool)
+    growth = MLPScorer(model, Cluster(adata, "cluster", "A"))._growth
+    assert (growth < np.linalg.norm(W, 2) * apart)[others].all()
+    steps = np.random.default_rng(0).normal(size=(2000, 16))  # of what the first ReLU hands on, from any point
+    before = np.random.default_rng(1).normal(size=(2000, 16))
+    logits = [np.maximum(z @ W + model.layers[1][1], 0) @ last for z in (before, before + steps)]
+    moved = logits[1] - logits[0]
+    length = np.linalg.norm(steps, axis=1)[:, None, None]
+    assert (np.abs(moved[:, :, None] - moved[:, None, :]) <= growth * length + 1e-9).all()
+
+
 @pytest.mark.parametrize("float32", [True, False])
 @pytest.mark.parametrize("value", [1e6, -1e6, 300.0, -300.0, 20.0])
 @pytest.mark.parametrize("seed", range(3))

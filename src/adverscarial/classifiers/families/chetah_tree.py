@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.cluster.hierarchy import cut_tree, linkage
-from scipy.spatial.distance import squareform
 
 from adverscarial.classifiers.scorers.ranks import centred_ranks
 
@@ -22,6 +20,9 @@ def distances(profiles: np.ndarray) -> np.ndarray:
 
 def tree_of(distances: np.ndarray) -> tuple[list[tuple[list[int], list[int]]], np.ndarray]:
     """Return the two branches of each node, numbered depth first, and the node below each branch (-1: none)."""
+    from scipy.cluster.hierarchy import cut_tree, linkage  # large, and a process that only attacks does not need it
+    from scipy.spatial.distance import squareform
+
     nodes: list[tuple[list[int], list[int]]] = []
     child: list[list[int]] = []
 

@@ -18,7 +18,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.bisection import first_above
@@ -42,6 +41,8 @@ class Model(NamedTuple):
 
 def centred_ranks(values: np.ndarray) -> np.ndarray:
     """Return twice the average ranks along the last axis, minus their mean: whole numbers."""
+    from scipy.stats import rankdata  # large, and a process that only attacks does not need it
+
     ranks: np.ndarray = np.rint(2 * rankdata(values, axis=-1)).astype(np.int64)
     ranks -= values.shape[-1] + 1
     return ranks
