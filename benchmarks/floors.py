@@ -11,8 +11,8 @@ from numba import njit
 import adverscarial as adv
 from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.scorers.linear import LinearScorer
-from adverscarial.classifiers.scorers.trees import TreeScorer
 from adverscarial.classifiers.scorers.tree_walks import walk_all
+from adverscarial.classifiers.scorers.trees import TreeScorer
 from common import four_models, halves, median_seconds, save, show
 from single_gene import MODIFICATION, TARGET
 
