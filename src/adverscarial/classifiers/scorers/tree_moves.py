@@ -25,7 +25,7 @@ _PASSES = 3
 _ROUNDING = 1e-11  # of sums in float64
 _SINGLE = 4e-6  # of the sums of a package that adds up in float32
 _REMEMBERED = 5_000_000  # ways of a cell through a tree of which it is kept what turns them: some 200 MB
-_KNOWN = 50_000_000  # trees x genes, up to which proofs begin with what those before them found: some 200 MB
+_KNOWN = 25_000_000  # trees x genes, up to which proofs begin with what those before them found: some 100 MB
 _AT_ONCE = 64  # cells whose reachable leaves are held at a time
 _SPARE = 1.2  # room for the leaves of a cell, times what the last one had
 
