@@ -69,6 +69,8 @@ def test_fig2_trains_what_is_not_trained_yet(two: Setting, few_cells: AnnData, n
     assert (later.train.X, len(later.train.layers)) == (None, 0)  # let go
     assert later.train.obs.equals(two.train.obs)
     assert two.train.X is not None
+    assert type(later.test.X) is type(two.test.X)  # in memory, also where it lay in a file meanwhile
+    np.testing.assert_array_equal(later.test.X, two.test.X)
     for name, table in before.tables.items():
         assert outcome.tables[name].to_csv() == table.to_csv(), name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import io
 import os
@@ -10,13 +11,17 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from numba.core import event
+from scipy.sparse import csr_matrix
 
 import adverscarial as adv
 from adverscarial.errors import StorageError
 from adverscarial.surveys.timeouts import Clock
+from adverscarial.surveys.transfer import file_of, mapped
 from surveys.small import above, cells, labels, run, script
 
 
@@ -84,6 +89,32 @@ def test_a_missing_temporary_folder_is_named(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(StorageError, match=r"no temporary folder for the data of other processes .*TMPDIR"):
         run(n_jobs=2, out=tmp_path / "run")
     assert not run(out=tmp_path / "run").errors  # one process needs none
+
+
+def test_a_full_temporary_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(joblib, "dump", full)
+    with pytest.raises(StorageError, match=r"cannot be written .*No space left on device.*TMPDIR"):
+        run(n_jobs=2)
+
+
+@pytest.mark.slow
+def test_cells_that_lie_in_a_file_are_read_from_it_and_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adata = cells(200)
+    adata.layers["sparse"] = csr_matrix(adata.X)
+    lying = mapped(adata, tmp_path / "cells")
+    assert isinstance(lying.X, np.memmap)
+    assert file_of(lying) == tmp_path / "cells"
+    assert file_of(adata) is file_of(lying.copy()) is None
+    expected = run(above(1), adata=adata).to_frame()
+    monkeypatch.setattr(joblib, "dump", None)
+    for layer in (None, "sparse"):
+        table = run(above(1), adata=lying, n_jobs=2, layer=layer).to_frame()
+        pd.testing.assert_frame_equal(table, expected)
 
 
 def test_compilation_does_not_count_against_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:

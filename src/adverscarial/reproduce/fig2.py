@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -25,6 +26,7 @@ from adverscarial.surveys.interruptions import terminable
 from adverscarial.surveys.plan import Plan, Task, make_plan
 from adverscarial.surveys.run import workers
 from adverscarial.surveys.several import Asked, run_all
+from adverscarial.surveys.transfer import mapped, temporary_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,10 +118,31 @@ def _surveyed(
             setting.forget_training()
         right.append(accuracy(setting, progress=how.progress))
 
+    where = workers(n_jobs)
     wanted = len({*setting.models, *setting.untrained})
-    with terminable(), bar("Survey", wanted * len(setting.clusters) * len(attacks), how.progress) as advance:
-        found = dict(zip(order, run_all(asked(), workers(n_jobs), advance), strict=False))
+    with (
+        terminable(),
+        _in_a_file(setting, where.processes),
+        bar("Survey", wanted * len(setting.clusters) * len(attacks), how.progress) as advance,
+    ):
+        found = dict(zip(order, run_all(asked(), where, advance), strict=False))
     return joined([found[name] for name in setting.models]), right[0]
+
+
+@contextmanager
+def _in_a_file(setting: Setting, processes: int) -> Iterator[None]:
+    """Let the cells to attack lie in a file while several processes read them: each would hold them itself."""
+    if processes == 1:
+        yield
+        return
+    import joblib
+
+    with temporary_folder() as folder:
+        setting.test = mapped(setting.test, folder / "cells")
+        try:
+            yield
+        finally:
+            setting.test = joblib.load(folder / "cells")
 
 
 def _timed(whole: Survey, seconds: float | None, training: float, n_jobs: int) -> str:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,13 +21,13 @@ from anndata import AnnData
 
 from adverscarial import _memory
 from adverscarial.classifiers.base import Classifier
-from adverscarial.errors import AdverscarialError, StorageError
+from adverscarial.errors import AdverscarialError
 from adverscarial.surveys.group import Finished, Group, Work, run_group
 from adverscarial.surveys.interruptions import end_with
 from adverscarial.surveys.plan import Task
 from adverscarial.surveys.threads import run_in_threads
 from adverscarial.surveys.timeouts import Clock
-from adverscarial.surveys.transfer import OnDisk
+from adverscarial.surveys.transfer import OnDisk, file_of, temporary_folder, written
 
 
 def run_in_processes(groups: Iterable[Group], jobs: int, limit: float | None = None) -> Iterator[Finished]:
@@ -50,7 +48,7 @@ def run_in_processes(groups: Iterable[Group], jobs: int, limit: float | None = N
     StorageError
         If there is no temporary folder, or no room in it.
     """
-    with _temporary_folder() as folder:
+    with temporary_folder() as folder:
         sent = _Sent(folder)
         children = [_Child(_Start(folder / f"notes-{number}", limit, jobs, os.getpid())) for number in range(jobs)]
         idle: LifoQueue[_Child] = LifoQueue()  # the last one that was used first: a child may never be needed
@@ -79,19 +77,6 @@ def run_in_processes(groups: Iterable[Group], jobs: int, limit: float | None = N
         yield from run_in_threads(run, made(), jobs, stop)
 
 
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="adverscarial-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise StorageError(
-            f"There is no temporary folder for the data of other processes ({error}). Name one with the environment "
-            "variable TMPDIR, or use n_jobs=1 and no time_limit."
-        ) from error
-    with folder as name:
-        yield Path(name)
-
-
 class _ModelFile(NamedTuple):
     """Where a classifier was written for other processes, or why it could not be."""
 
@@ -109,20 +94,10 @@ class _Sent:
         self._lock = threading.Lock()
 
     def data(self, work: Work) -> Path:
-        """Return the file of the cells; written when first asked for."""
-        import joblib
-
+        """Return the file of the cells; written when first asked for, unless they lie in one already."""
         with self._lock:
             if id(work.adata) not in self._data:
-                path = self._folder / f"data-{len(self._data)}"
-                try:
-                    joblib.dump(work.adata, path)
-                except OSError as error:
-                    raise StorageError(
-                        f"The data for other processes cannot be written to '{self._folder}' "
-                        f"({error.strerror or error}). Name a folder with more room with the environment variable "
-                        "TMPDIR, or use n_jobs=1 and no time_limit."
-                    ) from error
+                path = file_of(work.adata) or written(work.adata, self._folder / f"data-{len(self._data)}")
                 self._data[id(work.adata)] = work.adata, path
             return self._data[id(work.adata)][1]
 

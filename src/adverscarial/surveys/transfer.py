@@ -1,14 +1,21 @@
-"""How a data set reaches another process: whole, or as the name of its file where it stays on disk."""
+"""How a data set reaches another process: in a file that both read, or as the name of its own where it is on disk."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from anndata import AnnData
 
 from adverscarial._types import Matrix
-from adverscarial.errors import ParameterError
+from adverscarial.cells.remembered import Remembered
+from adverscarial.errors import ParameterError, StorageError
+
+_FILES: Remembered[Path] = Remembered()
 
 
 class OnDisk(NamedTuple):
@@ -56,3 +63,60 @@ def received(sent: AnnData | OnDisk) -> AnnData:
     if sent.layer is not None:
         adata.layers[sent.layer] = sent.values
     return adata
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give a folder for the data of other processes, which is removed in the end.
+
+    Raises
+    ------
+    StorageError
+        If there is none to be had.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="adverscarial-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StorageError(
+            f"There is no temporary folder for the data of other processes ({error}). Name one with the environment "
+            "variable TMPDIR, or use n_jobs=1 and no time_limit."
+        ) from error
+    with folder as name:
+        yield Path(name)
+
+
+def written(adata: AnnData | OnDisk | None, path: Path) -> Path:
+    """Write cells into a file whose large arrays other processes map into their memory, and return it.
+
+    Raises
+    ------
+    StorageError
+        If there is no room.
+    """
+    import joblib
+
+    try:
+        joblib.dump(adata, path)
+    except OSError as error:
+        raise StorageError(
+            f"The data for other processes cannot be written to '{path.parent}' ({error.strerror or error}). Name a "
+            "folder with more room with the environment variable TMPDIR, or use n_jobs=1 and no time_limit."
+        ) from error
+    return path
+
+
+def mapped(adata: AnnData, path: Path) -> AnnData:
+    """Return the same cells as they lie in a new file: what all processes read of it is in memory only once.
+
+    They must not be changed: other processes read the file.
+    """
+    import joblib
+
+    found: AnnData = joblib.load(written(adata, path), mmap_mode="r")
+    _FILES.keep(found, path)
+    return found
+
+
+def file_of(adata: AnnData | OnDisk | None) -> Path | None:
+    """Return the file in which cells lie since :func:`mapped`; None for all others."""
+    return _FILES.find(adata) if isinstance(adata, AnnData) else None
