@@ -137,6 +137,6 @@ def test_codes_are_those_of_all_values(asked: str, form: type, dtype: type, inte
             assert got.tolist() == codes_by_hand(before[:, genes], new[:, genes], intent)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_new_value_that_becomes_infinite_raises_the_gene() -> None:
     assert effect_codes(cluster(np.float32), np.arange(4), np.full((1, 4), 1e300), "lower").tolist() == [AGAINST] * 4
