@@ -66,7 +66,8 @@ def usual_values(values: np.ndarray) -> UsualValues | None:
     The usual value is the smallest or the largest one, whichever more cells have: where a gene is silent, its value is
     the smallest, and a step from there to any other value the largest or smallest one.
     """
-    usual, others = _counted(values)
+    parts = [_counted(values[:, start : start + _BLOCK]) for start in range(0, values.shape[1], _BLOCK)]
+    usual, others = (np.concatenate(found) for found in zip(*parts, strict=True))
     if _FEW * others.sum() > values.size:
         return None
     start = np.concatenate([[0], np.cumsum(others)])
@@ -75,30 +76,12 @@ def usual_values(values: np.ndarray) -> UsualValues | None:
     return UsualValues(usual, start, cells, more)
 
 
-@compiled
 def _counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each gene's usual value, and how many cells have another one."""
-    n_cells, n_genes = values.shape
-    usual, others = np.zeros(n_genes), np.zeros(n_genes, dtype=np.int64)
-    low, high = np.empty(_BLOCK, dtype=values.dtype), np.empty(_BLOCK, dtype=values.dtype)
-    n_low, n_high = np.empty(_BLOCK, dtype=np.int32), np.empty(_BLOCK, dtype=np.int32)
-    for first in range(0, n_genes if n_cells else 0, _BLOCK):
-        width = min(_BLOCK, n_genes - first)
-        low[:width] = values[0, first : first + width]
-        high[:], n_low[:], n_high[:] = low, 0, 0
-        for cell in range(1, n_cells):
-            row = values[cell, first : first + width]
-            for g in range(width):
-                low[g], high[g] = min(low[g], row[g]), max(high[g], row[g])
-        for cell in range(n_cells):
-            row = values[cell, first : first + width]
-            for g in range(width):
-                n_low[g] += row[g] == low[g]
-                n_high[g] += row[g] == high[g]
-        for g in range(width):
-            usual[first + g] = low[g] if n_low[g] >= n_high[g] else high[g]
-            others[first + g] = n_cells - max(n_low[g], n_high[g])
-    return usual, others
+    low, high = values.min(axis=0), values.max(axis=0)
+    n_low, n_high = (np.count_nonzero(values == end, axis=0) for end in (low, high))
+    usual = np.where(n_low >= n_high, low, high).astype(np.float64)
+    return usual, len(values) - np.maximum(n_low, n_high)
 
 
 @compiled
@@ -113,28 +96,30 @@ def _exceptions(values: np.ndarray, usual: np.ndarray, at: np.ndarray, cells: np
                     at[gene] += 1
 
 
+# numba compiles arrays that are added as a whole, with their checks of shapes, for seconds, numbers in no time.
 @compiled
 def _weighted(
     usual: np.ndarray, start: np.ndarray, cells: np.ndarray, more: np.ndarray, weights: np.ndarray, total: np.ndarray,
     units: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Return what :meth:`UsualValues.weighted` does; `total` is the sum of all cells' weights."""
-    found = np.empty(len(usual))
     n_units = len(total)
+    found, value = np.empty(len(usual)), np.empty(n_units)
     whole = n_units - n_units % 4
     for gene in range(len(usual)):
-        value = usual[gene] * total
+        for u in range(n_units):
+            value[u] = usual[gene] * total[u]
         for k in range(start[gene], start[gene + 1]):
-            own, by = weights[cells[k]], more[k]
+            cell, by = cells[k], more[k]
             for u in range(n_units):
-                value[u] += by * own[u]
-        unit, a, b, c, d = units[gene], 0.0, 0.0, 0.0, 0.0
+                value[u] += by * weights[cell, u]
+        a = b = c = d = 0.0
         for u in range(0, whole, 4):  # four sums, none of which waits for another
-            a += value[u] * unit[u]
-            b += value[u + 1] * unit[u + 1]
-            c += value[u + 2] * unit[u + 2]
-            d += value[u + 3] * unit[u + 3]
+            a += value[u] * units[gene, u]
+            b += value[u + 1] * units[gene, u + 1]
+            c += value[u + 2] * units[gene, u + 2]
+            d += value[u + 3] * units[gene, u + 3]
         for u in range(whole, n_units):
-            a += value[u] * unit[u]
+            a += value[u] * units[gene, u]
         found[gene] = (a + b) + (c + d)
     return found
