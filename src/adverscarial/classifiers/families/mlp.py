@@ -24,7 +24,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import Decision, argmax_labels
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.device import checked_device, import_torch
-from adverscarial.classifiers.families.mlp_trainer import Adversary, Trainer
+from adverscarial.classifiers.families.mlp_trainer import Adversary, Trainer, split
 from adverscarial.classifiers.families.training import training_matrix
 from adverscarial.classifiers.plain import PlainNetwork
 from adverscarial.classifiers.registry import CommandLine
@@ -343,7 +343,7 @@ def _train(
         uniform = torch.rand((inputs, units), generator=generator).numpy()
         weights += [(2 * uniform - 1) * np.float32(math.sqrt(6 / (inputs + units))), np.zeros(units, np.float32)]
     trainer = Trainer(weights, model.learning_rate, model.dropout, generator, device)
-    trained, watched = _split(codes, model.validation, model.faithful, model.seed)
+    trained, watched = split(codes, model.validation, model.faithful, model.seed)
     missed = np.setdiff1d(codes, codes[trained])
     if len(missed):
         logger.warning("%d class(es) have no training row: faithful=True holds back the last rows.", len(missed))
@@ -365,19 +365,6 @@ def _train(
                 val_loss, val_accuracy = trainer.losses(X[watched], codes[watched])
             history[-1] |= {"val_loss": float(val_loss), "val_accuracy": val_accuracy}
     return [w.detach().cpu().numpy() for w in trainer.tensors], history
-
-
-def _split(codes: np.ndarray, share: float, faithful: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows to train on and the rows to watch, both sorted."""
-    if faithful:
-        rows, kept = np.arange(len(codes)), math.floor(len(codes) * (1 - share))
-        return rows[:kept], rows[kept:]
-    random = np.random.default_rng(seed)
-    watched = np.zeros(len(codes), dtype=bool)
-    for code in np.unique(codes):
-        rows = np.flatnonzero(codes == code)
-        watched[random.permutation(rows)[: math.floor(share * len(rows))]] = True
-    return np.flatnonzero(~watched), np.flatnonzero(watched)
 
 
 @documented

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -92,3 +93,16 @@ class Trainer:
 
 #: what to train on in place of a batch, given the network as it stands
 Adversary = Callable[[Trainer, np.ndarray, np.ndarray], np.ndarray]
+
+
+def split(codes: np.ndarray, share: float, faithful: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and the rows to watch, both sorted."""
+    if faithful:
+        rows, kept = np.arange(len(codes)), math.floor(len(codes) * (1 - share))
+        return rows[:kept], rows[kept:]
+    random = np.random.default_rng(seed)
+    watched = np.zeros(len(codes), dtype=bool)
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        watched[random.permutation(rows)[: math.floor(share * len(rows))]] = True
+    return np.flatnonzero(~watched), np.flatnonzero(watched)

@@ -102,7 +102,8 @@ def _met(tree: Tree, columns: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, 
     for k in range(len(columns)):
         for entry in range(tree.first[columns[k]], tree.first[columns[k] + 1]):
             if met[tree.entries[entry, 0]] >= 0:
-                found[n] = tree.entries[entry]
+                for part in range(found.shape[1]):  # as a whole, numba would compile for seconds
+                    found[n, part] = tree.entries[entry, part]
                 n += 1
         start[k + 1] = n
     return start, found

@@ -171,7 +171,8 @@ def changed(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> tu
                     then[pair] = np.nan
         anew = not kept or len(moving) > _MANY
         if anew:
-            row[:] = state.numbers[cell]
+            for column in range(len(row)):  # as a whole, numba would compile for seconds
+                row[column] = state.numbers[cell, column]
             for column in moving:
                 row[column] = to[cell, column]
         codes[cell] = _code(cell, anew, row, then, state, tree, steps, n_steps, room)
