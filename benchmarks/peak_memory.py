@@ -6,9 +6,8 @@
 
 Memory is the proportional set size (a page that several processes share counts once), summed over the command's
 process tree every tenth of a second. The two versions run one after the other; processor seconds are those of all
-their processes, so that other jobs of the machine weigh less than in wall time. Compiling takes both, once: after a change
-of either version run it twice. A second table has one process of a
-survey beside the data that it attacks.
+their processes, so that other jobs of the machine weigh less than in wall time. Both compile their loops once: after
+a change of either version run it twice. A second table has one process of a survey beside the data that it attacks.
 """
 
 from __future__ import annotations
