@@ -1,6 +1,6 @@
 """Quantiles are remembered of the very same values, and of no others."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,9 @@ import scipy.sparse as sp
 from adverscarial.cells import known_quantiles
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError
+from cells.forms import FORMS
 
 CELLS, GENES = 600, 500
-FORMS: dict[str, Callable[[np.ndarray], Any]] = {
-    "dense": np.array,
-    "fortran": np.asfortranarray,
-    "csr": sp.csr_matrix,
-    "csc": sp.csc_matrix,
-    "csr_array": sp.csr_array,
-}
 
 
 def values(dtype: Any = np.float32) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Smallest value, largest value and mean of each gene, against numpy; and where a cluster takes them from."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,7 @@ from anndata import AnnData
 
 from adverscarial.cells.cluster import Cluster
 from adverscarial.cells.ranges import Ranges
-
-FORMS: dict[str, Callable[[np.ndarray], Any]] = {
-    "dense": np.array,
-    "fortran": np.asfortranarray,
-    "csr": sp.csr_matrix,
-    "csc": sp.csc_matrix,
-    "csr_array": sp.csr_array,
-}
+from cells.forms import FORMS
 
 
 def made(dtype: Any = np.float32, n_cells: int = 90) -> np.ndarray:

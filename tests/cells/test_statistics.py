@@ -1,6 +1,5 @@
 """Gene statistics, against numpy and against a naive loop."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from adverscarial.cells import statistics
 from adverscarial.cells.matrix import CellMatrix
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError
+from cells.forms import FORMS
 
 # few distinct values, so that ties, zeros and constant genes are common
 TIED = st.sampled_from([0.0, 0.0, 0.0, -1.5, -1.0, 1.0, 2.0, 2.5])
@@ -33,12 +33,7 @@ def with_duplicates(X: np.ndarray) -> sp.csc_matrix:
     return sp.csc_matrix((np.repeat(X[::-1].T.ravel(), 2) / 2, rows, np.arange(m + 1) * 2 * n), shape=(n, m))
 
 
-FORMS: dict[str, Callable[[np.ndarray], Any]] = {
-    "dense": np.array,
-    "fortran": np.asfortranarray,
-    "csr": sp.csr_matrix,
-    "csc": sp.csc_matrix,
-    "csr_array": sp.csr_array,
+ALL_FORMS = FORMS | {
     "stored zeros": with_stored_zeros,
     "duplicates": with_duplicates,
 }
@@ -54,19 +49,21 @@ def matrices(draw: st.DrawFn) -> np.ndarray:
 
 
 @pytest.mark.fast(1)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ALL_FORMS)
 @settings(max_examples=100, deadline=None)
 @given(X=matrices(), q=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.01, 0.5, 0.99, 1.0])))
 def test_quantile_is_numpys(form: str, X: np.ndarray, q: float) -> None:
     genes = np.arange(X.shape[1])[::-1]
-    np.testing.assert_array_equal(GeneStatistics(FORMS[form](X)).quantile(genes, q), np.quantile(X, q, axis=0)[::-1])
+    np.testing.assert_array_equal(
+        GeneStatistics(ALL_FORMS[form](X)).quantile(genes, q), np.quantile(X, q, axis=0)[::-1]
+    )
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ALL_FORMS)
 def test_quantile_is_numpys_to_the_last_bit(form: str) -> None:
     """numpy interpolates from the nearer end; full-length fractions show which end was taken."""
     X = np.random.default_rng(2).normal(size=(38, 20))
-    statistics = GeneStatistics(FORMS[form](X))
+    statistics = GeneStatistics(ALL_FORMS[form](X))
     for q in np.linspace(0, 1, 203).tolist():
         np.testing.assert_array_equal(statistics.quantile(np.arange(20), q), np.quantile(X, q, axis=0))
 
@@ -92,34 +89,34 @@ def test_quantiles_of_many_cells_near_both_ends(dtype: Any) -> None:
         np.testing.assert_array_equal(GeneStatistics(X).quantile(genes, q), expected)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ALL_FORMS)
 @pytest.mark.parametrize("place", [0, 700, 1999])
 def test_nan_is_refused_wherever_it_stands(form: str, place: int) -> None:
     X = np.random.default_rng(3).normal(size=(2000, 3))
     X[place, 1] = np.nan
     for q in (0, 0.01, 0.5, 0.99, 1):
-        statistics = GeneStatistics(FORMS[form](X))
+        statistics = GeneStatistics(ALL_FORMS[form](X))
         others = np.array([2, 0])
         np.testing.assert_array_equal(statistics.quantile(others, q), np.quantile(X[:, others], q, axis=0))
         with pytest.raises(DataError, match="NaN"):
             statistics.quantile(np.arange(3), q)
     with pytest.raises(DataError, match="NaN"):
-        GeneStatistics(FORMS[form](X)).shifted(np.arange(3), X[1:2], 5)
+        GeneStatistics(ALL_FORMS[form](X)).shifted(np.arange(3), X[1:2], 5)
 
 
 @pytest.mark.fast(1)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ALL_FORMS)
 @settings(max_examples=60, deadline=None)
 @given(X=matrices(), q=st.one_of(st.floats(0, 1), st.sampled_from([0.0, 0.5, 0.99, 1.0])))
 def test_quantile_of_the_cells_that_express_a_gene(form: str, X: np.ndarray, q: float) -> None:
-    got = GeneStatistics(FORMS[form](X)).quantile_expressing(np.arange(X.shape[1])[::-1], q)[::-1]
+    got = GeneStatistics(ALL_FORMS[form](X)).quantile_expressing(np.arange(X.shape[1])[::-1], q)[::-1]
     for column, value in zip(X.T, got, strict=True):
         expressing = column[column > min(column.min(), 0)]
         assert value == (np.quantile(expressing, q) if len(expressing) else column[0])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ALL_FORMS)
 @settings(max_examples=60, deadline=None)
 @given(X=matrices(), q=st.floats(0, 1), data=st.data())
 def test_quantile_without_some_cells(form: str, X: np.ndarray, q: float, data: st.DataObject) -> None:
@@ -127,7 +124,7 @@ def test_quantile_without_some_cells(form: str, X: np.ndarray, q: float, data: s
     left_out = np.array(data.draw(st.lists(st.booleans(), min_size=len(X), max_size=len(X))))
     left_out[0] = False
     genes = np.arange(X.shape[1])[::-1]
-    got = GeneStatistics(FORMS[form](X)).quantile_without(genes, q, X[left_out][:, genes])
+    got = GeneStatistics(ALL_FORMS[form](X)).quantile_without(genes, q, X[left_out][:, genes])
     np.testing.assert_array_equal(got, np.quantile(X[~left_out][:, genes], q, axis=0))
 
 
@@ -155,12 +152,12 @@ def shifted_by_hand(column: np.ndarray, value: float, steps: int) -> float:
 
 
 @pytest.mark.fast(1)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ALL_FORMS)
 @settings(max_examples=100, deadline=None)
 @given(X=matrices(), steps=st.integers(-30, 30), reference=st.booleans())
 def test_shifted_is_the_naive_loop(form: str, X: np.ndarray, steps: int, reference: bool) -> None:
     genes = np.arange(X.shape[1])
-    got = GeneStatistics(FORMS[form](X)).shifted(genes, X, steps, reference=reference)
+    got = GeneStatistics(ALL_FORMS[form](X)).shifted(genes, X, steps, reference=reference)
     moved = steps - 1 if reference else steps
     expected = [[shifted_by_hand(X[:, k], value, moved) for k, value in enumerate(row)] for row in X.tolist()]
     np.testing.assert_array_equal(got, expected)
@@ -168,32 +165,32 @@ def test_shifted_is_the_naive_loop(form: str, X: np.ndarray, steps: int, referen
         np.testing.assert_array_equal(got, X)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ALL_FORMS)
 def test_values_that_the_data_do_not_hold_can_be_shifted(form: str) -> None:
     X = np.array([[0.0], [0.0], [-2.0], [3.0], [5.0]])
     values = np.array([[-9.0], [-1.0], [1.0], [4.0], [9.0]])
-    got = GeneStatistics(FORMS[form](X)).shifted(np.array([0]), values, 1)
+    got = GeneStatistics(ALL_FORMS[form](X)).shifted(np.array([0]), values, 1)
     assert got.ravel().tolist() == [shifted_by_hand(X[:, 0], value, 1) for value in values.ravel()]
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ALL_FORMS)
 def test_minima_and_maxima_are_those_of_numpy(form: str) -> None:
     rng = np.random.default_rng(0)
     X = np.round(rng.normal(0, 2, (40, 7)) * (rng.random((40, 7)) < 0.4), 1)
     X[:, 2], X[:, 3], X[:, 4] = 0, -2.5, -np.abs(X[:, 4]) - 1
-    statistics = GeneStatistics(FORMS[form](X))
+    statistics = GeneStatistics(ALL_FORMS[form](X))
     genes = np.array([4, 0, 3, 2])
     np.testing.assert_array_equal(statistics.minimum(genes), X.min(axis=0)[genes])
     np.testing.assert_array_equal(statistics.maximum(genes), X.max(axis=0)[genes])
     assert statistics.maximum_of_all() == X.max()
-    assert GeneStatistics(FORMS[form](X[:, 3:5])).maximum_of_all() == X[:, 3:5].max() < 0
+    assert GeneStatistics(ALL_FORMS[form](X[:, 3:5])).maximum_of_all() == X[:, 3:5].max() < 0
 
 
 @pytest.mark.parametrize("form", ["dense", "csr"])
 def test_more_genes_than_fit_one_block(form: str) -> None:
     rng = np.random.default_rng(1)
     X = rng.poisson(0.5, (9, 1100)).astype(float)
-    statistics = GeneStatistics(FORMS[form](X))
+    statistics = GeneStatistics(ALL_FORMS[form](X))
     genes = rng.permutation(1100)
     np.testing.assert_array_equal(statistics.quantile(genes, 0.7), np.quantile(X, 0.7, axis=0)[genes])
     some = rng.permutation(1100)[:700]
@@ -205,7 +202,7 @@ def test_more_genes_than_fit_one_block(form: str) -> None:
 @pytest.mark.fast(4)
 @pytest.mark.parametrize("form", ["csr", "csc", "duplicates", "stored zeros", "dense"])
 def test_the_matrix_is_only_read(form: str) -> None:
-    X = FORMS[form](np.array([[0.0, 2.0], [1.0, 0.0], [0.0, -3.0]]))
+    X = ALL_FORMS[form](np.array([[0.0, 2.0], [1.0, 0.0], [0.0, -3.0]]))
     parts = (X.data, X.indices, X.indptr) if sp.issparse(X) else (X,)
     before = [part.copy() for part in parts]
     for part in parts:
