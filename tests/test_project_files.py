@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DOI = "10.1093/bioinformatics/btaf168"
 # of packages that conda calls otherwise
-CONDA = {"matplotlib": "matplotlib-base"}
+CONDA = {"matplotlib": "matplotlib-base", "xxhash": "python-xxhash"}
 
 
 def read(name: str) -> dict:

@@ -67,7 +67,7 @@ def test_what_does_not_lie_in_one_piece_is_not_known() -> None:
     assert checksum(np.array(["a"])) is None
     assert checksum(np.array([None])) is None
     odd = np.zeros(8, dtype=np.float32)[1:]  # begins in the middle of a word
-    assert checksum(odd) in (None, checksum(odd.copy()))
+    assert checksum(odd) == checksum(odd.copy())
 
 
 def test_read_only_arrays_are_read() -> None:
