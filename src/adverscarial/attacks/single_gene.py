@@ -225,9 +225,10 @@ class _Found:
 
     def fields(self) -> dict[str, Any]:
         """Return the arrays of the result, one entry per tested gene."""
-        tested = np.flatnonzero(self._outcome >= 0)
+        every = (self._outcome >= 0).all()
+        tested = slice(None) if every else np.flatnonzero(self._outcome >= 0)  # nothing is copied of all genes
         names = self._run.cluster.gene_names  # one array for all results of a cluster
-        names = names if len(tested) == len(names) else names[tested]
+        names = names if every else names[tested]
         used = np.flatnonzero(np.bincount(self._code[tested], minlength=len(self._labels)))
         labels = np.array(sorted(self._labels[code] for code in used), dtype=str)
         place = np.zeros(len(self._labels), dtype=np.int16)
@@ -237,6 +238,6 @@ class _Found:
             group_of[group] = i
         return {
             "gene": names, "outcome": self._outcome[tested], "labels": labels, "code": place[self._code[tested]],
-            "new_share": self._share[tested].astype(float), "alone": self._alone[tested], "group": group_of[tested],
+            "new_share": self._share[tested], "alone": self._alone[tested], "group": group_of[tested],
             "effect": self._effect[tested], "lead": self._lead[tested],
         }  # fmt: skip

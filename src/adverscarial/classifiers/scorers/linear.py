@@ -447,10 +447,15 @@ def _count_each(
     than all this.
     """
     n_cells, n_classes = sums.shape
+    moved = np.empty(n_classes, dtype=np.int64)  # the classes whose scores the gene moves
     for g in range(len(delta)):
         highest = lowest = weights[g, 0]
-        for k in range(1, n_classes):
+        n_moved = 0
+        for k in range(n_classes):
             highest, lowest = max(highest, weights[g, k]), min(lowest, weights[g, k])
+            if weights[g, k] != 0:
+                moved[n_moved] = k
+                n_moved += 1
         steepest = max(abs(highest), abs(lowest))
         for c in range(n_cells):
             step = delta[g, c]
@@ -465,9 +470,8 @@ def _count_each(
             best, top, second = 0, -np.inf, -np.inf
             if stays:  # and so does the next score, unless it is among the few that a marker moves
                 best, top, second = own, sums[c, own], sums[c, own] - gaps[c]
-            for k in range(n_classes):
-                if stays and weights[g, k] == 0:
-                    continue
+            for i in range(n_moved if stays else n_classes):
+                k = moved[i] if stays else i
                 score = sums[c, k] + step * weights[g, k]
                 if score > top:
                     second = top
