@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adverscarial.cells import statistics
+from adverscarial.cells import distinct, statistics
 from adverscarial.cells.matrix import CellMatrix
 from adverscarial.cells.statistics import GeneStatistics
 from adverscarial.errors import DataError
@@ -197,6 +197,17 @@ def test_more_genes_than_fit_one_block(form: str) -> None:
     moved = statistics.shifted(some, X[:3, some], 2)
     for k in (0, 511, 512, 699):
         assert moved[1, k] == shifted_by_hand(X[:, some[k]], X[1, some[k]], 2)
+
+
+@pytest.mark.parametrize("cached", [1, 7, 60])
+def test_sparse_genes_are_sorted_some_at_a_time(cached: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Genes without any value, and some with more values than are sorted at a time, are among them."""
+    X = np.random.default_rng(2).poisson(np.linspace(0, 2, 12), (9, 12)).astype(float)
+    X[:, [0, 5, 11]] = 0
+    whole = distinct.distinct_values(np.arange(13) * 9, X.T.ravel().copy(), 9)
+    monkeypatch.setattr(distinct, "_CACHED", cached)
+    for part, expected in zip(distinct.distinct_of_sparse(sp.csc_array(X)), whole, strict=True):
+        np.testing.assert_array_equal(part, expected)
 
 
 @pytest.mark.fast(4)

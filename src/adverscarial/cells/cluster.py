@@ -154,7 +154,8 @@ class Cluster:
                 self._read = genes.copy(), np.asfortranarray(block, dtype=self.dtype)
             return self._read[1].copy(order="F")
         if not self._dense and is_sparse(cells := self._cells):
-            return np.asarray(cells[:, genes].toarray())
+            all_genes = len(genes) == len(self.genes) and isinstance(as_slice(genes), slice)
+            return np.asarray((cells if all_genes else cells[:, genes]).toarray())
         held = self.held(genes)
         return held.copy(order="F") if isinstance(as_slice(genes), slice) else held  # what is gathered is new
 

@@ -11,9 +11,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from adverscarial._compiled import compiled
 from adverscarial._types import Floats, Ints
+
+_CACHED = 2**18  # values that are sorted while they lie in the cache
 
 
 class DistinctValues(NamedTuple):
@@ -106,6 +109,23 @@ def distinct_values(starts: np.ndarray, values: np.ndarray, n_cells: int) -> Dis
     found = DistinctValues(found.starts, np.empty(size, values.dtype), np.empty(size, np.int64))
     _fill(starts, values, n_cells, *found, True)
     return found
+
+
+def distinct_of_sparse(csc: sp.csc_array) -> DistinctValues:
+    """Return the distinct values of all genes of a sparse matrix, whose values are copied some genes at a time.
+
+    Examples
+    --------
+    >>> distinct_of_sparse(sp.csc_array([[0.0, 2.0], [3.0, 2.0]]))
+    DistinctValues(starts=array([0, 2, 3]), values=array([0., 3., 2.]), counts=array([1, 2, 2]))
+    """
+    starts, blocks, first = csc.indptr.astype(np.int64), list[DistinctValues](), 0
+    while not blocks or first < len(starts) - 1:
+        last = int(np.searchsorted(starts, starts[first] + _CACHED, side="right")) - 1
+        own = starts[first : max(first + 1, last) + 1]
+        blocks.append(distinct_values(own - own[0], csc.data[own[0] : own[-1]].copy(), csc.shape[0]))
+        first += len(own) - 1
+    return DistinctValues.joined(blocks)
 
 
 @compiled

@@ -286,7 +286,7 @@ class CellMatrix:
         """Yield all values that are written down, some at a time, in whatever order."""
         held = self.X.data if sp.issparse(self.X) else self.X
         if isinstance(held, np.ndarray):
-            step = max(1, _VALUES_PER_READ // max(1, held[:1].size))
+            step = max(1, _LARGE // max(1, held[:1].size))  # what is made of them stays in the cache
             yield from (held[start : start + step] for start in range(0, len(held), step))
         else:
             yield from (np.asarray(piece.data if is_sparse(piece) else piece) for _, piece in self.pieces())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from adverscarial._types import Floats, Ints, Matrix
-from adverscarial.cells.distinct import DistinctValues, distinct_values
+from adverscarial.cells.distinct import DistinctValues, distinct_of_sparse, distinct_values
 from adverscarial.cells.extremes import at_an_end, at_an_end_of_sparse
 from adverscarial.cells.known_quantiles import tables_of
 from adverscarial.cells.matrix import CellMatrix, is_sparse
@@ -233,8 +233,7 @@ class GeneStatistics:
                 self._last = genes, distinct_values(some.indptr.astype(np.int64), some.data, self.n_cells)
                 yield slice(None), self._last[1]
                 return
-            csc = self.matrix.csc()
-            self._values = distinct_values(csc.indptr.astype(np.int64), csc.data.copy(), self.n_cells)
+            self._values = distinct_of_sparse(self.matrix.csc())
         if self._values is not None:
             for part in _parts(len(genes)):
                 yield part, self._values.pick(genes[part])

@@ -218,6 +218,17 @@ def test_refusals_leave_everything_as_it_was() -> None:
     assert scorer.baseline is before
 
 
+@pytest.mark.parametrize("n_cells", [1, 1023, 2048, 3333])
+@pytest.mark.parametrize("classes", [1, 3])
+def test_sums_of_some_cells_at_a_time_round_as_those_of_all(n_cells: int, classes: int) -> None:
+    random = np.random.default_rng(n_cells)
+    values = np.asfortranarray(random.normal(size=(n_cells, 20)).astype(np.float32))
+    weights = random.normal(size=(20, classes))
+    sums, size = scorers_linear.summed_with_size(values, weights)
+    np.testing.assert_array_equal(sums, values.astype(np.float64) @ weights)
+    np.testing.assert_allclose(size, np.abs(values.astype(np.float64)) @ np.abs(weights))
+
+
 def test_a_tie_goes_to_the_first_class_in_every_query() -> None:
     """0.1 + 0.2 is not 0.3: the difference of two sums must not decide what the sums themselves leave tied."""
     weights = np.array([[0.1, 0.3], [0.2, 0.0], [1.0, 0.0]])

@@ -31,6 +31,8 @@ _ANEW = 64
 _BLOCK = 256
 #: cells, and genes of a cluster, whose values fit into the processor's cache
 _FEW, _GENES = 32, 256
+#: cells of these genes that do, beside the weights: a multiple of `_BLOCK`
+_CELLS = 1024
 #: values of cells and genes that are looked at without asking first which of them can matter
 _ROOM = 2**15
 
@@ -355,7 +357,8 @@ def added_up(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def summed_with_size(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return ``values @ weights`` in float64, and how much was added up for it, whatever cancelled.
 
-    Some genes at a time: no second array of the size of the first is made, and what is read is read once.
+    Some genes of some cells at a time: no second array of the size of the first is made, and what is read is read once.
+    The sums round as those of all cells at once.
 
     Examples
     --------
@@ -364,12 +367,20 @@ def summed_with_size(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     """
     sums, absolute = np.zeros((len(values), weights.shape[1])), np.abs(weights)
     size = np.zeros_like(sums)
-    for start in range(0, len(weights), _GENES):
-        some = slice(start, start + _GENES)
-        part = values[:, some].astype(np.float64)
-        sums += part @ weights[some]
-        size += np.abs(part, out=part) @ absolute[some]
+    parts = _stretches(len(values)) if values.flags.f_contiguous else [slice(0, len(values))]
+    for cells in parts:
+        for start in range(0, len(weights), _GENES):
+            some = slice(start, start + _GENES)
+            part = values[cells, some].astype(np.float64)
+            sums[cells] += part @ weights[some]
+            size[cells] += np.abs(part, out=part) @ absolute[some]
     return sums, size
+
+
+def _stretches(n_cells: int) -> Iterator[slice]:
+    """Yield stretches of cells that fit into the cache; the last one, which is no shorter, ends as all cells do."""
+    for start in range(0, max(_CELLS, n_cells - _CELLS + 1), _CELLS):
+        yield slice(start, n_cells if start + 2 * _CELLS > n_cells else start + _CELLS)
 
 
 def summed_in_place(
