@@ -16,7 +16,7 @@ from anndata import AnnData
 from adverscarial._docs import documented
 from adverscarial._types import Floats, Ints, Matrix
 from adverscarial.cells.choice import chosen_of
-from adverscarial.cells.columns import as_slice
+from adverscarial.cells.columns import as_slice, dense_columns
 from adverscarial.cells.matrix import CellMatrix, is_sparse, layer_of, replace
 from adverscarial.cells.ranges import Ranges
 from adverscarial.cells.remembered import as_array, as_text
@@ -135,7 +135,8 @@ class Cluster:
     @cached_property
     def X(self) -> np.ndarray:
         """All values of the cluster, dense."""
-        return np.asarray(self._cells.toarray() if is_sparse(self._cells) else self._cells)
+        cells = self._cells
+        return dense_columns(cells, np.arange(len(self.genes))) if is_sparse(cells) else np.asarray(cells)
 
     @property
     def counts(self) -> bool:
@@ -154,8 +155,7 @@ class Cluster:
                 self._read = genes.copy(), np.asfortranarray(block, dtype=self.dtype)
             return self._read[1].copy(order="F")
         if not self._dense and is_sparse(cells := self._cells):
-            all_genes = len(genes) == len(self.genes) and isinstance(as_slice(genes), slice)
-            return np.asarray((cells if all_genes else cells[:, genes]).toarray())
+            return dense_columns(cells, genes)
         held = self.held(genes)
         return held.copy(order="F") if isinstance(as_slice(genes), slice) else held  # what is gathered is new
 

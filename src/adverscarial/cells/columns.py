@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import scipy.sparse as sp
 
 from adverscarial._types import Ints
+
+_CACHED = 2**18  # dense values that are written while they lie in the cache
 
 
 def positions_among(columns: Ints, n_genes: int) -> Ints:
@@ -40,6 +43,23 @@ def as_slice(index: Ints) -> Ints | slice:
     """
     start, n = (int(index[0]), len(index)) if len(index) else (0, 0)
     return slice(start, start + n) if np.array_equal(index, np.arange(start, start + n)) else index
+
+
+def dense_columns(X: sp.csc_array, columns: Ints) -> np.ndarray:
+    """Return some columns of a sparse matrix, dense, column after column in memory; without a sparse copy of all.
+
+    Examples
+    --------
+    >>> dense_columns(sp.csc_array([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]]), np.array([2, 0]))
+    array([[1., 0.],
+           [0., 3.]])
+    """
+    found = np.empty((X.shape[0], len(columns)), dtype=X.dtype, order="F")
+    step = max(1, _CACHED // max(1, X.shape[0]))
+    for start in range(0, len(columns), step):
+        some = slice(start, start + step)
+        X[:, columns[some]].toarray(out=found[:, some])
+    return found
 
 
 def values_now(X: np.ndarray, accepted: Mapping[int, np.ndarray], columns: Ints) -> np.ndarray:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from adverscarial._types import Floats, Ints, Matrix
+from adverscarial.cells.columns import dense_columns
 from adverscarial.cells.distinct import DistinctValues, distinct_of_sparse, distinct_values
 from adverscarial.cells.extremes import at_an_end, at_an_end_of_sparse
 from adverscarial.cells.known_quantiles import tables_of
@@ -182,6 +183,12 @@ class GeneStatistics:
     def columns(self, genes: np.ndarray) -> np.ndarray:
         """Return whole genes, dense, shape (cells, len(genes))."""
         return self.matrix.columns(genes)
+
+    def columns_by_gene(self, genes: np.ndarray) -> np.ndarray:
+        """Return the same, gene after gene in memory."""
+        if self.matrix.sparse and not self.matrix.large_file and len(genes) > _FEW:
+            return dense_columns(self.matrix.csc(), genes)
+        return np.asfortranarray(self.matrix.columns(genes))
 
     def _at(self, genes: np.ndarray, *ranks: int) -> Iterator[tuple[slice, list[Floats]]]:
         """Yield the values at some ranks of the sorted cells, for some of `genes` at a time."""

@@ -52,8 +52,12 @@ def zscores(values: Floats, over: Floats | None = None) -> Floats:
     >>> zscores(np.array([[1.0, 0.1], [3.0, 0.1]])).round(3).tolist()
     [[-0.707, 0.0], [0.707, 0.0]]
     """
-    over = values if over is None else over
+    return standardised(values, *moments(values if over is None else over))
+
+
+def moments(over: Floats) -> tuple[Floats, Floats, Bools]:
+    """Return mean, deviation (n - 1) and whether it varies, of each column."""
     mean = over.mean(axis=0)
     spread = deviation(((over - mean) ** 2).sum(axis=0), len(over))
     # decided by the values, not by the deviation: rounding makes that of a constant 0.1 slightly more than 0
-    return standardised(values, mean, spread, over.max(axis=0) > over.min(axis=0))
+    return mean, spread, over.max(axis=0) > over.min(axis=0)

@@ -110,6 +110,7 @@ class StepsBefore:
             return None
 
         def apply(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+            values = np.asarray(values, dtype=np.float64)
             for function in self._chain:
                 values = function(columns, values)
             return values

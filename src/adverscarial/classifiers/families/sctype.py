@@ -13,7 +13,7 @@ from anndata import AnnData
 
 from adverscarial.cells.cluster import Cluster, check_genes
 from adverscarial.cells.matrix import CellMatrix, layer_of
-from adverscarial.cells.zscores import zscores
+from adverscarial.cells.zscores import moments, standardised, zscores
 from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.linear_model import LinearModel, bound_once
@@ -22,6 +22,8 @@ from adverscarial.classifiers.gene_names import MARKERS_ARE_SYMBOLS, difference,
 from adverscarial.classifiers.registry import Choice, CommandLine
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.errors import GeneMismatchError, some
+
+_CELLS = 1024  # whose values fit into the processor's cache
 
 
 class ScType(
@@ -163,18 +165,24 @@ class ScType(
         if self.scaled:
             return model.scorer(cluster)
         columns = model.align(cluster.genes)
-        whole = np.asfortranarray(cluster.statistics.columns(columns))  # its columns are read one by one
+        whole = cluster.statistics.columns_by_gene(columns)  # they are read one by one
         in_cluster = np.zeros(len(whole), dtype=bool)
         in_cluster[cluster.rows] = True
 
         def rescaled(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
             """Return z-scores of new values: they move the gene's own mean and spread over all cells."""
-            inside = np.broadcast_to(values, (cluster.n_cells, len(columns)))
-            z = np.empty(inside.shape)
+            mean, spread, varies = np.empty(len(columns)), np.empty(len(columns)), np.empty(len(columns), dtype=bool)
             for k, place in enumerate(columns):
                 column = whole[:, place].astype(np.float64)
-                column[in_cluster] = inside[:, k]
-                z[:, k] = zscores(inside[:, [k]], column[:, None])[:, 0]
+                column[in_cluster] = values[:, k]
+                mean[k], spread[k], varies[k] = (one[0] for one in moments(column[:, None]))
+            shape = cluster.n_cells, len(columns)
+            if len(values) == 1:
+                return np.broadcast_to(standardised(values, mean, spread, varies), shape)
+            z = np.empty(shape)
+            for start in range(0, len(z), _CELLS):
+                some = slice(start, start + _CELLS)
+                z[some] = standardised(values[some], mean, spread, varies)
             return z
 
         return model.scorer(cluster, rescaled)

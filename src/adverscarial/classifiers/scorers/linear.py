@@ -36,7 +36,7 @@ _CELLS = 1024
 #: values of cells and genes that are looked at without asking first which of them can matter
 _ROOM = 2**15
 
-#: turns new values of some of the model's genes, (cells or 1, k), into what the weights multiply, same shape
+#: turns values of some of the model's genes, (cells or 1, k), into what the weights multiply, float64, (cells or 1, k)
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -121,8 +121,7 @@ class LinearScorer(StatefulScorer):
         self._set_state(X if transform is None else self._transformed(np.arange(len(weights)), X))
 
     def _transformed(self, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
-        values = np.asarray(values, dtype=np.float64)
-        return values if self._transform is None else self._transform(columns, values)
+        return np.asarray(values, dtype=np.float64) if self._transform is None else self._transform(columns, values)
 
     def _set_state(self, held: np.ndarray) -> None:
         self._held = held  # what the weights multiply, in the number type and the order that it came in
@@ -367,6 +366,11 @@ def summed_with_size(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     """
     sums, absolute = np.zeros((len(values), weights.shape[1])), np.abs(weights)
     size = np.zeros_like(sums)
+    if not values.flags.f_contiguous and values.dtype == np.float64:
+        for start in range(0, len(weights), _GENES):
+            some = slice(start, start + _GENES)
+            sums += values[:, some] @ weights[some]
+        return sums, added_up(values, weights)
     parts = _stretches(len(values)) if values.flags.f_contiguous else [slice(0, len(values))]
     for cells in parts:
         for start in range(0, len(weights), _GENES):
