@@ -62,7 +62,9 @@ def dense_columns(X: sp.csc_array, columns: Ints) -> np.ndarray:
     return found
 
 
-def values_now(X: np.ndarray, accepted: Mapping[int, np.ndarray], columns: Ints) -> np.ndarray:
+def values_now(
+    X: np.ndarray, accepted: Mapping[int, np.ndarray], columns: Ints, cells: slice = slice(None)
+) -> np.ndarray:
     """Return some columns of `X` as they stand after changes that were accepted, float64, shape (cells, columns).
 
     Parameters
@@ -73,6 +75,8 @@ def values_now(X: np.ndarray, accepted: Mapping[int, np.ndarray], columns: Ints)
         The new values of each column that was changed, shape (cells,) or (1,).
     columns
         Positions in `X`.
+    cells
+        Only these; all when left out.
 
     Examples
     --------
@@ -80,7 +84,8 @@ def values_now(X: np.ndarray, accepted: Mapping[int, np.ndarray], columns: Ints)
     array([[0., 5.],
            [0., 5.]])
     """
-    now = X[:, columns].astype(np.float64)
+    now = X[cells, columns].astype(np.float64)
     for k in np.flatnonzero([int(column) in accepted for column in columns] if accepted else []):
-        now[:, k] = accepted[int(columns[k])]
+        new = accepted[int(columns[k])]
+        now[:, k] = new if len(new) == 1 else new[cells]
     return now

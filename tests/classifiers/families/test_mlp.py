@@ -18,6 +18,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import vote
 from adverscarial.classifiers.families.mlp import MLP, MLPScorer
 from adverscarial.classifiers.families.mlp_trainer import Trainer
+from adverscarial.classifiers.scorers import linear
 from adverscarial.errors import ClassifierError, GeneMismatchError, ParameterError
 from adverscarial.modifications.base import with_values
 from adverscarial.surveys.timeouts import Timed
@@ -331,6 +332,20 @@ def test_proofs_change_no_answer(seed: int, size: float, float32: bool) -> None:
     if size == 0.01:
         proven = on._unmoved(values[:, genes] - cluster.X, on._row)
         assert proven.mean() > 0.5
+
+
+@pytest.mark.parametrize("value", [1.0, 1e5, None])
+def test_cells_are_counted_some_at_a_time(value: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(_data(2, 60, 30), "cluster", "A")
+    genes = np.arange(len(cluster.genes))
+    new = 2 * cluster.X[::-1] if value is None else np.full((1, len(genes)), value)
+    found = []
+    for at_a_time in (1024, 4):
+        monkeypatch.setattr(linear, "_CELLS", at_a_time)
+        found.append(MLPScorer(_network(2, 30, (16, 8), 4), cluster).each(genes, new))
+    np.testing.assert_array_equal(found[0].label, found[1].label)
+    np.testing.assert_array_equal(found[0].share, found[1].share)
+    assert (found[0].share != found[0].share[-1]).any()
 
 
 def test_two_layers_together_stretch_less_than_one_after_the_other() -> None:

@@ -31,6 +31,7 @@ from adverscarial.classifiers.registry import CommandLine
 from adverscarial.classifiers.scorers.alike import Alike
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.dense_layers import Upper, above, backward, forward, run
+from adverscarial.classifiers.scorers.linear import stretches
 from adverscarial.classifiers.scorers.networks import FirstLayerScorer, check_weights
 from adverscarial.errors import ClassifierError, MissingDependencyError, ParameterError
 
@@ -434,13 +435,14 @@ class MLPScorer(FirstLayerScorer):
         growth: np.ndarray = 1.000001 * stretch * apart + 2e-9 * rounding + 1e-300
         return growth
 
-    def _unmoved(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _unmoved(self, changes: np.ndarray, rows: np.ndarray, cells: slice = slice(None)) -> np.ndarray:
         unmoved: np.ndarray = changes == 0
         if not self.skip:
             return unmoved
         if self._radius is None:
-            self._radius = self._radii(self._A, self._codes)
-        unmoved |= np.abs(changes) * self._size[rows] < self._radius[:, None]
+            parts = [self._radii(self._A[some], self._codes[some]) for some in stretches(len(self._A))]
+            self._radius = np.concatenate(parts)
+        unmoved |= np.abs(changes) * self._size[rows] < self._radius[cells, None]
         return unmoved
 
     def alike(self, genes: np.ndarray, values: np.ndarray) -> Alike | None:  # noqa: D102

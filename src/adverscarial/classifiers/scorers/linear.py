@@ -371,7 +371,7 @@ def summed_with_size(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
             some = slice(start, start + _GENES)
             sums += values[:, some] @ weights[some]
         return sums, added_up(values, weights)
-    parts = _stretches(len(values)) if values.flags.f_contiguous else [slice(0, len(values))]
+    parts = stretches(len(values)) if values.flags.f_contiguous else [slice(0, len(values))]
     for cells in parts:
         for start in range(0, len(weights), _GENES):
             some = slice(start, start + _GENES)
@@ -381,7 +381,7 @@ def summed_with_size(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     return sums, size
 
 
-def _stretches(n_cells: int) -> Iterator[slice]:
+def stretches(n_cells: int) -> Iterator[slice]:
     """Yield stretches of cells that fit into the cache; the last one, which is no shorter, ends as all cells do."""
     for start in range(0, max(_CELLS, n_cells - _CELLS + 1), _CELLS):
         yield slice(start, n_cells if start + 2 * _CELLS > n_cells else start + _CELLS)

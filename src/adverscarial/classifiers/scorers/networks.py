@@ -19,7 +19,7 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.dense_layers import Upper, moved
 from adverscarial.classifiers.scorers.lead import lead_of
-from adverscarial.classifiers.scorers.linear import Transform
+from adverscarial.classifiers.scorers.linear import Transform, stretches
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
 from adverscarial.classifiers.scorers.usual_values import UsualValues, usual_values
 from adverscarial.errors import ParameterError
@@ -85,6 +85,7 @@ class FirstLayerScorer(StatefulScorer):
         """Make `sums` the state. Arrays of the state are replaced, never written into, so forks may share them."""
         self._A, self._now_scores = sums, scores
         self._asked: tuple[np.ndarray, ...] | None = None  # last query: genes, values, sums, scores
+        self._no_moves: ReluMoves | None = None  # of no gene at all; made when needed
         self._all_terms: np.ndarray | None = None  # what is added up for each cell, whatever cancels; made when needed
         self._codes = np.argmax(scores, axis=1)
         self._baseline = self._ballot.answer(self._codes, scores)
@@ -94,9 +95,9 @@ class FirstLayerScorer(StatefulScorer):
         reads: np.ndarray = self._row[genes] >= 0
         return reads
 
-    def _now(self, genes: np.ndarray) -> np.ndarray:
+    def _now(self, genes: np.ndarray, cells: slice = slice(None)) -> np.ndarray:
         """Return the values of `genes` as they stand, float64, shape (cells, len(genes))."""
-        return values_now(self._X, self._changed, genes)
+        return values_now(self._X, self._changed, genes, cells)
 
     def _read(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Return new values as the first layer gets them, of genes that it reads; shapes as numpy broadcasts them."""
@@ -110,7 +111,9 @@ class FirstLayerScorer(StatefulScorer):
         left = left[~np.isin(left, without)]
         for start in range(0, len(left), _GENES):
             block = left[start : start + _GENES]
-            sums += self._now(block) @ self._W[self._row[block]]
+            weights = self._W[self._row[block]]
+            for cells in stretches(len(sums)):
+                sums[cells] += self._now(block, cells) @ weights
         return sums
 
     def _moved(self, genes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -238,7 +241,7 @@ class FirstLayerScorer(StatefulScorer):
         found.labels = self._ballot.labels
         return found
 
-    def _unmoved(self, changes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _unmoved(self, changes: np.ndarray, rows: np.ndarray, cells: slice = slice(None)) -> np.ndarray:
         """Return which changes, shape (cells, genes), are proven to leave the cell's label alone."""
         unmoved: np.ndarray = changes == 0
         return unmoved
@@ -251,34 +254,46 @@ class FirstLayerScorer(StatefulScorer):
         """Return one answer per gene; only cells whose label may change go through the upper layers."""
         votes = np.tile(self._ballot.count(self._codes), (len(genes), 1))
         todo = np.flatnonzero(self.reads(genes))
-        pairs = max(1, _BATCH // (8 * self._W.shape[1]))
         for start in range(0, len(todo), _GENES):
             block = todo[start : start + _GENES]
-            rows, old = self._row[genes[block]], self._now(genes[block])
-            changes = self._read(genes[block], values[:, block]) - old
-            heavy = self._outweighs(old, rows)
+            heavy = np.zeros(len(block), dtype=bool)
+            for cells in stretches(len(self._X)):
+                some = values[:, block] if len(values) == 1 else values[cells, block]
+                votes[block] += self._votes_moved(genes[block], some, cells, heavy)
             for k in block[heavy]:
-                alone = genes[[k]]
-                sums, _ = self._moved(alone, values[:, [k]])
+                sums, _ = self._moved(genes[[k]], values[:, [k]])
                 votes[k] = self._ballot.count(np.argmax(self._scores(sums), axis=1))
-            asked = ~self._unmoved(changes, rows).T & ~heavy[:, None]
-            many = np.flatnonzero(asked.sum(axis=1) > _ALIKE)
-            alike = self._alike(changes[:, many], rows[many])
-            proven, code = many[alike >= 0], alike[alike >= 0]
-            votes[block[proven]] = len(self._X) * (np.arange(votes.shape[1]) == code[:, None])
-            asked[proven] = False
-            which, cells = np.nonzero(asked)
-            for first in range(0, len(which), pairs):
-                g, c = which[first : first + pairs], cells[first : first + pairs]
-                sums = moved(self._A, c, self._W, rows[g], changes[c, g])
-                codes = np.argmax(self._scores(sums), axis=1)
-                flips = codes != self._codes[c]
-                np.add.at(votes, (block[g[flips]], codes[flips]), 1)
-                np.subtract.at(votes, (block[g[flips]], self._codes[c[flips]]), 1)
         label, share = self._ballot.winners(votes) if len(genes) else (np.empty(0, dtype=str), np.empty(0))
         return Answers(label, share, np.zeros(len(genes), dtype=bool), self._lead_taken(genes, values))
 
-    def _outweighs(self, old: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _votes_moved(self, genes: np.ndarray, values: np.ndarray, cells: slice, heavy: np.ndarray) -> np.ndarray:
+        """Return what each gene (read), changed alone, does to the votes of some cells, shape (genes, labels).
+
+        `heavy` is set for genes whose sums must be made anew.
+        """
+        rows, old, codes = self._row[genes], self._now(genes, cells), self._codes[cells]
+        changes = self._read(genes, values) - old
+        heavy |= self._outweighs(old, rows, cells)
+        asked = ~self._unmoved(changes, rows, cells).T & ~heavy[:, None]
+        many = np.flatnonzero(asked.sum(axis=1) > _ALIKE)
+        alike = self._alike(changes[:, many], rows[many])
+        proven, code = many[alike >= 0], alike[alike >= 0]
+        before = self._ballot.count(codes)
+        votes = np.zeros((len(genes), len(before)), dtype=before.dtype)
+        votes[proven] = len(codes) * (np.arange(len(before)) == code[:, None]) - before
+        asked[proven] = False
+        which, turned = np.nonzero(asked)
+        pairs = max(1, _BATCH // (8 * self._W.shape[1]))
+        for first in range(0, len(which), pairs):
+            g, c = which[first : first + pairs], turned[first : first + pairs]
+            sums = moved(self._A[cells], c, self._W, rows[g], changes[c, g])
+            now = np.argmax(self._scores(sums), axis=1)
+            flips = now != codes[c]
+            np.add.at(votes, (g[flips], now[flips]), 1)
+            np.subtract.at(votes, (g[flips], codes[c[flips]]), 1)
+        return votes
+
+    def _outweighs(self, old: np.ndarray, rows: np.ndarray, cells: slice) -> np.ndarray:
         """Return for which genes, alone, taking out the value leaves residue in some cell: it outweighs all others.
 
         Where many values are huge, as after an aberrant change of all genes, none does.
@@ -293,14 +308,17 @@ class FirstLayerScorer(StatefulScorer):
                 block = read[start : start + _GENES]
                 self._all_terms += np.abs(self._now(block)) @ largest[self._row[block]]
         terms = np.abs(old) * np.abs(self._W[rows]).max(axis=1)
-        outweighs: np.ndarray = (huge & (terms > _OUTWEIGHS * (self._all_terms[:, None] - terms))).any(axis=0)
+        rest = self._all_terms[cells, None] - terms
+        outweighs: np.ndarray = (huge & (terms > _OUTWEIGHS * rest)).any(axis=0)
         return outweighs
 
     def _lead_taken(self, genes: np.ndarray, values: np.ndarray) -> np.ndarray | None:
         """Return the share of the lead that each gene takes, by the gradient: to first order."""
         read, taken = self.reads(genes), np.zeros(len(genes))
         own = int(np.argmax(self._ballot.labels == self.baseline.label))
-        moves = self.moves(genes[:0], values[:, :0]) if read.any() else None
+        if read.any() and self._no_moves is None:
+            self._no_moves = self.moves(genes[:0], values[:, :0])
+        moves = self._no_moves if read.any() else None
         lead = None if moves is None else lead_of(moves.scores, own)
         if moves is None or lead is None:
             return None

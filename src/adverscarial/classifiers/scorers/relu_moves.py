@@ -70,14 +70,19 @@ class ReluMoves(Moves):
         self.codes = np.argmax(self.scores, axis=1) if codes is None else codes
         self.tolerance, self.margin = tolerance, margin
         self._terms = terms
-        size, *added = terms or [np.abs(sums), *(np.abs(b) for _, b in self._layers)]
-        for (W, _), more in zip(self._layers, added, strict=True):
-            size = size @ np.abs(W) + more
-        self.size = (10 if terms is None else 1) * size.max(axis=1)
         self._kept: dict[tuple[int, int], list[_Lines]] = {}
         self._turned: list[np.ndarray] = []
         self._forms: list[UsualValues | None] = []
         self._gone = np.zeros(self.n_genes, dtype=bool)  # genes that have been changed and do nothing any more
+
+    @cached_property
+    def size(self) -> np.ndarray:  # type: ignore[override]  # many who ask for moves only climb, and need none
+        """How much is added up for the scores of each cell."""
+        size, *added = self._terms or [np.abs(self._A), *(np.abs(b) for _, b in self._layers)]
+        for (W, _), more in zip(self._layers, added, strict=True):
+            size = size @ np.abs(W) + more
+        found: np.ndarray = (10 if self._terms is None else 1) * size.max(axis=1)
+        return found
 
     @cached_property
     def _steps(self) -> np.ndarray:
