@@ -11,6 +11,8 @@ import scipy.sparse as sp
 from adverscarial._types import Floats, Ints, Matrix
 from adverscarial.cells.matrix import is_sparse
 
+_CACHED = 2**17  # values that are summed at a time, about
+
 
 class Ranges(NamedTuple):
     """Of each gene, float64, shape (genes,).
@@ -30,9 +32,13 @@ class Ranges(NamedTuple):
         """Return them for cells x genes; the mean of a gene with one value only is that value to the last bit."""
         if not is_sparse(X):
             return cls.over([X])
-        X = X if X.has_canonical_format else X.copy()  # it would be put in order in place
+        X = sp.csc_array(X if X.has_canonical_format else X.copy())  # it would be put in order in place
         lowest, highest = (np.ravel(ends.toarray()) for ends in (X.min(axis=0), X.max(axis=0)))
-        return cls._of_sums(lowest, highest, np.ravel(sp.csc_array(X, dtype=np.float64).sum(axis=0)), X.shape[0])
+        summed, step = np.empty(X.shape[1]), 1 + _CACHED * X.shape[1] // max(1, X.nnz)
+        for start in range(0, X.shape[1], step):  # without a copy of all in float64
+            some = slice(start, start + step)
+            summed[some] = np.ravel(X[:, some].astype(np.float64).sum(axis=0))
+        return cls._of_sums(lowest, highest, summed, X.shape[0])
 
     @classmethod
     def over(cls, parts: Iterable[np.ndarray]) -> Self:

@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 UNKNOWN = "unknown"
 #: coarseness of probabilities near 1, over the share of their size that linear moves take for rounding
 _COARSE = 1e-15 / 4e-12
-_GENES = 64  # whole genes made dense at a time
+_GENES, _FIT = 64, 2**17  # whole genes made dense at a time; decision values that fit the cache
 
 
 class ScAnnotatR(
@@ -451,10 +451,10 @@ class ScAnnotatRScorer(StatefulScorer):
         if len(asked):
             steps = (self._zscores(columns, new) - self._Z[:, columns]).T[:, :, None]
             counts = np.empty((len(asked), len(self._ballot.labels)), dtype=np.int64)
-            for part in np.split(np.arange(len(asked)), range(_GENES, len(asked), _GENES)):
+            for part in np.array_split(np.arange(len(asked)), min(len(asked), 1 + len(asked) * self._f.size // _FIT)):
                 f = self._f + steps[part] * self._classifier.weights[columns[part], None]
-                codes, _ = self._classifier.judge(f.reshape(-1, f.shape[2]))
-                counts[part] = [self._ballot.count(own) for own in codes.reshape(f.shape[:2])]
+                codes = self._classifier.judge(f.reshape(-1, f.shape[2]))[0].reshape(f.shape[:2])
+                counts[part] = [self._ballot.count(own) for own in codes]
             label[asked], share[asked] = self._ballot.winners(counts)
         return Answers(label, share, np.zeros(len(genes), dtype=bool))
 
