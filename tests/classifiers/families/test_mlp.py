@@ -18,7 +18,7 @@ from adverscarial.cells.cluster import Cluster
 from adverscarial.classifiers.answers import vote
 from adverscarial.classifiers.families.mlp import MLP, MLPScorer
 from adverscarial.classifiers.families.mlp_trainer import Trainer
-from adverscarial.classifiers.scorers import linear
+from adverscarial.classifiers.scorers import linear_sums
 from adverscarial.errors import ClassifierError, GeneMismatchError, ParameterError
 from adverscarial.modifications.base import with_values
 from adverscarial.surveys.timeouts import Timed
@@ -341,7 +341,7 @@ def test_cells_are_counted_some_at_a_time(value: float | None, monkeypatch: pyte
     new = 2 * cluster.X[::-1] if value is None else np.full((1, len(genes)), value)
     found = []
     for at_a_time in (1024, 4):
-        monkeypatch.setattr(linear, "_CELLS", at_a_time)
+        monkeypatch.setattr(linear_sums, "_CELLS", at_a_time)
         found.append(MLPScorer(_network(2, 30, (16, 8), 4), cluster).each(genes, new))
     np.testing.assert_array_equal(found[0].label, found[1].label)
     np.testing.assert_array_equal(found[0].share, found[1].share)

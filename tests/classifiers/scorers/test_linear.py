@@ -13,6 +13,7 @@ from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.linear_model import LinearModel
 from adverscarial.classifiers.scorers import linear as scorers_linear
+from adverscarial.classifiers.scorers import linear_sums
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.errors import GeneMismatchError, InputRejected
 
@@ -54,7 +55,8 @@ def test_answers_are_those_of_full_prediction(seed: int, classes: int, whole: bo
 def sparing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scorers look at no cell that they can prove unmoved, and sum two genes at a time."""
     monkeypatch.setattr(scorers_linear, "_ROOM", 0)
-    monkeypatch.setattr(scorers_linear, "_GENES", 2)
+    for module in (scorers_linear, linear_sums):
+        monkeypatch.setattr(module, "GENES_AT_ONCE", 2)
 
 
 @pytest.mark.fast(2)
@@ -224,7 +226,7 @@ def test_sums_of_some_cells_at_a_time_round_as_those_of_all(n_cells: int, classe
     random = np.random.default_rng(n_cells)
     values = np.asfortranarray(random.normal(size=(n_cells, 20)).astype(np.float32))
     weights = random.normal(size=(20, classes))
-    sums, size = scorers_linear.summed_with_size(values, weights)
+    sums, size = linear_sums.summed_with_size(values, weights)
     np.testing.assert_array_equal(sums, values.astype(np.float64) @ weights)
     np.testing.assert_allclose(size, np.abs(values.astype(np.float64)) @ np.abs(weights))
 

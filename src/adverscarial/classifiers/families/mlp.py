@@ -31,7 +31,7 @@ from adverscarial.classifiers.registry import CommandLine
 from adverscarial.classifiers.scorers.alike import Alike
 from adverscarial.classifiers.scorers.base import Scorer
 from adverscarial.classifiers.scorers.dense_layers import Upper, above, backward, forward, run
-from adverscarial.classifiers.scorers.linear import stretches
+from adverscarial.classifiers.scorers.linear_sums import stretches
 from adverscarial.classifiers.scorers.networks import FirstLayerScorer, check_weights
 from adverscarial.errors import ClassifierError, MissingDependencyError, ParameterError
 

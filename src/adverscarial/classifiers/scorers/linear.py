@@ -7,7 +7,6 @@ Marker scores, logistic regression, linear SVMs and CellTypist's models are all 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -19,20 +18,19 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.lead import lead_of
 from adverscarial.classifiers.scorers.linear_moves import LinearMoves
+from adverscarial.classifiers.scorers.linear_sums import (
+    DOUBT,
+    GENES_AT_ONCE,
+    added_up,
+    gaps_of,
+    in_doubt,
+    summed_in_place,
+    summed_with_size,
+)
 from adverscarial.errors import InputRejected
 
-#: a query whose outcome hangs on less than this share of what was added up is summed anew
-_DOUBT = 1e-12
-#: and so is one whose answer is this much smaller than what was added up: too few digits are left
-_LOST = 1e-5
 #: changes accepted one upon the other before everything is summed anew, so that no rounding piles up
 _ANEW = 64
-#: rows of a product that rounds as a larger one does
-_BLOCK = 256
-#: cells, and genes of a cluster, whose values fit into the processor's cache
-_FEW, _GENES = 32, 256
-#: cells of these genes that do, beside the weights: a multiple of `_BLOCK`
-_CELLS = 1024
 #: values of cells and genes that are looked at without asking first which of them can matter
 _ROOM = 2**15
 
@@ -129,7 +127,7 @@ class LinearScorer(StatefulScorer):
         self._sums += self._bias
         # how much was added up for each cell, whatever cancelled
         self._size = (added + np.abs(self._bias)).max(axis=1)
-        if len(self._weights) > _GENES and in_doubt(self._sums, self._size).any():  # added up in parts
+        if len(self._weights) > GENES_AT_ONCE and in_doubt(self._sums, self._size).any():  # added up in parts
             self._sums = self._Z @ self._weights + self._bias
         self._accepted = 0
         self._note_sums()
@@ -222,7 +220,7 @@ class LinearScorer(StatefulScorer):
         for code in () if self._binary else np.flatnonzero(self._counts):
             for end in ends:
                 lost = np.maximum(lost, np.maximum(end * highest, end * lowest) - end * own[code])
-        hidden = _DOUBT * (self._size.max() + most)  # three times, since it rounds otherwise than each cell does
+        hidden = DOUBT * (self._size.max() + most)  # three times, since it rounds otherwise than each cell does
         reach: np.ndarray = np.searchsorted(np.sort(gaps_of(self._sums)), lost + 3 * hidden, side="right")
         return reach
 
@@ -339,102 +337,6 @@ class LinearScorer(StatefulScorer):
         return bound
 
 
-def added_up(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return how much is added up for each cell and class, whatever cancels: ``abs(values) @ abs(weights)``."""
-    sums, absolute = np.zeros((len(values), weights.shape[1])), np.abs(weights)
-    if values.flags.f_contiguous and not values.flags.c_contiguous:
-        for start in range(0, len(weights), _GENES):
-            some = slice(start, start + _GENES)
-            sums += np.abs(values[:, some]) @ absolute[some]
-        return sums
-    for start in range(0, len(values), _FEW):  # without a second array of the size of the first
-        some = slice(start, start + _FEW)
-        sums[some] = np.abs(values[some]) @ absolute
-    return sums
-
-
-def summed_with_size(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``values @ weights`` in float64, and how much was added up for it, whatever cancelled.
-
-    Some genes of some cells at a time: no second array of the size of the first is made, and what is read is read once.
-    The sums round as those of all cells at once.
-
-    Examples
-    --------
-    >>> summed_with_size(np.array([[2.0, 1.0]], dtype=np.float32), np.array([[1.0], [-3.0]]))
-    (array([[-1.]]), array([[5.]]))
-    """
-    sums, absolute = np.zeros((len(values), weights.shape[1])), np.abs(weights)
-    size = np.zeros_like(sums)
-    if not values.flags.f_contiguous and values.dtype == np.float64:
-        for start in range(0, len(weights), _GENES):
-            some = slice(start, start + _GENES)
-            sums += values[:, some] @ weights[some]
-        return sums, added_up(values, weights)
-    parts = stretches(len(values)) if values.flags.f_contiguous else [slice(0, len(values))]
-    for cells in parts:
-        for start in range(0, len(weights), _GENES):
-            some = slice(start, start + _GENES)
-            part = values[cells, some].astype(np.float64)
-            sums[cells] += part @ weights[some]
-            size[cells] += np.abs(part, out=part) @ absolute[some]
-    return sums, size
-
-
-def stretches(n_cells: int) -> Iterator[slice]:
-    """Yield stretches of cells that fit into the cache; the last one, which is no shorter, ends as all cells do."""
-    for start in range(0, max(_CELLS, n_cells - _CELLS + 1), _CELLS):
-        yield slice(start, n_cells if start + 2 * _CELLS > n_cells else start + _CELLS)
-
-
-def summed_in_place(
-    cells: np.ndarray, Z: np.ndarray, like: np.ndarray, weights: np.ndarray, bias: np.ndarray
-) -> np.ndarray:
-    """Return the sums of some cells of a cluster, rounded as a prediction of the whole cluster rounds them.
-
-    In which order a product adds up depends on its number of rows, on where a row stands, and on how the values lie in
-    memory. That decides exact ties. So every cell is put where it stands in the cluster, or in a block that ends as the
-    cluster does.
-
-    Parameters
-    ----------
-    cells
-        Where each row of `Z` stands in the cluster; a cell may come more than once.
-    like
-        Has as many rows as the cluster, and lies in memory as its values do when the classifier gets them.
-    """
-    n_cells = len(like)
-    rest = n_cells % _BLOCK
-    rows = n_cells if n_cells <= _BLOCK else _BLOCK + rest
-    layout: Literal["C", "F"] = "C" if like.flags.c_contiguous else "F"
-    own = cells if n_cells <= _BLOCK else cells % _BLOCK + _BLOCK * (cells >= n_cells - rest)
-    order = np.argsort(own, kind="stable")
-    first = np.searchsorted(own[order], own[order])
-    turn = np.empty(len(cells), dtype=np.int64)  # how often the cell has come before
-    turn[order] = np.arange(len(cells)) - first
-    sums = np.empty((len(cells), weights.shape[1]))
-    for k in range(turn.max(initial=-1) + 1):
-        now = np.flatnonzero(turn == k)
-        block = np.zeros((rows, Z.shape[1]), order=layout)
-        block[own[now]] = Z[now]
-        sums[now] = (block @ weights)[own[now]] + bias
-    return sums
-
-
-def gaps_of(sums: np.ndarray) -> np.ndarray:
-    """Return by how much the best sum of each cell exceeds the second; a single sum, by how much it differs from 0."""
-    best = np.partition(sums, -2, axis=1)[:, -2:] if sums.shape[1] > 1 else np.hstack([np.zeros_like(sums), sums])
-    gaps: np.ndarray = np.abs(best[:, 1] - best[:, 0])
-    return gaps
-
-
-def in_doubt(sums: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return in which rows rounding may decide; `size` is how much was added up there, whatever cancelled."""
-    unclear: np.ndarray = gaps_of(sums) <= _DOUBT * size
-    unclear |= np.abs(sums).max(axis=1) < _LOST * size
-    return unclear
-
-
 def _refusal(transformed: np.ndarray) -> str:
     bad = int((~np.isfinite(transformed)).any(axis=0).sum())
     return f"the values of {bad:,} genes become NaN or infinite before they reach the model"
@@ -474,7 +376,7 @@ def _count_each(
         steepest = max(abs(highest), abs(lowest))
         for c in range(n_cells):
             step = delta[g, c]
-            hidden = _DOUBT * (size[c] + abs(step) * steepest)
+            hidden = DOUBT * (size[c] + abs(step) * steepest)
             lost = abs(step) * steepest  # the most that the label's lead can lose
             if not binary:
                 lost = max(step * highest, step * lowest) - step * weights[g, codes[c]]

@@ -16,7 +16,8 @@ from adverscarial._compiled import compiled
 from adverscarial._types import Floats, Ints
 from adverscarial.classifiers.scorers.base import Changed
 from adverscarial.classifiers.scorers.bisection import first_at_least
-from adverscarial.classifiers.scorers.linear import LinearScorer, in_doubt, summed_in_place
+from adverscarial.classifiers.scorers.linear import LinearScorer
+from adverscarial.classifiers.scorers.linear_sums import in_doubt, summed_in_place
 
 #: normalised cells that are summed anew at a time
 _TOGETHER = 1024

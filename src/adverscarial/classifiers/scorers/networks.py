@@ -19,7 +19,8 @@ from adverscarial.classifiers.answers import Answer, Answers, Ballot
 from adverscarial.classifiers.scorers.base import Changed, StatefulScorer
 from adverscarial.classifiers.scorers.dense_layers import Upper, moved
 from adverscarial.classifiers.scorers.lead import lead_of
-from adverscarial.classifiers.scorers.linear import Transform, stretches
+from adverscarial.classifiers.scorers.linear import Transform
+from adverscarial.classifiers.scorers.linear_sums import stretches
 from adverscarial.classifiers.scorers.relu_moves import ReluMoves
 from adverscarial.classifiers.scorers.usual_values import UsualValues, usual_values
 from adverscarial.errors import ParameterError
