@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import secrets
@@ -50,6 +51,16 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 
 class _Loops(CPUDispatcher):  # type: ignore[misc]  # numba has no types
     """A compiled function that is not compiled once more for each number that its callers write out."""
+
+    def compile(self, sig: Any) -> Any:
+        """Compile without the garbage collector: it would look through numba's millions of objects again and again."""
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile(sig)
+        finally:
+            if collecting:
+                gc.enable()
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         plain = {name: types.unliteral(type_) for name, type_ in dict(kws).items()}
