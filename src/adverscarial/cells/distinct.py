@@ -6,7 +6,7 @@ counts, take few distinct values, so it stays small however many cells there are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -101,14 +101,7 @@ def distinct_values(starts: np.ndarray, values: np.ndarray, n_cells: int) -> Dis
     Within a gene the values come in any order; they are sorted in place. Where a gene has fewer than `n_cells` values,
     the missing ones count as zeros.
     """
-    for first, last in pairwise(starts.tolist()):
-        values[first:last].sort()
-    found = DistinctValues(np.zeros(len(starts), np.int64), np.empty(0, values.dtype), np.empty(0, np.int64))
-    _fill(starts, values, n_cells, *found, False)
-    size = found.starts[-1]
-    found = DistinctValues(found.starts, np.empty(size, values.dtype), np.empty(size, np.int64))
-    _fill(starts, values, n_cells, *found, True)
-    return found
+    return DistinctValues.joined([_distinct(values[own[0] : own[-1]], own - own[0], n_cells) for own in _parts(starts)])
 
 
 def distinct_of_sparse(csc: sp.csc_array) -> DistinctValues:
@@ -119,48 +112,47 @@ def distinct_of_sparse(csc: sp.csc_array) -> DistinctValues:
     >>> distinct_of_sparse(sp.csc_array([[0.0, 2.0], [3.0, 2.0]]))
     DistinctValues(starts=array([0, 2, 3]), values=array([0., 3., 2.]), counts=array([1, 2, 2]))
     """
-    starts, blocks, first = csc.indptr.astype(np.int64), list[DistinctValues](), 0
-    while not blocks or first < len(starts) - 1:
+    parts = _parts(csc.indptr.astype(np.int64))
+    return DistinctValues.joined(
+        [_distinct(csc.data[own[0] : own[-1]].copy(), own - own[0], csc.shape[0]) for own in parts]
+    )
+
+
+def _parts(starts: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield for some genes at a time, at least one, where the values of each begin, and those of the last end."""
+    first = 0
+    while first < max(1, len(starts) - 1):
         last = int(np.searchsorted(starts, starts[first] + _CACHED, side="right")) - 1
         own = starts[first : max(first + 1, last) + 1]
-        blocks.append(distinct_values(own - own[0], csc.data[own[0] : own[-1]].copy(), csc.shape[0]))
-        first += len(own) - 1
-    return DistinctValues.joined(blocks)
+        yield own
+        first += max(1, len(own) - 1)
 
 
-@compiled
-def _fill(
-    starts: np.ndarray, ordered: np.ndarray, n_cells: int, firsts: np.ndarray, values: np.ndarray, counts: np.ndarray,
-    written: bool,
-) -> None:  # fmt: skip
-    """Set where the distinct values of each gene start; and, if they are to be written, the values and their counts.
-
-    Both are one loop, called twice: a loop of its own for the counting would have to be compiled as well.
-    """
-    for j in range(len(starts) - 1):
-        at = firsts[j] - 1
-        below = 0
-        zeros = n_cells - (starts[j + 1] - starts[j])  # those not written down
-        for i in range(starts[j], starts[j + 1] + 1):
-            last = i == starts[j + 1]
-            new = i == starts[j] or (not last and ordered[i] != ordered[i - 1])
-            if zeros and (last or ordered[i] >= 0.0):
-                at += 1
-                below += zeros
-                zeros = 0
-                new = last or ordered[i] > 0.0  # else it is one more zero
-                if written:
-                    values[at], counts[at] = 0.0, below
-            if last:
-                break
-            below += 1
-            if new:
-                at += 1
-                if written:
-                    values[at] = ordered[i]
-            if written:
-                counts[at] = below
-        firsts[j + 1] = at + 1
+def _distinct(values: np.ndarray, starts: np.ndarray, n_cells: int) -> DistinctValues:
+    """Return the distinct values of some genes; their values are sorted in place. With numpy, nothing is compiled."""
+    for start, end in pairwise(starts.tolist()):
+        values[start:end].sort()
+    missing = n_cells - np.diff(starts)  # zeros that are not written down
+    new = np.empty(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=new[1:])
+    new[starts[:-1][starts[:-1] < starts[1:]]] = True
+    begins = np.flatnonzero(new)
+    first = np.searchsorted(begins, starts)
+    lengths, found = np.diff(first), values[begins]
+    counts = np.append(begins[1:], len(values))[: len(begins)] - np.repeat(starts[:-1] - missing, lengths)
+    if missing.any():
+        below, zero = np.flatnonzero(found < 0), np.flatnonzero(found == 0)
+        counts[below] -= missing[np.searchsorted(first, below, side="right") - 1]
+        owner = np.searchsorted(first, zero, side="right") - 1
+        found[zero[missing[owner] > 0]] = 0.0  # not -0.0
+        lacking = missing > 0
+        lacking[owner] = False
+        smaller = np.diff(np.searchsorted(below, first))[lacking]
+        at, cells, some = first[:-1][lacking] + smaller, missing[lacking], smaller > 0
+        cells[some] += counts[at[some] - 1]
+        lengths[lacking] += 1
+        found, counts = np.insert(found, at, 0), np.insert(counts, at, cells)
+    return DistinctValues(np.append(0, np.cumsum(lengths)), found, counts)
 
 
 @compiled
