@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -50,15 +51,18 @@ class Smallest:
         The label that wins with it, -1 without one.
     by_goal
         For each goal the lower bound and the argument that proves it.
-    own
-        What each cell needs at least.
     """
 
     lower: int
     genes: np.ndarray | None
     winner: int
     by_goal: dict[int, tuple[int, str]]
-    own: OwnSets = field(repr=False)
+    search: _Search = field(repr=False)
+
+    @property
+    def own(self) -> OwnSets:
+        """What each cell needs at least."""
+        return self.search.own
 
     @property
     def proof(self) -> str:
@@ -66,7 +70,7 @@ class Smallest:
         return min(self.by_goal.values(), default=(NEVER, "no other label"))[1]
 
 
-def smallest(
+def smallest(  # noqa: PLR0913
     moves: Moves,
     race: Race,
     confirm: Callable[[np.ndarray], bool],
@@ -77,6 +81,7 @@ def smallest(
     time: Time = _ENDLESS,
     quick: bool = False,
     effort: float = 1.0,
+    cells: bool = True,
 ) -> Smallest:
     """Bound the fewest genes with which a goal wins the vote, and look for a set.
 
@@ -100,12 +105,14 @@ def smallest(
         Search in large steps, and prove only what costs no more than that.
     effort
         What share of the usual work is done to try all combinations of the genes that are left.
+    cells
+        What each cell needs is wanted, too; else it is proven only where the search needs it.
     """
-    return _Search(moves, race, confirm, at_least, exact, sharper, time, quick, effort).run()
+    return _Search(moves, race, confirm, at_least, exact, sharper, time, quick, effort, cells).run()
 
 
 class _Search:
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         moves: Moves,
         race: Race,
@@ -116,15 +123,28 @@ class _Search:
         time: Time,
         quick: bool,
         effort: float,
+        cells: bool,
     ) -> None:
-        self.exact, self.sharper, self.quick, self.effort = exact, sharper, quick, effort
+        self.exact, self.sharper, self.quick, self.effort, self.cells = exact, sharper, quick, effort, cells
         self.moves, self.race, self.go_on, self.at_least = moves, race, time.go_on, at_least
         self.seconds_left = time.left
         self.finder = Finder(moves, race, confirm, quick=quick)
         self.mixtures: dict[int, list[np.ndarray]] = {goal: [] for goal in race.goals}
+        self.bounds = {goal: (at_least, "single-gene scan") for goal in race.goals}
+        self._tried: set[tuple[int, float, float]] = set()
+
+    @cached_property
+    def own(self) -> OwnSets:
+        return OwnSets(self.moves, self.race, self._thorough, self.go_on)
 
     def run(self) -> Smallest:
-        self.own = OwnSets(self.moves, self.race, self._thorough, self.go_on)
+        if not self.cells and self.moves.exact and len(self.race.goals) == 1:
+            self._mean(self.race.goals[0], 1.0)  # the first step whatever is proven, and it may be all that is needed
+        if self.finder.genes is None or self.lower < self.finder.upper:
+            self._search()
+        return Smallest(self.lower, self.finder.genes, self.finder.winner, self.bounds, self)
+
+    def _search(self) -> None:
         trees = isinstance(self.moves, TreeMoves) and self.sharper
         for goal in self.race.goals if trees and not self._thorough else ():
             self.own.join(goal)
@@ -156,7 +176,6 @@ class _Search:
         for goal, (lower, proof) in self.bounds.items():
             if lower > self.moves.n_genes:  # every size is refuted
                 self.bounds[goal] = (NEVER, proof)
-        return Smallest(self.lower, self.finder.genes, self.finder.winner, self.bounds, self.own)
 
     @property
     def _thorough(self) -> bool:
@@ -178,6 +197,9 @@ class _Search:
         return sorted(open_goals, key=lambda goal: self.bounds[goal][0])
 
     def _mean(self, goal: int, share: float, slack: float = 0.0) -> None:
+        if (goal, share, slack) in self._tried:
+            return
+        self._tried.add((goal, share, slack))
         found = self.finder.by_mean(goal, share, slack)
         if found is not None and found.mixture.any():
             self.mixtures[goal].append(found.mixture)

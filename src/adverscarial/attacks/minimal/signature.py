@@ -77,7 +77,7 @@ def shortest_signature(run: Run, genes: np.ndarray, *, sharper: bool = True) -> 
         return Signature(len(refused) + few.lower, None if short is None else np.concatenate([refused, short]))
     labels = [str(label) for label in moves.labels]
     race = Race.of(moves.codes, labels, [k for k, label in enumerate(labels) if not run.changed(label)])
-    found = smallest(moves, race, holds, quick=not moves.exact, sharper=sharper, effort=_EFFORT)
+    found = smallest(moves, race, holds, quick=not moves.exact, sharper=sharper, effort=_EFFORT, cells=False)
     lower = min(found.lower, len(genes)) if found.lower < NEVER else len(genes)
     known = Signature(lower, None if found.genes is None else genes[found.genes])
     del moves, found  # room: they hold what each gene does to each cell

@@ -33,6 +33,8 @@ from adverscarial.errors import InputRejected
 _ANEW = 64
 #: values of cells and genes that are looked at without asking first which of them can matter
 _ROOM = 2**15
+#: values of cells and genes, times the genes that are asked about: fewer are summed anew, with no loop to compile
+_SUMMED = 2**16
 
 #: turns values of some of the model's genes, (cells or 1, k), into what the weights multiply, float64, (cells or 1, k)
 Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -232,13 +234,17 @@ class LinearScorer(StatefulScorer):
         votes, unclear = np.tile(self._counts, (len(columns), 1)), np.zeros(len(columns), dtype=bool)
         gaps, steps = gaps_of(self._sums), np.zeros(len(columns))
         order = np.argsort(gaps)
+        few = len(columns) * self._held.size <= _SUMMED
         for some in _rounds(reach):
             n = reach[some[-1]]
             cells = order[:n] if n < len(order) else slice(None)
             delta = new[:, some] - self._held[cells][:, columns[some]].astype(np.float64)
             now = self._sums[cells], self._size[cells], gaps[cells], self._codes[cells], self._binary
             counts, doubtful, delta = votes[some], unclear[some], np.ascontiguousarray(delta.T)
-            _count_each(*now, delta, self._weights[columns[some]], counts, doubtful)
+            if few:
+                doubtful[:] = True
+            else:
+                _count_each(*now, delta, self._weights[columns[some]], counts, doubtful)
             votes[some], unclear[some], steps[some] = counts, doubtful, delta.mean(axis=1)
         for k in np.flatnonzero(unclear):
             sums = self._changed(columns[[k]], new[:, [k]]) @ self._weights + self._bias

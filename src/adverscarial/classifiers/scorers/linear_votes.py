@@ -7,23 +7,14 @@ import numpy as np
 from adverscarial._compiled import compiled
 
 _NOTHING = -40.0  # below it, an exponential is lost in the sum with 1
+_FEW = 2**16  # genes x cells x labels, up to which a loop would take longer to compile, or to load, than numpy takes
 
 
-@compiled
 def winner(scores: np.ndarray, rank: np.ndarray) -> int:
     """Return the label with the most votes: cells vote for their first largest score, `rank` decides ties of votes."""
-    counts = np.zeros(scores.shape[1], dtype=np.int64)
-    for i in range(len(scores)):
-        best = 0
-        for k in range(1, scores.shape[1]):
-            if scores[i, k] > scores[i, best]:
-                best = k
-        counts[best] += 1
-    first = 0
-    for k in range(1, len(counts)):
-        if counts[k] > counts[first] or (counts[k] == counts[first] and rank[k] < rank[first]):
-            first = k
-    return first
+    counts = np.bincount(np.argmax(scores, axis=1), minlength=scores.shape[1])
+    first = np.flatnonzero(counts == counts.max())
+    return int(first[np.argmin(rank[first])])
 
 
 @compiled
@@ -35,7 +26,51 @@ def _add(scores: np.ndarray, step: np.ndarray, weights: np.ndarray, sign: float)
                 scores[i, k] += moved * weights[k]
 
 
+class _Votes:
+    """Scores to which genes are added, or taken off again, one at a time.
+
+    Parameters
+    ----------
+    scores, steps, weights, rank
+        As for :func:`first_reaching`.
+    """
+
+    def __init__(self, scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, rank: np.ndarray) -> None:
+        self._scores, self._steps, self._weights, self._rank = scores.copy(), steps, weights, rank
+        self._counts = np.zeros(scores.shape[1], dtype=np.int64)
+        self._few = len(steps) * scores.size <= _FEW
+
+    def moved(self, j: int, sign: float) -> int:
+        """Add a gene, or take it off; return the label that then wins."""
+        scores, step, weights = self._scores, self._steps[j], self._weights[j]
+        if not self._few:
+            return int(_moved(scores, step, weights, sign, self._rank, self._counts))
+        scores += (sign * step)[:, None] * weights
+        return winner(scores, self._rank)
+
+
 @compiled
+def _moved(
+    scores: np.ndarray, step: np.ndarray, weights: np.ndarray, sign: float, rank: np.ndarray, counts: np.ndarray
+) -> int:
+    """Add a gene to the scores, and return :func:`winner`; `counts` is room to work in."""
+    for k in range(len(counts)):
+        counts[k] = 0
+    for i in range(len(scores)):
+        moved, best = sign * step[i], 0
+        for k in range(len(counts)):
+            if moved != 0:
+                scores[i, k] += moved * weights[k]
+            if scores[i, k] > scores[i, best]:
+                best = k
+        counts[best] += 1
+    first = 0
+    for k in range(1, len(counts)):
+        if counts[k] > counts[first] or (counts[k] == counts[first] and rank[k] < rank[first]):
+            first = k
+    return first
+
+
 def first_reaching(
     scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, rank: np.ndarray, goals: np.ndarray
 ) -> int:
@@ -43,15 +78,10 @@ def first_reaching(
 
     `steps` has the shape (genes, cells), `weights` (genes, labels), `goals` is one bool per label.
     """
-    now = scores.copy()
-    for j in range(len(steps)):
-        _add(now, steps[j], weights[j], 1.0)
-        if goals[winner(now, rank)]:
-            return j + 1
-    return -1
+    votes = _Votes(scores, steps, weights, rank)
+    return next((j + 1 for j in range(len(steps)) if goals[votes.moved(j, 1.0)]), -1)
 
 
-@compiled
 def thinned(
     scores: np.ndarray, steps: np.ndarray, weights: np.ndarray, rank: np.ndarray, goals: np.ndarray
 ) -> np.ndarray:
@@ -59,20 +89,15 @@ def thinned(
 
     `scores` are those with all these genes changed; the other parameters are as for :func:`first_reaching`.
     """
-    now = scores.copy()
-    kept = np.ones(len(steps), dtype=np.bool_)
+    votes, kept = _Votes(scores, steps, weights, rank), np.ones(len(steps), dtype=bool)
     dropped = True
     while dropped:
         dropped = False
-        for j in range(len(steps)):
-            if not kept[j]:
-                continue
-            _add(now, steps[j], weights[j], -1.0)
-            if goals[winner(now, rank)]:
-                kept[j] = False
-                dropped = True
+        for j in np.flatnonzero(kept).tolist():
+            if goals[votes.moved(j, -1.0)]:
+                kept[j], dropped = False, True
             else:
-                _add(now, steps[j], weights[j], 1.0)
+                votes.moved(j, 1.0)
     return kept
 
 
