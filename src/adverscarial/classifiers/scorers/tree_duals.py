@@ -21,7 +21,7 @@ import numpy as np
 
 from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.prefixes import NEVER, Top, heaped, take
-from adverscarial.classifiers.scorers.tree_paths import Paths
+from adverscarial.classifiers.scorers.tree_paths import Paths, floats, shorts, wholes
 
 _ROUNDING = 1e-9  # of all that is added up
 _PASSES = 3  # of the weights that the first g are made with
@@ -61,9 +61,10 @@ def _slopes(paths: Paths, gain: np.ndarray, n_genes: int) -> _Slopes:
     """Return where the numbers g of one cell belong, all 0."""
     _, tree, _, start, gene = paths
     n_leaves = len(tree)
-    place, entry = np.full(n_genes, -1, dtype=np.int64), np.empty(len(gene), dtype=np.int32)
-    owner, order = np.empty(len(gene), dtype=np.int32), np.arange(n_leaves)
-    firsts, starts = np.empty(n_leaves + 1, dtype=np.int64), np.empty(n_leaves + 1, dtype=np.int64)
+    place, entry, owner = wholes(n_genes, -1), shorts(len(gene)), shorts(len(gene))
+    order, firsts, starts = wholes(n_leaves, 0), wholes(n_leaves + 1, 0), wholes(n_leaves + 1, 0)
+    for k in range(n_leaves):
+        order[k] = k
     n, trees, i = 0, 0, 0
     while i < n_leaves:
         t, begin = tree[i], n
@@ -80,7 +81,7 @@ def _slopes(paths: Paths, gain: np.ndarray, n_genes: int) -> _Slopes:
         _sort(order, firsts[trees], i, gain)
         trees += 1
     firsts[trees], starts[trees] = n_leaves, n
-    return _Slopes(np.zeros(n), owner[:n].copy(), starts[: trees + 1].copy(), firsts[: trees + 1].copy(), order, entry)
+    return _Slopes(floats(n, 0.0), owner[:n], starts[: trees + 1], firsts[: trees + 1], order, entry)
 
 
 @compiled_within
@@ -133,7 +134,7 @@ def _begin(paths: Paths, gain: np.ndarray, slopes: _Slopes, unit: float, weight:
     are of use least often.
     """
     g, gene, _, _, _, entry = slopes
-    g[:] = 0.0
+    _clear(g)
     for i in range(len(gain)):
         if gain[i] <= 0:
             continue
@@ -144,11 +145,17 @@ def _begin(paths: Paths, gain: np.ndarray, slopes: _Slopes, unit: float, weight:
         for e in range(paths.start[i], paths.start[i + 1]):
             if paths.gene[e] >= 0:
                 g[entry[e]] = max(g[entry[e]], gain[i] * weight[paths.gene[e]] / whole)
-    weight[:] = 0.0
+    _clear(weight)
     for v in range(len(g)):
         weight[gene[v]] += g[v]
     for j in range(len(weight)):
         weight[j] = (weight[j] / unit + 0.05) ** -4
+
+
+@compiled_within
+def _clear(values: np.ndarray) -> None:
+    for v in range(len(values)):
+        values[v] = 0.0
 
 
 @compiled_within
@@ -162,7 +169,7 @@ def _copy(values: np.ndarray, to: np.ndarray) -> None:
 @compiled_within
 def _totals(slopes: _Slopes, totals: np.ndarray) -> float:
     """Set the totals: what each gene gains at most by these g; return the sum of the absolute values of g."""
-    totals[:] = 0.0
+    _clear(totals)
     size = 0.0
     for v in range(len(slopes.value)):
         totals[slopes.gene[v]] += slopes.value[v]
@@ -222,7 +229,9 @@ def _step(slopes: _Slopes, top: Top, aim: int, missing: float, length: float, ro
         room.chosen[top.heap[k]] = 0.0
     if square == 0:
         return -1.0
-    g -= length * max(0.0, (top.total - missing) / square) * room.direction
+    length *= max(0.0, (top.total - missing) / square)
+    for v in range(len(g)):
+        g[v] -= length * room.direction[v]
     return top.least
 
 
@@ -273,9 +282,9 @@ def needed_by_slopes(
     """
     slopes = _slopes(paths, gain, n_genes)
     g, n = slopes.value, len(slopes.value)
-    heap, weight, floor = np.empty(n_genes + 1, dtype=np.int64), np.ones(n_genes), 0.0
-    room = _Room(np.zeros(n), np.zeros(n), np.zeros(n_genes), np.zeros(n_genes), heap)
-    proven, best, best_g, ahead, vain, length = 0, -np.inf, np.empty(n), 0.0, 0, _LONG
+    heap, weight, floor = wholes(n_genes + 1, 0), floats(n_genes, 1.0), 0.0
+    room = _Room(floats(n, 0.0), floats(n, 0.0), floats(n_genes, 0.0), floats(n_genes, 0.0), heap)
+    proven, best, best_g, ahead, vain, length = 0, -np.inf, floats(n, 0.0), 0.0, 0, _LONG
     recalled = 2 * _recall(paths, slopes, known, best_g, False) > n
     passes = 1 if recalled else _PASSES
     for step in range(steps):
@@ -301,7 +310,7 @@ def needed_by_slopes(
             continue
         if vain > _PATIENCE:
             vain, ahead, length = 0, ahead / 2, length * _SHORTER
-            room.direction[:] = 0.0
+            _clear(room.direction)
         aim = min(int(np.ceil(best + max(ahead, 0.25))), enough - 1)
         floor = _step(slopes, top, aim, need - offset - 0.01 * unit, length, room) / 2
         if floor < 0:

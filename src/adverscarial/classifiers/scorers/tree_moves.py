@@ -15,6 +15,7 @@ from adverscarial.classifiers.scorers.tree_paths import (
     Paths,
     Since,
     Turns,
+    Walk,
     credits,
     first_order,
     reachable,
@@ -117,7 +118,8 @@ class TreeMoves(Moves):
         """Return the leaves that some cells can reach, with room for somewhat more than the last ones had."""
         trees, X, new = self._trees, self._state._X[cells], self._new[cells]
         leaves, entries = (int(_SPARE * len(X) * share) for share in self._room[whole])
-        found = reachable(trees.nodes, trees.roots, X, new, self._column, trees.depth, whole, leaves, entries)
+        walk = Walk.of(self.n_genes, trees.depth, whole)
+        found = reachable(trees.nodes, trees.roots, X, new, self._column, walk, leaves, entries)
         self._room[whole] = len(found.leaf) / len(X), len(found.gene) / len(X)
         return found
 
@@ -165,7 +167,7 @@ class TreeMoves(Moves):
 
     def _credits(self, c: np.ndarray, cells: np.ndarray, need: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
         lead_values, unit = self._lead(c)
-        total, proven = np.empty((len(cells), self.n_genes)), np.empty(len(cells), dtype=np.int64)
+        total, proven = np.zeros((len(cells), self.n_genes)), np.full(len(cells), -1)
         for block in np.unique(cells // _AT_ONCE):
             inside = np.flatnonzero(cells // _AT_ONCE == block)
             paths = self._paths(int(block))
@@ -177,8 +179,8 @@ class TreeMoves(Moves):
                     np.array([0, last - first]), paths.tree[first:last], paths.leaf[first:last],
                     paths.start[first : last + 1], paths.gene,
                 )  # fmt: skip
-                found = credits(own, lead_values, now, need[[place]], self.n_genes, m, _PASSES, unit)
-                total[place], proven[place] = (part[0] for part in found)
+                found = total[place : place + 1], proven[place : place + 1]
+                credits(own, lead_values, now, need[[place]], self.n_genes, m, _PASSES, unit, *found)
         return total, proven
 
     def scores_with(self, genes: np.ndarray) -> np.ndarray:  # noqa: D102

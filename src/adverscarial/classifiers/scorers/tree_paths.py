@@ -33,7 +33,7 @@ class Paths(NamedTuple):
     gene: np.ndarray
 
 
-class _Walk(NamedTuple):
+class Walk(NamedTuple):
     """What a walk notes: the choice for each gene, branches still to be walked, genes chosen on the way; and how."""
 
     choice: np.ndarray
@@ -41,10 +41,40 @@ class _Walk(NamedTuple):
     trail: np.ndarray
     whole: bool  # genes that stay as they are count as well
 
+    @classmethod
+    def of(cls, n_genes: int, depth: int, whole: bool) -> Walk:
+        """Make room for walks; `depth`: nodes on a path."""
+        choice, trail = np.zeros(n_genes, dtype=np.int8), np.empty(depth + 2, dtype=np.int64)
+        return cls(choice, np.empty((depth + 2, 3), dtype=np.int64), trail, whole)
+
+
+@compiled_within
+def floats(n: int, value: float) -> np.ndarray:
+    """Return an array of `n` times a value: each form of np.zeros, np.full and the like would be compiled as well."""
+    array = np.empty(n)
+    for i in range(n):
+        array[i] = value
+    return array
+
+
+@compiled_within
+def wholes(n: int, value: int) -> np.ndarray:
+    """Return the same of whole numbers."""
+    array = np.empty(n, dtype=np.int64)
+    for i in range(n):
+        array[i] = value
+    return array
+
+
+@compiled_within
+def shorts(n: int) -> np.ndarray:
+    """Return room for `n` small whole numbers."""
+    return np.empty(n, dtype=np.int32)
+
 
 @compiled_within
 def _descend(
-    nodes: np.ndarray, at: int, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: _Walk, top: int, length: int
+    nodes: np.ndarray, at: int, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: Walk, top: int, length: int
 ) -> tuple[int, int, int]:
     """Walk to a leaf without changing a gene more; note the branches where changing one would turn the comparison.
 
@@ -73,7 +103,7 @@ def _descend(
 
 @compiled_within
 def _explore(
-    nodes: np.ndarray, roots: np.ndarray, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: _Walk,
+    nodes: np.ndarray, roots: np.ndarray, x: np.ndarray, new: np.ndarray, column: np.ndarray, walk: Walk,
     found: Paths, at_leaf: int, at_gene: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Walk all trees of one cell, branching where the new value of a gene would turn the comparison.
@@ -113,21 +143,18 @@ def _explore(
 
 @compiled
 def reachable(
-    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.ndarray, column: np.ndarray, depth: int, whole: bool,
+    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.ndarray, column: np.ndarray, walk: Walk,
     n_leaves: int, n_entries: int,
 ) -> Paths:  # fmt: skip
     """Return the reachable leaves of cells of values `X`, with new values `new`.
 
-    `depth`: nodes on a path; `whole`: with the genes that must stay as they are, see :class:`Paths`; `n_leaves` and
-    `n_entries`: for how many leaves and genes of them there is room at first. All is walked again where that is not
-    enough.
+    `n_leaves` and `n_entries`: for how many leaves and genes of them there is room at first. All is walked again where
+    that is not enough.
     """
-    stack, trail = np.empty((depth + 2, 3), dtype=np.int64), np.empty(depth + 2, dtype=np.int64)
-    walk = _Walk(np.zeros(new.shape[1], dtype=np.int8), stack, trail, whole)
-    cell = np.zeros(len(X) + 1, dtype=np.int64)
+    cell = wholes(len(X) + 1, 0)
     while True:
-        tree, leaf = np.empty(n_leaves, dtype=np.int32), np.empty(n_leaves, dtype=np.int32)
-        start, gene = np.zeros(n_leaves + 1, dtype=np.int64), np.empty(n_entries, dtype=np.int32)
+        tree, leaf, gene = shorts(n_leaves), shorts(n_leaves), shorts(n_entries)
+        start = wholes(n_leaves + 1, 0)
         found, leaves, entries = Paths(cell, tree, leaf, start, gene), cell[0], cell[0]
         for c in range(len(X)):
             leaves, entries = _explore(nodes, roots, X[c], new[c], column, walk, found, leaves, entries)
@@ -137,12 +164,23 @@ def reachable(
         n_leaves, n_entries = leaves, entries
 
 
+class _Room(NamedTuple):
+    """Arrays to work in: credits of genes, in all and in one tree, zeros at first; and genes."""
+
+    total: np.ndarray
+    best: np.ndarray
+    touched: np.ndarray
+
+
 @compiled_within
-def _charged(paths: Paths, c: int, lead_values: np.ndarray, now: np.ndarray, weight: np.ndarray, m: int) -> np.ndarray:
-    """Return the credits of the genes of cell `c` for the given weights, shape (genes,); see :func:`credits`."""
+def _charged(
+    paths: Paths, c: int, lead_values: np.ndarray, now: np.ndarray, weight: np.ndarray, m: int, room: _Room
+) -> None:
+    """Set the credits of the genes of cell `c` for the given weights, shape (genes,); see :func:`credits`."""
     _, tree, leaf, start, gene = paths
-    total, best = np.zeros(len(weight)), np.zeros(len(weight))
-    touched = np.empty(len(weight), dtype=np.int64)
+    total, best, touched = room
+    for j in range(len(total)):
+        total[j] = 0.0
     i, last = paths.cell[c], paths.cell[c + 1]
     while i < last:
         t, n_touched = tree[i], 0
@@ -162,11 +200,10 @@ def _charged(paths: Paths, c: int, lead_values: np.ndarray, now: np.ndarray, wei
         for e in range(n_touched):
             total[touched[e]] += best[touched[e]]
             best[touched[e]] = 0.0
-    return total
 
 
 @compiled
-def credits(
+def credits(  # noqa: PLR0913
     paths: Paths,
     lead_values: np.ndarray,
     now: np.ndarray,
@@ -175,8 +212,10 @@ def credits(
     m: int,
     passes: int,
     unit: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return credits of genes, shape (cells, genes), and how many genes each cell needs by them.
+    kept: np.ndarray,
+    proven: np.ndarray,
+) -> None:
+    """Fill in credits of genes, shape (cells, genes), and how many genes each cell needs by them.
 
     Under a set S the cell reaches, in each tree, one leaf x all of whose genes are in S. The gain of x is spread over
     its genes by positive weights; per tree, each gene keeps the largest credit that any leaf gives it. So the credits
@@ -199,13 +238,16 @@ def credits(
         Rounds of weights; the round that proves most is kept, for each cell.
     unit
         A usual gain of one leaf.
+    kept, proven
+        What is filled in; -1 at first in `proven`.
     """
-    kept, proven = np.zeros((len(need), n_genes)), np.full(len(need), -1, dtype=np.int64)
-    weight, heap = np.ones(n_genes), np.empty(n_genes + 1, dtype=np.int64)
+    weight, heap, total = floats(n_genes, 1.0), wholes(n_genes + 1, 0), floats(n_genes, 0.0)
+    room = _Room(total, floats(n_genes, 0.0), wholes(n_genes, 0))
     for c in range(len(need)):
-        weight[:] = 1.0
+        for j in range(n_genes):
+            weight[j] = 1.0
         for _ in range(passes):
-            total = _charged(paths, c, lead_values, now[c], weight, m)
+            _charged(paths, c, lead_values, now[c], weight, m, room)
             top = take(Top(heap, heaped(total, 0.0, heap), 0, 0.0, 0.0), total, need[c], 0)
             count = top.taken if top.total >= need[c] else NEVER
             if count > proven[c]:
@@ -216,7 +258,6 @@ def credits(
                 break
             for j in range(n_genes):
                 weight[j] = (total[j] / unit + 0.05) ** -4
-    return kept, proven
 
 
 class Turns(NamedTuple):
@@ -312,9 +353,9 @@ def turns(
     `depth`: nodes on a path.
     """
     n_trees, anew = len(roots), len(known.start) == 1
-    start, stale = np.zeros(len(X) * n_trees + 1, dtype=np.int64), np.full(n_trees, -1)
+    start, stale = wholes(len(X) * n_trees + 1, 0), wholes(n_trees, -1)
     size = len(known.gene) + 4 * n_trees + depth
-    found = Turns(start, np.empty(size, dtype=np.int32), np.empty(size, dtype=np.int32))
+    found = Turns(start, shorts(size), shorts(size))
     end = start[0]
     for place in range(len(start) - 1):
         c, t = place // n_trees, place % n_trees
@@ -337,7 +378,7 @@ def turns(
 @compiled_within
 def _larger(values: np.ndarray, n: int, size: int) -> np.ndarray:
     """Return a larger array that begins with n values; copied as a whole, checks of shapes would take seconds."""
-    larger = np.empty(size, dtype=values.dtype)
+    larger = shorts(size)
     for i in range(n):
         larger[i] = values[i]
     return larger
@@ -346,7 +387,7 @@ def _larger(values: np.ndarray, n: int, size: int) -> np.ndarray:
 @compiled
 def first_order(found: Turns, value: np.ndarray, leaf: np.ndarray, omega: np.ndarray, n_genes: int) -> np.ndarray:
     """Return what each gene, changed alone, does to ``(omega * sums).sum()``, exactly, shape (genes,)."""
-    effect = np.zeros(n_genes)
+    effect = floats(n_genes, 0.0)
     n_trees = leaf.shape[1]
     for c in range(len(omega)):
         weights, none = omega[c], True

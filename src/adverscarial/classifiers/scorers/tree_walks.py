@@ -9,21 +9,6 @@ from adverscarial._compiled import compiled, compiled_within
 _TREES = 16  # through which a cell walks side by side
 
 
-@compiled
-def walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Return the leaf that each cell reaches in each tree, shape (cells, trees)."""
-    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
-    for c in range(len(X)):
-        for t in range(len(roots)):
-            at = roots[t]
-            node = nodes[at]
-            while node.feature >= 0:
-                at = node.left if X[c, node.feature] <= node.threshold else node.right
-                node = nodes[at]
-            leaf[c, t] = at
-    return leaf
-
-
 @compiled_within
 def walk_with(nodes: np.ndarray, at: int, x: np.ndarray, gene: int, new: float) -> int:
     """Return the leaf that a cell reaches from a node, with one gene changed."""
@@ -48,16 +33,15 @@ def _descend(nodes: np.ndarray, at: int, x: np.ndarray, column: np.ndarray, new:
 
 
 @compiled
-def turn(
+def turn(  # noqa: PLR0913
     nodes: np.ndarray, last: np.ndarray, tested: np.ndarray, owner: np.ndarray, again: np.ndarray, leaf: np.ndarray,
-    X: np.ndarray, column: np.ndarray, new: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    """Return the leaves that cells reach in the trees `again`, looking only at nodes that test a changed gene.
+    X: np.ndarray, column: np.ndarray, new: np.ndarray, reached: np.ndarray,
+) -> None:  # fmt: skip
+    """Fill in the leaves that cells reach in the trees `again`, looking only at nodes that test a changed gene.
 
     Such a node is on a cell's path if the cell's leaf is among the nodes below it. The first one where the comparison
     turns out differently sends the cell elsewhere; in that tree, the nodes after it are no longer on the path.
     """
-    reached = np.empty((len(leaf), len(again)), dtype=np.int64)
     for c in range(len(leaf)):
         for i in range(len(again)):
             reached[c, i] = leaf[c, again[i]]
@@ -73,17 +57,30 @@ def turn(
                 continue
             turned = i
             reached[c, i] = _descend(nodes, at, X[c], column, new[c])
-    return reached
+
+
+def walk_all(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return the leaf that each cell reaches in each tree, shape (cells, trees)."""
+    return walk_again(nodes, roots, X, np.empty(0, dtype=np.int64), X[:0])
+
+
+def walk_again(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, genes: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Return the same with some genes changed, `new` has their values, shape (cells, genes)."""
+    leaf = np.empty((len(X), len(roots)), dtype=np.int64)
+    _walk(nodes, roots, X, genes, new, leaf, np.empty(X.shape[1], dtype=X.dtype))
+    return leaf
 
 
 @compiled
-def walk_again(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, genes: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Return the leaf that each cell reaches with some genes changed, as :func:`walk_all` does.
+def _walk(
+    nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, genes: np.ndarray, new: np.ndarray, leaf: np.ndarray,
+    x: np.ndarray,
+) -> None:  # fmt: skip
+    """Fill in the leaf that each cell reaches in each tree with some genes changed; `x` is room for a cell's values.
 
     A cell walks through some trees side by side, one step in each in turn: so the processor need not wait for one step
     to end before it begins the next one.
     """
-    leaf, x = np.empty((len(X), len(roots)), dtype=np.int64), np.empty(X.shape[1], dtype=X.dtype)
     for c in range(len(X)):
         for j in range(len(x)):
             x[j] = X[c, j]
@@ -102,7 +99,6 @@ def walk_again(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, genes: np.nd
                         left, right = node.left, node.right  # both are read: then the choice needs no jump
                         leaf[c, t] = left if x[node.feature] <= node.threshold else right
                         going = True
-    return leaf
 
 
 @compiled
@@ -132,15 +128,9 @@ def sum_again(
                     out[c, k] += value[at, k]
 
 
-@compiled
 def sum_leaves(value: np.ndarray, bias: np.ndarray, leaf: np.ndarray) -> np.ndarray:
-    """Return the sums of the leaves of each cell, shape (cells, scores)."""
-    n_cells, n_trees = leaf.shape
-    sums = np.empty((n_cells, len(bias)))
-    for c in range(n_cells):
-        for k in range(len(bias)):  # assigned at once, two seconds would go into compiling checks of shapes
-            sums[c, k] = bias[k]
-        for t in range(n_trees):
-            for k in range(len(bias)):
-                sums[c, k] += value[leaf[c, t], k]
+    """Return the sums of the leaves of each cell, added up in the order of the trees, shape (cells, scores)."""
+    sums = np.tile(np.asarray(bias, dtype=np.float64), (len(leaf), 1))
+    for reached in leaf.T:
+        sums += value[reached]
     return sums

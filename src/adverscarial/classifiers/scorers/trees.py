@@ -196,8 +196,8 @@ class TreeScorer(StatefulScorer):
         again, trees = self._testing(features), self._trees
         tests = self._few_tests(features, again)
         if self._last is not None and len(tests[0]):
-            column = self._column(features)
-            reached = turn(self._nodes, self._last, *tests, again, self._leaf, self._X, column, new)
+            column, reached = self._column(features), np.empty((len(new), len(again)), dtype=np.int64)
+            turn(self._nodes, self._last, *tests, again, self._leaf, self._X, column, new, reached)
         else:
             reached = walk_again(self._nodes, trees.roots[again], self._X, features, new)
         whole = self._doubt < 0  # then leaves may be taken off and added on without any rounding
