@@ -27,13 +27,12 @@ class State(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Where to work on one cell."""
+    """Where to work on one cell: made outside, since what makes arrays would be compiled first."""
 
     lists: Lists
     known: np.ndarray  # of each list, whether its sums are
 
 
-@inlined
 def room_for(state: State, tree: Tree) -> Room:
     """Return room to work on one cell after the other."""
     n_pairs, width = len(tree.power), state.kept.counts.shape[3]
@@ -75,19 +74,22 @@ def rho_with(counts: np.ndarray, sums: np.ndarray, a: int, old: int, new: int, p
 
 @compiled_within
 def _count_votes(
-    cell: int, state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, room: Room, votes: np.ndarray
-) -> None:
+    cell: int, state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, room: Room, entry_of: np.ndarray,
+    now: np.ndarray, votes: np.ndarray,
+) -> None:  # fmt: skip
     """Add one cell's votes with each gene changed alone; fill the state's scores where the cell needs them.
 
     Parameters are those of :func:`votes_each`, which calls this once for a cell: `tree` and `room` are dozens of
-    arrays, and to hand them over for each gene would cost as much as the answer.
+    arrays, and to hand them over for each gene would cost as much as the answer. `entry_of` has for each pair what its
+    profile has of the gene that changes, four times the length of a list for none; `now` is room for scores.
     """
     first, entries, nodes, power, steps = tree.first, tree.entries, tree.nodes, tree.power, tree.steps
     scores, lists, known = state.scores[cell], lists_at(cell, state, room), room.known
     counts, sums, numbers, then = lists.counts, lists.sums, state.numbers[cell], to[cell]
     n_pairs, n = tree.lists.shape
     absent = 4 * n  # ranks are smaller
-    entry_of, now = np.full(n_pairs, absent), scores.copy()  # of the gene that changes
+    for pair in range(n_pairs):
+        now[pair] = scores[pair]
     for k in range(len(columns)):
         column, node, code = columns[k], 0, state.codes[cell]
         old, new = numbers[column], then[column]
@@ -120,6 +122,14 @@ def _count_votes(
 
 
 @compiled
+def _votes_each(
+    state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, room: Room, entry_of: np.ndarray, now: np.ndarray,
+    votes: np.ndarray,
+) -> None:  # fmt: skip
+    for cell in range(len(state.codes)):
+        _count_votes(cell, state, tree, columns, to, room, entry_of, now, votes)
+
+
 def votes_each(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> np.ndarray:
     """Return how the cells vote with each gene changed alone, shape (genes, codes).
 
@@ -130,7 +140,6 @@ def votes_each(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) ->
     filled where cells meet them.
     """
     votes = np.zeros((len(columns), tree.n_classes + len(tree.nodes)), dtype=np.int64)
-    room = room_for(state, tree)
-    for cell in range(len(state.codes)):
-        _count_votes(cell, state, tree, columns, to, room, votes)
+    n_pairs, n = tree.lists.shape
+    _votes_each(state, tree, columns, to, room_for(state, tree), np.full(n_pairs, 4 * n), np.empty(n_pairs), votes)
     return votes

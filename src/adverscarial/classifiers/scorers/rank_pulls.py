@@ -14,7 +14,7 @@ import numpy as np
 
 from adverscarial._compiled import compiled, compiled_within
 from adverscarial.classifiers.scorers.rank_lists import Tree, gained, score_at
-from adverscarial.classifiers.scorers.rank_moves import State, lists_at, room_for, score_now
+from adverscarial.classifiers.scorers.rank_moves import Room, State, lists_at, room_for, score_now
 from adverscarial.classifiers.scorers.ranks import Model, _rho
 
 _OF_RHO = 0.25
@@ -109,7 +109,6 @@ def _met(tree: Tree, columns: np.ndarray, met: np.ndarray) -> tuple[np.ndarray, 
     return start, found
 
 
-@compiled
 def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Way, width: float) -> np.ndarray:
     """Return by how much the cells' lack becomes smaller with each gene changed alone, summed over the cells.
 
@@ -117,12 +116,20 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
 
     Parameters are those of :func:`~adverscarial.classifiers.scorers.rank_together.changed`.
     """
+    total = np.zeros(len(columns))
+    _add_pulls(state, tree, columns, to, way, width, room_for(state, tree), total)
+    return total
+
+
+@compiled
+def _add_pulls(
+    state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Way, width: float, room: Room, total: np.ndarray
+) -> None:
     nodes, threshold, power, steps = tree.nodes, tree.threshold, tree.power, tree.steps
     n_pairs, n = tree.lists.shape
     met = _on_the_way(n_pairs, nodes, way)
     first, entries = _met(tree, columns, met)
-    room = room_for(state, tree)
-    total, before = np.zeros(len(columns)), np.zeros(n_pairs)
+    before = np.zeros(n_pairs)
     n_nodes = len(way.nodes)
     ahead = np.zeros(n_nodes + (way.stuck >= 0))
     changed = np.zeros(len(ahead), dtype=np.bool_)
@@ -159,4 +166,3 @@ def pulls(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, way: Wa
                 now[entries[entry, 0]] = before[entries[entry, 0]]
             for i in range(len(ahead)):
                 then[i], changed[i] = ahead[i], False
-    return total

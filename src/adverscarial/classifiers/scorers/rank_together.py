@@ -5,6 +5,8 @@ At each node the pair that was best before is asked first: where it suffices, th
 
 from __future__ import annotations
 
+from typing import NamedTuple, Self
+
 import numpy as np
 
 from adverscarial._compiled import compiled, compiled_within
@@ -72,7 +74,8 @@ def _note(
     steps, n_steps
         To be filled: entry, old and new number of the genes of each list, pairs x genes x 3, and how many these are.
     """
-    n_steps[:] = 0
+    for pair in range(len(n_steps)):
+        n_steps[pair] = 0
     for column in moving:
         old, new = row[column], to[column]
         for entry in range(first[column], first[column + 1]):
@@ -139,7 +142,25 @@ def _code(
     return code
 
 
-@compiled
+class _Room(NamedTuple):
+    """Arrays to work in: made outside, since what makes them would be compiled first."""
+
+    steps: np.ndarray  # of the genes of each list that change, as many as there may be; see :func:`_note`
+    n_steps: np.ndarray
+    genes: np.ndarray
+    row: np.ndarray
+    counts: np.ndarray  # see :func:`_recounted`
+
+    @classmethod
+    def of(cls, state: State, tree: Tree, n_genes: int, n_steps: int) -> Self:
+        n_pairs, width = len(tree.power), state.kept.counts.shape[3]
+        return cls(
+            np.empty((n_pairs, n_steps, 3), dtype=np.int32), np.zeros(n_pairs, dtype=np.int64),
+            np.empty(n_genes, dtype=np.int64), np.empty(state.numbers.shape[1], dtype=state.numbers.dtype),
+            np.empty((2, width), dtype=state.kept.counts.dtype),
+        )  # fmt: skip
+
+
 def changed(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return scores and codes with several genes changed at once.
 
@@ -154,38 +175,41 @@ def changed(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> tu
     to
         Numbers of their new values, shape (cells, the classifier's genes).
     """
-    scores, codes, kept = state.scores.copy(), state.codes.copy(), len(state.kept.counts) > 0
-    n_pairs, room = len(tree.power), np.empty((2, state.kept.counts.shape[3]), dtype=np.int32)
-    steps, n_steps = np.empty((n_pairs, _MANY, 3), dtype=np.int32), np.empty(n_pairs, dtype=np.int64)
-    genes, row = np.empty(len(columns), dtype=np.int64), np.empty_like(to[0])
+    scores, codes = state.scores.copy(), state.codes.copy()
+    _change(state, tree, columns, to, _Room.of(state, tree, len(columns), _MANY), scores, codes)
+    return scores, codes
+
+
+@compiled
+def _change(
+    state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, room: _Room, scores: np.ndarray, codes: np.ndarray
+) -> None:
+    steps, n_steps, genes, row, counts = room
+    kept, n_pairs = len(state.kept.counts) > 0, len(tree.power)
     for cell in range(len(codes)):
         moving, then = genes[: _moving(state.numbers[cell], to[cell], columns, genes)], scores[cell]
         if not len(moving):
             continue
-        if len(moving) > _MANY:  # nearly all lists hold one of them
-            then[:] = np.nan
-        else:
+        many = len(moving) > _MANY  # nearly all lists hold one of them
+        if not many:
             _note(state.numbers[cell], to[cell], moving, tree.first, tree.entries, steps, n_steps)
-            for pair in range(n_pairs):
-                if n_steps[pair] > 0:
-                    then[pair] = np.nan
-        anew = not kept or len(moving) > _MANY
+        for pair in range(n_pairs):
+            if many or n_steps[pair] > 0:
+                then[pair] = np.nan
+        anew = not kept or many
         if anew:
             for column in range(len(row)):  # as a whole, numba would compile for seconds
                 row[column] = state.numbers[cell, column]
             for column in moving:
                 row[column] = to[cell, column]
-        codes[cell] = _code(cell, anew, row, then, state, tree, steps, n_steps, room)
-    return scores, codes
+        codes[cell] = _code(cell, anew, row, then, state, tree, steps, n_steps, counts)
 
 
 @compiled
-def _walked_anew(state: State, tree: Tree) -> None:
-    n_pairs, room = len(tree.power), np.empty((2, state.kept.counts.shape[3]), dtype=np.int32)
-    steps, n_steps = np.empty((n_pairs, 0, 3), dtype=np.int32), np.zeros(n_pairs, dtype=np.int64)
+def _walk_anew(state: State, tree: Tree, room: _Room) -> None:
     for cell in range(len(state.codes)):
         row, scores = state.numbers[cell], state.scores[cell]
-        state.codes[cell] = _code(cell, True, row, scores, state, tree, steps, n_steps, room)
+        state.codes[cell] = _code(cell, True, row, scores, state, tree, room.steps, room.n_steps, room.counts)
 
 
 def walked(state: State, tree: Tree) -> None:
@@ -194,7 +218,7 @@ def walked(state: State, tree: Tree) -> None:
         state.scores[:] = scores_of(state.kept.sums, tree)
         walk_all(state.scores, tree, state.codes)
     else:
-        _walked_anew(state, tree)
+        _walk_anew(state, tree, _Room.of(state, tree, 0, 0))
 
 
 @compiled_within
@@ -220,12 +244,15 @@ def _shift_list(counts: np.ndarray, sums: np.ndarray, steps: np.ndarray, top: in
         counts[0, number + 1], counts[1, number + 1] = below, total
 
 
-@compiled
 def shift(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> None:
     """Change what a state keeps of each list, in place, as columns get the numbers `to`."""
+    _shift(state, tree, columns, to, _Room.of(state, tree, len(columns), len(columns)))
+
+
+@compiled
+def _shift(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray, room: _Room) -> None:
     kept, n_pairs, first, entries = state.kept, len(tree.power), tree.first, tree.entries
-    genes, room = np.empty(len(columns), dtype=np.int64), np.empty((2, kept.counts.shape[3]), dtype=np.int32)
-    steps, n_steps = np.empty((n_pairs, len(columns), 3), dtype=np.int32), np.empty(n_pairs, dtype=np.int64)
+    steps, n_steps, genes, _, own = room
     for cell in range(len(kept.counts)):
         row, then = state.numbers[cell], to[cell]
         moving = genes[: _moving(row, then, columns, genes)]
@@ -238,4 +265,4 @@ def shift(state: State, tree: Tree, columns: np.ndarray, to: np.ndarray) -> None
         _note(row, then, moving, first, entries, steps, n_steps)
         for pair in range(n_pairs):
             counts, sums = kept.counts[cell, pair], kept.sums[cell, pair]
-            _shift_list(counts, sums, steps[pair, : n_steps[pair]], state.tops[cell], room)
+            _shift_list(counts, sums, steps[pair, : n_steps[pair]], state.tops[cell], own)
