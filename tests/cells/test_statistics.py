@@ -256,3 +256,17 @@ def test_few_distinct_values_of_all_genes_are_sorted_once(monkeypatch: pytest.Mo
         assert len(sorted_parts) == 2 * again
         fresh = GeneStatistics(X)
         assert fresh.shifted(some, X[:5, some], 20).tolist() == whole[:, some].tolist()
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_distinct_values_count_zeros_that_are_not_written_down(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distinct, "_AT_ONCE", at_once)
+    random = np.random.default_rng(0)
+    genes = [random.integers(-2, 3, n).astype(np.float32) * random.choice([-1.0, 1.0]) for n in (0, 5, 3, 1, 0, 5, 4)]
+    starts = np.concatenate([[0], np.cumsum([len(gene) for gene in genes])])
+    found = distinct.distinct_values(starts, np.concatenate(genes).astype(np.float32), 5)
+    for j, gene in enumerate(genes):
+        values, counts = np.unique(np.concatenate([gene, np.zeros(5 - len(gene))]), return_counts=True)
+        own = slice(found.starts[j], found.starts[j + 1])
+        assert found.values[own].tolist() == values.tolist()
+        assert found.counts[own].tolist() == np.cumsum(counts).tolist()

@@ -14,6 +14,7 @@ from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.linear_model import LinearModel
 from adverscarial.classifiers.scorers import linear as scorers_linear
 from adverscarial.classifiers.scorers import linear_sums
+from adverscarial.classifiers.scorers import linear_votes
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.errors import GeneMismatchError, InputRejected
 
@@ -52,7 +53,13 @@ def test_answers_are_those_of_full_prediction(seed: int, classes: int, whole: bo
 
 
 @pytest.fixture
-def sparing(monkeypatch: pytest.MonkeyPatch) -> None:
+def looped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few genes are asked about by the compiled loop, too."""
+    monkeypatch.setattr(scorers_linear, "_SUMMED", 0)
+
+
+@pytest.fixture
+def sparing(looped: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scorers look at no cell that they can prove unmoved, and sum two genes at a time."""
     monkeypatch.setattr(scorers_linear, "_ROOM", 0)
     for module in (scorers_linear, linear_sums):
@@ -71,6 +78,7 @@ def test_law_where_cells_are_proven_unmoved(seed: int, classes: int, whole: bool
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("looped")
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("seed", range(6))
 def test_law_where_a_gene_moves_the_scores_of_a_few_classes(seed: int, whole: bool) -> None:
@@ -244,3 +252,16 @@ def test_a_tie_goes_to_the_first_class_in_every_query() -> None:
         truth = linear.decide(X[1:]).labels[0]
         assert scorer.together(np.array([2]), np.array([[0.0]])).label == truth
         assert scorer.each(np.array([2]), np.array([[0.0]])).label[0] == truth
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_votes_are_the_same_by_numpy_and_by_the_loop(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    scores, steps = rng.integers(-2, 3, (9, 4)).astype(float), rng.integers(-1, 2, (12, 9)) * 0.5
+    weights, rank, goals = rng.normal(size=(12, 4)).round(1), rng.permutation(4), np.arange(4) == seed % 4
+    found = []
+    for few in (linear_votes._FEW, 0):
+        monkeypatch.setattr(linear_votes, "_FEW", few)
+        first = linear_votes.first_reaching(scores, steps, weights, rank, goals)
+        found.append((first, linear_votes.thinned(scores + steps.T @ weights, steps, weights, rank, goals).tolist()))
+    assert found[0] == found[1]

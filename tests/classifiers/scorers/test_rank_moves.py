@@ -143,8 +143,10 @@ def test_scores_found_by_bins_are_those_of_all_reference_cells(chetah):
             assert rank_lists.score_at(float(rho), pair, tree.steps) == ranks._score(float(rho), pair, model)
 
 
+@pytest.mark.parametrize("few", [0, rank_levels._FEW])
 @pytest.mark.parametrize("height", [1, 6])
-def test_numbers_stand_for_the_values(height):
+def test_numbers_stand_for_the_values(height, few, monkeypatch):
+    monkeypatch.setattr(rank_levels, "_FEW", few)
     rng = np.random.default_rng(1)
     values = rng.choice([-2.0, 0.0, 0.0, 1.0, 3.5], (6, 9))
     more = rng.choice([0.0, 0.25, 1e9], (height, 4))

@@ -16,6 +16,7 @@ from adverscarial._compiled import compiled
 from adverscarial.classifiers.scorers.bisection import first_at_least
 
 _CELLS = 1024  # whose values are sorted at a time: until that is done, there are several copies of them
+_FEW = 2**17  # values, up to which a loop would take longer to compile, or to load, than numpy takes
 _SPARE = 2  # levels per gene, beyond which those that no gene has any more are forgotten
 
 
@@ -92,7 +93,15 @@ def numbers_of(levels: Levels, values: np.ndarray) -> np.ndarray | None:
     `values` has the shape (cells, genes), or (1, genes).
     """
     numbers = np.empty((len(levels.start) - 1, values.shape[1]), dtype=np.int32)
-    return numbers if _numbered(levels.values, levels.start, values, numbers) else None
+    if numbers.size > _FEW:
+        return numbers if _numbered(levels.values, levels.start, values, numbers) else None
+    for cell, row in enumerate(numbers):
+        own, wanted = levels.values[levels.start[cell] : levels.start[cell + 1]], values[cell if len(values) > 1 else 0]
+        found = np.searchsorted(own, wanted)
+        if not np.array_equal(own[np.minimum(found, len(own) - 1)], wanted):
+            return None
+        row[:] = found
+    return numbers
 
 
 def values_of(levels: Levels, numbers: np.ndarray) -> np.ndarray:

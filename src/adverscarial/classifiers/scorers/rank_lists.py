@@ -226,13 +226,13 @@ def gained_by(counts: np.ndarray, steps: np.ndarray) -> tuple[int, int]:
             if high < low:
                 low, high, sign = high, low, 1
             # between the two numbers there is one gene less, or one more
-            here = sign * int(low < old <= high)
+            here = sign if low < old <= high else 0
             b0, t0 = b0 + here, t0 + here * b
-            here = sign * int(low <= old < high)
+            here = sign if low <= old < high else 0
             b1, t1 = b1 + here, t1 + here * b
-            here = sign * int(low < new <= high)
+            here = sign if low < new <= high else 0
             b2, t2 = b2 + here, t2 + here * b
-            here = sign * int(low <= new < high)
+            here = sign if low <= new < high else 0
             b3, t3 = b3 + here, t3 + here * b
         more, ties_more = _gain(a, new > old, (b0, b1, b2, b3), (t0, t1, t2, t3))
         product, ties = product + more, ties + ties_more
