@@ -260,7 +260,7 @@ def test_few_distinct_values_of_all_genes_are_sorted_once(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
 def test_distinct_values_count_zeros_that_are_not_written_down(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distinct, "_AT_ONCE", at_once)
+    monkeypatch.setattr(distinct, "_CACHED", at_once)
     random = np.random.default_rng(0)
     genes = [random.integers(-2, 3, n).astype(np.float32) * random.choice([-1.0, 1.0]) for n in (0, 5, 3, 1, 0, 5, 4)]
     starts = np.concatenate([[0], np.cumsum([len(gene) for gene in genes])])

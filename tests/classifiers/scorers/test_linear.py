@@ -13,8 +13,7 @@ from adverscarial.classifiers.answers import Decision
 from adverscarial.classifiers.base import Classifier
 from adverscarial.classifiers.families.linear_model import LinearModel
 from adverscarial.classifiers.scorers import linear as scorers_linear
-from adverscarial.classifiers.scorers import linear_sums
-from adverscarial.classifiers.scorers import linear_votes
+from adverscarial.classifiers.scorers import linear_sums, linear_votes
 from adverscarial.classifiers.scorers.linear import LinearScorer
 from adverscarial.errors import GeneMismatchError, InputRejected
 
