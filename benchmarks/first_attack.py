@@ -86,6 +86,7 @@ def measure(sources: list[Path]) -> None:
                 row |= {f"{name}: compiling, s": f"{cold:.1f}", f"{name}: compiled, s": f"{warm:.1f}"}
             if len(sources) == 2:
                 row["ratio"] = f"{middle[1][0] / middle[0][0]:.2f}"
+                row["of compiling alone"] = f"{(middle[1][0] - middle[1][1]) / (middle[0][0] - middle[0][1]):.2f}"
             rows.append(row)
             print(row, flush=True)
     print(show(rows))
