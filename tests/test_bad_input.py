@@ -12,7 +12,7 @@ from anndata import AnnData
 
 import adverscarial as adv
 from adverscarial import Custom
-from adverscarial.attacks import MaxChange, SingleGene
+from adverscarial.attacks import MaxChange, MinChange, SingleGene
 from adverscarial.errors import (
     ClassifierError,
     DataError,
@@ -323,6 +323,15 @@ def test_things_that_are_no_classifier(model: Any, error: type[Exception], messa
     for attack in (SingleGene("perc99"), MaxChange("perc99")):
         with pytest.raises(error, match=message):
             attack(example(), model, groupby="cell_type", target="B")
+
+
+@pytest.mark.parametrize("name", ["Chetah", "Linear", "Markers", "MLP", "RandomForest", "ScAnnotatR", "SingleR"])
+def test_a_classifier_that_is_not_trained_says_so(name: str) -> None:
+    model = getattr(adv.classifiers, name)()
+    for ask in (SingleGene("perc99"), MaxChange("perc99"), MinChange("perc99"), adv.predict):
+        with pytest.raises(ClassifierError, match=r"(not trained|no markers).*call fit"):
+            ask(example(), model, groupby="cell_type", target="B")
+    repr(model)
 
 
 ENSEMBL = [f"ENSG0000010{i}" for i in range(5)]

@@ -133,6 +133,7 @@ class ScAnnotatR(
         self.ranking, self.progress = ranking, progress
         self.markers, self.parents = markers, parents
         self.models: tuple[TypeModel, ...] = ()
+        self.genes = None
 
     def _check_settings(self) -> None:
         if self.n_markers < 1:
@@ -295,9 +296,8 @@ class ScAnnotatR(
         self._above = {types.index(name): [types.index(n) for n in ancestors(name, parents)] for name in parents}
 
     def align(self, genes: pd.Index) -> np.ndarray:  # noqa: D102
-        if not self.models:
+        if self.genes is None:
             raise ClassifierError("This ScAnnotatR is not trained yet: call fit(adata, groupby) first.")
-        assert self.genes is not None
         positions: np.ndarray = genes.get_indexer(self.genes)
         if (positions < 0).any():
             missing = set(self.genes[positions < 0])
@@ -320,7 +320,7 @@ class ScAnnotatR(
 
     def decide(self, X: np.ndarray) -> Decision:
         """Label the cells of `X` (cells, classifier's genes), taken as the whole data set; scores are probabilities."""
-        if not self.models:
+        if self.genes is None:
             raise ClassifierError("This ScAnnotatR is not trained yet: call fit(adata, groupby) first.")
         return self._decision(zscore(X) @ self.weights + self.offset)
 
