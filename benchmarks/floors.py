@@ -63,7 +63,7 @@ def nodes_visited(nodes: np.ndarray, roots: np.ndarray, X: np.ndarray, new: np.n
 
 
 def forest_floor(model: adv.classifiers.RandomForest, cluster: Cluster) -> tuple[str, float]:
-    """Return what a forest must do, and the seconds it takes at the rate of the plain compiled walk."""
+    """Return what a forest must do, and the seconds it takes at the rate of the compiled walk of all trees."""
     trees, tested = model.trees.narrowed
     nodes = trees.nodes
     columns = model.align(cluster.genes)[tested]
