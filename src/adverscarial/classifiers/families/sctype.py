@@ -21,9 +21,8 @@ from adverscarial.classifiers.families.marker_tables import MarkerTable, read_ma
 from adverscarial.classifiers.gene_names import MARKERS_ARE_SYMBOLS, difference, warn_of_orthologues
 from adverscarial.classifiers.registry import Choice, CommandLine
 from adverscarial.classifiers.scorers.linear import LinearScorer
+from adverscarial.classifiers.scorers.linear_sums import stretches
 from adverscarial.errors import GeneMismatchError, some
-
-_CELLS = 1024  # whose values fit into the processor's cache
 
 
 class ScType(
@@ -180,9 +179,8 @@ class ScType(
             if len(values) == 1:
                 return np.broadcast_to(standardised(values, mean, spread, varies), shape)
             z = np.empty(shape)
-            for start in range(0, len(z), _CELLS):
-                some = slice(start, start + _CELLS)
-                z[some] = standardised(values[some], mean, spread, varies)
+            for cells in stretches(len(z)):
+                z[cells] = standardised(values[cells], mean, spread, varies)
             return z
 
         return model.scorer(cluster, rescaled)

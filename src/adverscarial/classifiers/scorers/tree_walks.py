@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from adverscarial._compiled import compiled, compiled_within
+from adverscarial.classifiers.scorers.linear_sums import stretches
 
 _TREES = 16  # through which a cell walks side by side
-_CELLS = 1024  # whose sums fit the cache
 
 
 @compiled_within
@@ -132,8 +132,7 @@ def sum_again(
 def sum_leaves(value: np.ndarray, bias: np.ndarray, leaf: np.ndarray) -> np.ndarray:
     """Return the sums of the leaves of each cell, added up in the order of the trees, shape (cells, scores)."""
     sums = np.tile(np.asarray(bias, dtype=np.float64), (len(leaf), 1))
-    for start in range(0, len(leaf), _CELLS):
-        some, own = np.ascontiguousarray(leaf[start : start + _CELLS].T), sums[start : start + _CELLS]
-        for reached in some:
-            own += value[reached]
+    for some in stretches(len(leaf)):
+        for reached in np.ascontiguousarray(leaf[some].T):
+            sums[some] += value[reached]
     return sums
